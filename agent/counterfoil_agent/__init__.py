@@ -1,0 +1,1 @@
+"""The agent: one beside each shop; a durable outbox up, an applier down, no business rule."""

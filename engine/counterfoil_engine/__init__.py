@@ -1,0 +1,1 @@
+"""The engine: facts in, dues out, post the difference, keep the proof."""

@@ -1,0 +1,1 @@
+"""The outside parties, a folder each; every foreign error is mapped to one of ours."""

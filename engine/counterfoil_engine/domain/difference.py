@@ -1,0 +1,1 @@
+"""Due against posted: which intents to write, withdraw or reverse."""

@@ -1,0 +1,147 @@
+"""What ought to exist: documents, each in its slot, and what the difference makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from counterfoil_engine.domain.errors import Case
+
+Kind = Literal[
+    "customer",
+    "sales_order",
+    "payment",
+    "tender",
+    "invoice",
+    "cancellation",
+    "credit_note",
+    "refund_payment",
+    "application",
+]
+
+# The order of domain.md's table: documents of one accounting date are posted and applied in it.
+KINDS: tuple[str, ...] = (
+    "customer",
+    "tax_quote",
+    "sales_order",
+    "payment",
+    "tender",
+    "capture",
+    "fulfilment",
+    "invoice",
+    "store_update",
+    "cancellation",
+    "return",
+    "credit_note",
+    "refund_payment",
+    "application",
+    "refund_order",
+    "fee",
+    "payout",
+    "dispute",
+)
+
+# Money that moved is posted even while its order is parked.
+MONEY_KINDS = frozenset({"payment", "tender", "refund_payment"})
+
+
+@dataclass(frozen=True)
+class JournalLine:
+    """One line of a document's journal, by role; either debit or credit is 0, in both currencies."""
+
+    role: str
+    debit_minor: int
+    credit_minor: int
+    book_debit_minor: int
+    book_credit_minor: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document that ought to exist.
+
+    slot: `<store>/<order>/<kind>/<natural id>`; subject: whose lane it goes in (`order eu1/1001`).
+    amount_minor: gross, in minor units of currency (a reversal's is negative). day: the event's own date in the
+    entity's zone; the posting date is chosen when sent. body: the fields of the kind's contract
+    (`contracts/documents/<kind>.v1.json`) beside the common ones; amounts in book currency end in `book_minor`.
+    after: slots that must have a result first. why: `rule@version: reason` for people.
+    taken_over: counts as posted, since it was made before the store's start line.
+    """
+
+    slot: str
+    kind: str
+    party: str
+    entity: str
+    subject: str
+    currency: str
+    book_currency: str
+    amount_minor: int
+    day: date
+    body: Mapping[str, Any]
+    journal: tuple[JournalLine, ...] = ()
+    after: tuple[str, ...] = ()
+    why: str = ""
+    taken_over: bool = False
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of what is due: never of dates, numbers, book amounts or personal data (K3)."""
+        due = {
+            "kind": self.kind,
+            "entity": self.entity,
+            "currency": self.currency,
+            "amount_minor": self.amount_minor,
+            "body": _due_part(self.body),
+        }
+        text = json.dumps(due, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _due_part(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _due_part(inner)
+            for key, inner in value.items()
+            if key != "personal" and not key.endswith("book_minor")
+        }
+    if isinstance(value, list | tuple):
+        return [_due_part(inner) for inner in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One named equation (domain.md, section 4): left = right, both in minor units of the order's currency."""
+
+    name: str
+    ok: bool
+    left_minor: int
+    right_minor: int
+
+
+@dataclass(frozen=True)
+class Dues:
+    """What ought to exist for a subject, and why.
+
+    reading: filtered, waiting, posted, parked, cancelled or closed, by the facts alone ("posted" = its documents
+    are due); reason: the sentence behind it. documents: sorted by day, kind, slot. cases: empty unless parked.
+    again_at: the next moment at which time alone could change the dues. waits: what a due waits for besides slots,
+    as wait keys (`watermark eu1`), see `custody.md`, L2 and L3. unproven: payments inferred without a payment row.
+    """
+
+    subject: str
+    reading: str
+    reason: str
+    currency: str
+    total_minor: int
+    documents: tuple[Document, ...] = ()
+    cases: tuple[Case, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    waits: tuple[str, ...] = ()
+    again_at: datetime | None = None
+    unproven: bool = False
+    rules_version: str = ""

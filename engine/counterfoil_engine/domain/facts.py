@@ -1,0 +1,38 @@
+"""What came: the facts of one order, as the store said them, in the store's own order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One whole reading of an order by the store's agent.
+
+    kind: "order" (body = {"order": {…}, "refunds": [{…}, …]}, verbatim) or "gone" (body = {"order_id": …, …}).
+    epoch, n: the place in the store's sequence; read_at: when the agent read it, UTC. proven: the store's watermark
+    has passed it, so that nothing before it is missing. Numbers in body are int or Decimal, never float.
+    """
+
+    kind: Literal["order", "gone"]
+    epoch: int
+    n: int
+    read_at: datetime
+    body: Mapping[str, Any]
+    proven: bool = True
+
+
+@dataclass(frozen=True)
+class OrderFacts:
+    """All snapshots of one order, by (epoch, n). store and order_id name it: `order eu1/1001`."""
+
+    store: str
+    order_id: str
+    snapshots: tuple[Snapshot, ...]
+
+    @property
+    def subject(self) -> str:
+        return f"order {self.store}/{self.order_id}"

@@ -1,0 +1,137 @@
+"""Mappings and policies as data: effective-dated tables, looked up by name, store and day.
+
+A missing row is never guessed: `Parked` carries the row to fill in (domain.md, section 2; architecture.md, section 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any
+
+from counterfoil_engine.domain.errors import Parked
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Where an entity is registered for tax: jurisdiction (`DE`, `CA-QC`) and the treatment of sales taxed there."""
+
+    jurisdiction: str
+    treatment: str
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A legal company: its book currency (ISO 4217), time zone (IANA), home country (ISO 3166) and registrations."""
+
+    id: str
+    book_currency: str
+    zone: str
+    country: str
+    registrations: tuple[Registration, ...] = ()
+
+
+@dataclass(frozen=True)
+class Store:
+    """A WooCommerce shop: its entity, pool, start line (R3) and write switch per party (off, preview, on)."""
+
+    id: str
+    entity: str
+    start_line: datetime
+    pool: str = ""
+    switches: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of an effective-dated table: match fields (exact, `*` or a pattern), from a day on, with its values."""
+
+    match: Mapping[str, str]
+    since: date
+    values: Mapping[str, Any]
+
+
+# Each table's match fields, in the order of a row's importance, and what its values are.
+TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "payment_methods": (("store", "method"), ("gateway", "accept_unpaid")),
+    "tax_rates": (("store", "code"), ("treatment", "jurisdiction")),
+    "untaxed": (("store", "country"), ("treatment",)),
+    "items": (("store", "sku"), ("item", "class", "exempt")),
+    "guests": (("store",), ("policy",)),
+    "statuses": (("store", "status"), ("reads_as",)),
+    "fees": (("store", "title"), ("reads_as", "provider")),
+    "rates": (("book", "currency"), ("rate",)),
+    "invoice_on": (("entity",), ("on",)),
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One version of all rules. tables: name → rows in the order of the file; see `TABLES`."""
+
+    version: str
+    entities: Mapping[str, Entity]
+    stores: Mapping[str, Store]
+    tables: Mapping[str, Sequence[Row]]
+
+    def store(self, store: str) -> Store:
+        """The store's row; parks where the store is unknown."""
+        if store not in self.stores:
+            raise Parked(
+                f"The store {store!r} is not in the rules.",
+                "Add it to stores with its entity and start line; its orders then resume by themselves.",
+                "missing_mapping",
+                rows=({"table": "stores", "id": store},),
+            )
+        return self.stores[store]
+
+    def entity(self, store: str) -> Entity:
+        """The entity that sells in this store; parks where it is unknown."""
+        name = self.store(store).entity
+        if name not in self.entities:
+            raise Parked(
+                f"The entity {name!r} of store {store!r} is not in the rules.",
+                "Add it to entities with its book currency and zone.",
+                "missing_mapping",
+                rows=({"table": "entities", "id": name},),
+            )
+        return self.entities[name]
+
+    def find(self, table: str, on: date, **match: str) -> Row | None:
+        """The row that fits: exact fields before patterns, then the latest that is in force on that day."""
+        best: tuple[tuple[int, ...], date] | None = None
+        found: Row | None = None
+        for row in self.tables.get(table, ()):
+            if row.since > on or not all(_fits(row.match.get(name, "*"), value) for name, value in match.items()):
+                continue
+            rank = (tuple(int(row.match.get(name, "*") == value) for name, value in match.items()), row.since)
+            if best is None or rank >= best:
+                best, found = rank, row
+        return found
+
+    def look_up(self, table: str, what: str, on: date, **match: str) -> Mapping[str, Any]:
+        """The values of the row that fits. Parks with the missing row, ready to fill in; what: for the sentence."""
+        row = self.find(table, on, **match)
+        if row is None:
+            raise Parked(
+                f"{what} has no mapping.",
+                f"Add a row to {table.replace('_', '-')} (counterfoil rules, or the case's own row);"
+                " every order it holds then resumes by itself.",
+                "missing_mapping",
+                rows=({"table": table, **match, **dict.fromkeys(TABLES[table][1])},),
+            )
+        return row.values
+
+    def rate(self, currency: str, book: str, on: date) -> Decimal:
+        """Units of currency for one unit of book on that day; parks where no row is in force."""
+        if currency == book:
+            return Decimal(1)
+        what = f"The exchange rate of {currency} to {book} on {on.isoformat()}"
+        return Decimal(str(self.look_up("rates", what, on, book=book, currency=currency)["rate"]))
+
+
+def _fits(pattern: str, value: str) -> bool:
+    return pattern == value or (any(sign in pattern for sign in "*?[") and fnmatchcase(value.lower(), pattern.lower()))

@@ -1,0 +1,1 @@
+"""What the engine keeps: tables, claims and migrations, on SQLite and PostgreSQL alike."""

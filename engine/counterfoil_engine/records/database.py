@@ -1,0 +1,168 @@
+"""One database, SQLite or PostgreSQL, behind one small surface: transactions, rows, time, migrations.
+
+SQL is written once, with %s for parameters, in the part that both dialects share; where they differ, a statement has
+one text for each (see `Database.pick`). SQLite has a single connection behind a lock: one process serves it, and two
+connections writing at one moment can corrupt a WAL database before 3.51.3 (https://sqlite.org/wal.html#walresetbug).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+from urllib.parse import urlparse
+
+import peewee
+
+from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.ports import Clock
+
+Row = Mapping[str, Any]
+
+
+class Transaction:
+    """One open transaction; every statement of the engine runs in one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self, sql: str, *params: Any) -> list[Row]:
+        """Every row, as mappings of column name to value."""
+        cursor = self._database.execute(sql, params)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def one(self, sql: str, *params: Any) -> Row | None:
+        """The first row, or None."""
+        rows = self.all(sql, *params)
+        return rows[0] if rows else None
+
+    def run(self, sql: str, *params: Any) -> int:
+        """Run a statement; the number of rows it touched."""
+        return self._database.execute(sql, params).rowcount
+
+    def now(self) -> datetime:
+        """The database's own clock, UTC: the one that leases are measured by (L1)."""
+        return self._database.now()
+
+
+class Database:
+    """An open database. Times go in and come out as UTC datetimes, JSON and bodies as text."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """url: `sqlite:///path/to/file.sqlite`, `sqlite:///:memory:` or `postgresql://user@host:port/name`."""
+        self.url, self._clock = url, clock
+        parsed = urlparse(url)
+        self.is_sqlite = parsed.scheme == "sqlite"
+        self._lock: Any = threading.RLock() if self.is_sqlite else contextlib.nullcontext()
+        if self.is_sqlite:
+            self.peewee: peewee.Database = peewee.SqliteDatabase(
+                parsed.path[1:] if parsed.path[1:] == ":memory:" else parsed.path[1:] or ":memory:",
+                pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000},
+                check_same_thread=False,
+                thread_safe=False,
+            )
+        elif parsed.scheme in ("postgresql", "postgres"):
+            self.peewee = peewee.PostgresqlDatabase(
+                parsed.path[1:],
+                host=parsed.hostname or "localhost",
+                port=parsed.port or 5432,
+                user=parsed.username,
+                password=parsed.password,
+                prefer_psycopg3=True,
+            )
+        else:
+            raise CounterfoilError(
+                f"The database address has the scheme {parsed.scheme!r}.",
+                "Use sqlite:///path/to/file.sqlite or postgresql://user@host:5432/name.",
+                "contract",
+            )
+
+    def pick(self, sqlite: str, postgresql: str) -> str:
+        """The text of a statement that the dialects spell differently."""
+        return sqlite if self.is_sqlite else postgresql
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing; on SQLite one at a time, begun as a writer so that no upgrade can fail half-way."""
+        with self._lock:
+            self.peewee.connect(reuse_if_open=True)
+            with self.peewee.atomic("IMMEDIATE") if self.is_sqlite else self.peewee.atomic():
+                yield Transaction(self)
+
+    def execute(self, sql: str, params: Sequence[Any]) -> Any:
+        if self.is_sqlite:
+            sql = sql.replace("%s", "?").replace("%%", "%")
+            params = [_sqlite_value(value) for value in params]
+        return self.peewee.execute_sql(sql, params)
+
+    def now(self) -> datetime:
+        if self.is_sqlite:
+            return self._clock.now()
+        return self.peewee.execute_sql("select clock_timestamp()").fetchone()[0].astimezone(UTC)
+
+    def close(self) -> None:
+        with self._lock:
+            self.peewee.close()
+
+    def migrate(self) -> list[str]:
+        """Apply the numbered migrations that are missing, each in a transaction; their names in order."""
+        applied = []
+        with self.transaction() as tx:
+            tx.run("create table if not exists migrations (name text primary key, applied_at text not null)")
+        folder = resources.files("counterfoil_engine.records") / "migrations"
+        for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if not path.name.endswith(".sql"):
+                continue
+            with self.transaction() as tx:
+                if not self.is_sqlite:
+                    tx.run("select pg_advisory_xact_lock(7031)")
+                if tx.one("select name from migrations where name = %s", path.name):
+                    continue
+                for statement in statements(path.read_text(), self.is_sqlite):
+                    tx.run(statement)
+                tx.run("insert into migrations (name, applied_at) values (%s, %s)", path.name, self.now().isoformat())
+            applied.append(path.name)
+        return applied
+
+
+def statements(text: str, is_sqlite: bool) -> list[str]:
+    """The statements of a migration for one dialect.
+
+    Lines between `-- only sqlite` or `-- only postgresql` and `-- end` belong to that dialect; `{time}`, `{bytes}`
+    and `{json}` stand for the column types.
+    """
+    kept, skipping = [], False
+    for line in text.splitlines():
+        if line.startswith("-- only "):
+            skipping = line.split()[2] != ("sqlite" if is_sqlite else "postgresql")
+        elif line.startswith("-- end"):
+            skipping = False
+        elif not skipping and not line.startswith("--"):
+            kept.append(line)
+    types = {"time": "text", "bytes": "blob", "json": "text"}
+    if not is_sqlite:
+        types = {"time": "timestamptz", "bytes": "bytea", "json": "text"}
+    sql = "\n".join(kept)
+    for name, column_type in types.items():
+        sql = sql.replace("{" + name + "}", column_type)
+    return [part.strip() for part in sql.split(";\n") if part.strip().rstrip(";")]
+
+
+def _sqlite_value(value: Any) -> Any:
+    """Times as ISO text with microseconds and offset, so that they sort; booleans as 0 and 1."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, bool):
+        return int(value)
+    return value
+
+
+def as_time(value: Any) -> datetime | None:
+    """A time as either dialect returns it, as a UTC datetime."""
+    if value is None or isinstance(value, datetime):
+        return value.astimezone(UTC) if value else None
+    return datetime.fromisoformat(value).astimezone(UTC)
