@@ -131,6 +131,7 @@ class Dues:
     are due); reason: the sentence behind it. documents: sorted by day, kind, slot. cases: empty unless parked.
     again_at: the next moment at which time alone could change the dues. waits: what a due waits for besides slots,
     as wait keys (`watermark eu1`), see `custody.md`, L2 and L3. unproven: payments inferred without a payment row.
+    day: the entity's date of the latest event, which dates reversals and what replaces them.
     """
 
     subject: str
@@ -145,3 +146,4 @@ class Dues:
     again_at: datetime | None = None
     unproven: bool = False
     rules_version: str = ""
+    day: date | None = None
