@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from counterfoil_engine.domain.errors import Case
 
@@ -107,3 +107,8 @@ class Erp(Protocol):
 
     def health(self) -> Health:
         """Whether it answers; never raises."""
+
+
+# Intake: what receives the stores' events.
+
+WorkClass = Literal["live", "repair", "history"]

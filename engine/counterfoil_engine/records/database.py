@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -28,6 +28,7 @@ class Transaction:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.is_sqlite = database.is_sqlite
 
     def all(self, sql: str, *params: Any) -> list[Row]:
         """Every row, as mappings of column name to value."""
@@ -43,6 +44,10 @@ class Transaction:
     def run(self, sql: str, *params: Any) -> int:
         """Run a statement; the number of rows it touched."""
         return self._database.execute(sql, params).rowcount
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement once per row; on PostgreSQL in one pipeline."""
+        self._database.execute_many(sql, rows)
 
     def now(self) -> datetime:
         """The database's own clock, UTC: the one that leases are measured by (L1)."""
@@ -98,6 +103,13 @@ class Database:
             sql = sql.replace("%s", "?").replace("%%", "%")
             params = [_sqlite_value(value) for value in params]
         return self.peewee.execute_sql(sql, params)
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        cursor = self.peewee.cursor()
+        if self.is_sqlite:
+            sql = sql.replace("%s", "?").replace("%%", "%")
+            rows = [[_sqlite_value(value) for value in row] for row in rows]
+        cursor.executemany(sql, rows)
 
     def now(self) -> datetime:
         if self.is_sqlite:
