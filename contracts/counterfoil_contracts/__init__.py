@@ -97,13 +97,13 @@ def parse(raw: bytes) -> Any:
 
 def _is_deeper(value: Any, levels: int) -> bool:
     """Level by level, so that hostile nesting can't exhaust the stack (a reader's neighbour in it would pay)."""
-    level = [value]
+    level = [value] if type(value) in (dict, list) else []
     for _ in range(levels):
         level = [
             child
             for node in level
-            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-            if isinstance(child, dict | list)
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
         ]
         if not level:
             return False
