@@ -1,0 +1,124 @@
+"""Cases: subjects that can't go on, each with its cause and its remedy; they resolve themselves when the cause goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from counterfoil_engine.domain.errors import Case
+from counterfoil_engine.records.database import Transaction
+
+
+def open_case(
+    tx: Transaction,
+    subject: str,
+    store: str,
+    origin: str,
+    case: Case,
+    about_key: str | None = None,
+    rules_version: str | None = None,
+) -> None:
+    """Open a case, or see it again; one line per subject, origin and fingerprint."""
+    now = tx.now()
+    tx.run(
+        "insert into cases (subject, store, origin, about_key, category, fingerprint, cause, remedy, missing_rows,"
+        " money_minor, currency, rules_version, opened_at, seen_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (subject, origin, fingerprint) where resolved_at is null do update set"
+        " seen_at = excluded.seen_at, cause = excluded.cause, remedy = excluded.remedy,"
+        " money_minor = excluded.money_minor, rules_version = excluded.rules_version, about_key = excluded.about_key",
+        subject,
+        store,
+        origin,
+        about_key,
+        case.category,
+        case.fingerprint,
+        case.cause,
+        case.remedy,
+        json.dumps([dict(row) for row in case.rows], default=str, ensure_ascii=False),
+        case.money_minor,
+        case.currency,
+        rules_version,
+        now,
+        now,
+    )
+
+
+def settle(
+    tx: Transaction, subject: str, store: str, origin: str, found: Sequence[Case], rules_version: str | None = None
+) -> None:
+    """What a look found of one origin is what is open; the rest has lost its cause and resolves itself."""
+    kept = {case.fingerprint for case in found}
+    for row in tx.all(
+        "select id, fingerprint from cases where subject = %s and origin = %s and resolved_at is null", subject, origin
+    ):
+        if row["fingerprint"] not in kept:
+            resolve(tx, row["id"], "the cause is gone")
+    for case in found:
+        open_case(tx, subject, store, origin, case, rules_version=rules_version)
+
+
+def resolve(tx: Transaction, case_id: int, resolution: str) -> None:
+    tx.run(
+        "update cases set resolved_at = %s, resolution = %s where id = %s and resolved_at is null",
+        tx.now(),
+        resolution,
+        case_id,
+    )
+
+
+def resolve_key(tx: Transaction, subject: str, slot: str, resolution: str) -> None:
+    """A slot has its document: cases of its refused postings are over."""
+    for row in tx.all(
+        "select id, about_key from cases where subject = %s and origin = 'post' and resolved_at is null", subject
+    ):
+        if (row["about_key"] or "").startswith(f"{slot}/"):
+            resolve(tx, row["id"], resolution)
+
+
+def resolve_all(tx: Transaction, origin: str, fingerprint: str, resolution: str) -> list[str]:
+    """Resolve the cases that share a fingerprint; the subjects that they held."""
+    rows = tx.all(
+        "update cases set resolved_at = %s, resolution = %s where origin = %s and fingerprint = %s"
+        " and resolved_at is null returning subject",
+        tx.now(),
+        resolution,
+        origin,
+        fingerprint,
+    )
+    return [row["subject"] for row in rows]
+
+
+def of_subject(tx: Transaction, subject: str, with_resolved: bool = False) -> list[Mapping[str, Any]]:
+    ended = "" if with_resolved else " and resolved_at is null"
+    return tx.all(f"select * from cases where subject = %s{ended} order by id", subject)
+
+
+def open_cases(
+    tx: Transaction, store: str | None = None, category: str | None = None, limit: int = 1000
+) -> list[Mapping[str, Any]]:
+    """Open cases, oldest first."""
+    return tx.all(
+        "select * from cases where resolved_at is null and (cast(%s as text) is null or store = %s)"
+        " and (cast(%s as text) is null or category = %s) order by id limit %s",
+        store,
+        store,
+        category,
+        category,
+        limit,
+    )
+
+
+def grouped(tx: Transaction) -> list[Mapping[str, Any]]:
+    """Open cases by what they share, so that 400 orders held by one missing row are one line."""
+    return tx.all(
+        "select fingerprint, category, min(cause) as cause, min(remedy) as remedy, min(missing_rows) as missing_rows,"
+        " count(*) as subjects, sum(money_minor) as money_minor, min(currency) as currency, min(opened_at) as oldest"
+        " from cases where resolved_at is null group by fingerprint, category order by count(*) desc, fingerprint"
+    )
+
+
+def subjects_of(tx: Transaction, fingerprint: str) -> list[str]:
+    rows = tx.all("select distinct subject from cases where fingerprint = %s and resolved_at is null", fingerprint)
+    return [row["subject"] for row in rows]

@@ -1,0 +1,414 @@
+"""The ledger of intents: what is to be posted, what was sent, and what became of it.
+
+Intents move by compare-and-set alone (K2): ready → sent → done | refused; ready → withdrawn; a refused reversal goes
+back to ready under its own key. Only a look withdraws, only a poster sends. Behind it stands a unique index over
+(party, entity, key) of all that are not withdrawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from counterfoil_engine.domain.documents import Document, JournalLine
+from counterfoil_engine.ports import Intent, NewIntent, WorkClass
+from counterfoil_engine.records.database import Transaction, as_time
+from counterfoil_engine.records.waits import forget, wait_for_result
+
+BUCKETS = 64
+
+
+def bucket_of(subject: str) -> int:
+    """The fixed bucket of a subject: the number of lanes never changes it (K5)."""
+    return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:4]) % BUCKETS
+
+
+def book_minor(document: Document) -> int:
+    """What a document moves in book currency: the debits of its journal, or its amount where it has none."""
+    return sum(line.book_debit_minor for line in document.journal) or abs(document.amount_minor)
+
+
+def of_slots(tx: Transaction, subject: str, slots: Iterable[str]) -> dict[str, list[Intent]]:
+    """Every intent of the subject and of these slots that is not withdrawn, by slot, oldest first."""
+    names = sorted(set(slots))
+    marks = ", ".join(["%s"] * len(names)) or "null"
+    rows = tx.all(
+        f"select * from intents where state <> 'withdrawn' and (subject = %s or slot in ({marks})) order by id",
+        subject,
+        *names,
+    )
+    found: dict[str, list[Intent]] = {}
+    for row in rows:
+        found.setdefault(row["slot"], []).append(_intent(row))
+    return found
+
+
+def of_subject(tx: Transaction, about: str) -> list[Intent]:
+    """Every intent that a subject's looks made, withdrawn ones too, oldest first (for people)."""
+    return [_intent(row) for row in tx.all("select * from intents where about = %s order by id", about)]
+
+
+def by_key(tx: Transaction, party: str, entity: str, key: str) -> Intent | None:
+    row = tx.one(
+        "select * from intents where party = %s and entity = %s and key = %s and state <> 'withdrawn'",
+        party,
+        entity,
+        key,
+    )
+    return _intent(row) if row else None
+
+
+def add(tx: Transaction, new: NewIntent) -> int | None:
+    """Write an intent and its waits; its id, or None where its key is there already."""
+    document, now = new.document, tx.now()
+    stands = new.number is not None
+    row = tx.one(
+        "insert into intents (party, entity, key, slot, kind, store, subject, about, class, bucket, state, reverses,"
+        " content_hash, amount_minor, currency, book_minor, day, after, document, group_id, look_id, rules_version,"
+        " made_at, ever_sent, released, attempts, due_at, number, result_at, origin)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0,"
+        " %s, %s, %s, %s) on conflict do nothing returning id",
+        document.party,
+        document.entity,
+        new.key,
+        document.slot,
+        document.kind,
+        new.store,
+        document.subject,
+        new.about,
+        new.work_class,
+        bucket_of(document.subject),
+        "done" if stands else "ready",
+        new.reverses,
+        document.content_hash,
+        -document.amount_minor if new.reverses else document.amount_minor,
+        document.currency,
+        book_minor(document),
+        new.day.isoformat(),
+        json.dumps(new.after),
+        document_json(document),
+        new.group_id,
+        new.look_id,
+        new.rules_version,
+        now,
+        int(stands),
+        now,
+        new.number,
+        now if stands else None,
+        "taken_over" if stands else "look",
+    )
+    if row is None:
+        return None
+    for key in new.after if not stands else ():
+        wait_for_result(tx, row["id"], document.party, document.entity, key)
+    return int(row["id"])
+
+
+def withdraw(tx: Transaction, intent: Intent) -> bool:
+    """ready → withdrawn; False where a poster was quicker."""
+    if not tx.run("update intents set state = 'withdrawn' where id = %s and state = 'ready'", intent.id):
+        return False
+    forget(tx, [f"intent {intent.id}"])
+    return True
+
+
+def offer_again(tx: Transaction, intent: Intent) -> bool:
+    """A refused reversal goes back to ready under its own key, since what refused it has ended (K2)."""
+    return bool(
+        tx.run(
+            "update intents set state = 'ready', released = 0, due_at = %s where id = %s and state = 'refused'"
+            " and reverses is not null",
+            tx.now(),
+            intent.id,
+        )
+    )
+
+
+def explain(tx: Transaction, intent: Intent, document: Document, about: str, look_id: int, rules: str) -> None:
+    """Give an adopted intent the document that it turns out to be (R4)."""
+    tx.run(
+        "update intents set document = %s, about = %s, subject = %s, kind = %s, amount_minor = %s, currency = %s,"
+        " book_minor = %s, look_id = %s, rules_version = %s where id = %s and document is null",
+        document_json(document),
+        about,
+        document.subject,
+        document.kind,
+        document.amount_minor,
+        document.currency,
+        book_minor(document),
+        look_id,
+        rules,
+        intent.id,
+    )
+
+
+def adopt(tx: Transaction, party: str, entity: str, key: str, number: str, content_hash: str) -> bool:
+    """Take a document that the ERP holds, and this ledger lost, into it; False where it is known here."""
+    slot, _, revision = key.removesuffix("/reversal").rpartition("/")
+    reverses = key.removesuffix("/reversal") if key.endswith("/reversal") else None
+    parts = slot.split("/")
+    subject = f"order {parts[0]}/{parts[1]}" if len(parts) > 3 else slot
+    now = tx.now()
+    return bool(
+        tx.run(
+            "insert into intents (party, entity, key, slot, kind, store, subject, about, class, bucket, state,"
+            " reverses, content_hash, amount_minor, currency, book_minor, day, after, rules_version, made_at,"
+            " ever_sent, released, attempts, due_at, number, result_at, origin)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, 'repair', %s, 'done', %s, %s, 0, '', 0, %s, '[]', '', %s,"
+            " 1, 0, 0, %s, %s, %s, 'adopted') on conflict do nothing",
+            party,
+            entity,
+            key,
+            slot,
+            parts[2] if len(parts) > 3 else revision,
+            parts[0],
+            subject,
+            subject,
+            bucket_of(subject),
+            reverses,
+            content_hash,
+            now.date().isoformat(),
+            now,
+            now,
+            number,
+            now,
+        )
+    )
+
+
+def release(tx: Transaction, keys_about: str) -> int:
+    """The cause of a subject's refusals has ended, says a person: its slots may be posted again."""
+    return tx.run("update intents set released = 1 where about = %s and state = 'refused'", keys_about)
+
+
+# What a poster does.
+
+
+def ready(
+    tx: Transaction,
+    party: str,
+    entity: str,
+    buckets: Sequence[int],
+    stores_on: Sequence[str],
+    work_class: WorkClass,
+    limit: int,
+) -> list[Intent]:
+    """Intents that may go now: nothing left that they wait for, their store's switch on or their group under way."""
+    if not buckets:
+        return []
+    stores = ", ".join(["%s"] * len(stores_on)) or "null"
+    rows = tx.all(
+        "select * from intents where party = %s and entity = %s and state = 'ready' and class = %s and due_at <= %s"
+        f" and bucket in ({', '.join(str(int(bucket)) for bucket in buckets)})"
+        f" and (store in ({stores}) or (group_id is not null and exists (select 1 from intents begun"
+        " where begun.group_id = intents.group_id and begun.ever_sent = 1)))"
+        # Kept as text in a wait's key, an intent's id is its own index entry: no scan of the waits.
+        " and not exists (select 1 from waits where waits.waiter = 'intent ' || cast(intents.id as text))"
+        " order by id limit %s",
+        party,
+        entity,
+        work_class,
+        tx.now(),
+        *stores_on,
+        limit,
+    )
+    return [_intent(row) for row in rows]
+
+
+def met(tx: Transaction, intent: Intent) -> bool:
+    """Whether all that must be there before an intent has a result row (K6)."""
+    for key in intent.after:
+        before = by_key(tx, intent.party, intent.entity, key)
+        if before is None or before.state != "done":
+            return False
+    return True
+
+
+def mark_sent(tx: Transaction, intents: Sequence[Intent]) -> list[int]:
+    """ready → sent, or sent anew; the ids that were still there to send."""
+    if not intents:
+        return []
+    marks = ", ".join(["%s"] * len(intents))
+    rows = tx.all(
+        "update intents set state = 'sent', sent_at = %s, ever_sent = 1, attempts = attempts + 1"
+        f" where id in ({marks}) and state in ('ready', 'sent') returning id",
+        tx.now(),
+        *[intent.id for intent in intents],
+    )
+    return [int(row["id"]) for row in rows]
+
+
+def no_answer(tx: Transaction, intents: Sequence[Intent]) -> None:
+    """The call is over and its answer is lost: commit_lag counts from now, the later and safer moment."""
+    for intent in intents:
+        tx.run("update intents set sent_at = %s where id = %s and state = 'sent'", tx.now(), intent.id)
+
+
+def sent_without_result(
+    tx: Transaction, party: str, entity: str, buckets: Sequence[int], commit_lag_s: float, limit: int
+) -> list[Intent]:
+    """Sent intents whose call can no longer commit unseen: time to look them up."""
+    if not buckets:
+        return []
+    rows = tx.all(
+        "select * from intents where party = %s and entity = %s and state = 'sent' and sent_at <= %s and due_at <= %s"
+        f" and bucket in ({', '.join(str(int(bucket)) for bucket in buckets)}) order by id limit %s",
+        party,
+        entity,
+        tx.now() - timedelta(seconds=commit_lag_s),
+        tx.now(),
+        limit,
+    )
+    return [_intent(row) for row in rows]
+
+
+def done(tx: Transaction, intent: Intent, number: str, posting_date: date | None) -> bool:
+    """sent → done, with the ERP's number and the date it was posted on (R1)."""
+    return bool(
+        tx.run(
+            "update intents set state = 'done', number = %s, posting_date = %s, result_at = %s"
+            " where id = %s and state = 'sent'",
+            number,
+            posting_date.isoformat() if posting_date else None,
+            tx.now(),
+            intent.id,
+        )
+    )
+
+
+def refuse(tx: Transaction, intent: Intent, released: bool = False) -> bool:
+    """sent → refused; released: time ends the cause by itself, so that the next look may try again."""
+    return bool(
+        tx.run(
+            "update intents set state = 'refused', result_at = %s, released = %s where id = %s and state = 'sent'",
+            tx.now(),
+            int(released),
+            intent.id,
+        )
+    )
+
+
+def note_posting_date(tx: Transaction, intent: Intent, posting_date: date) -> None:
+    """Keep the date an intent is sent with, so that a lost answer doesn't lose it."""
+    tx.run("update intents set posting_date = %s where id = %s", posting_date.isoformat(), intent.id)
+
+
+# What looks, brakes and people count.
+
+
+def postings_since(tx: Transaction, slot: str, since: datetime) -> int:
+    """Postings of a slot that were sent since then (K3: more than a few a day are a conflict)."""
+    row = tx.one(
+        "select count(*) as n from intents where slot = %s and reverses is null and ever_sent = 1 and made_at >= %s"
+        " and origin = 'look'",
+        slot,
+        since,
+    )
+    return int(row["n"]) if row else 0
+
+
+def reversals_since(tx: Transaction, entity: str, since: datetime) -> tuple[int, int]:
+    """Reversals written for an entity since then, and what they move in book currency (R2's brake)."""
+    row = tx.one(
+        "select count(*) as n, coalesce(sum(book_minor), 0) as book from intents where entity = %s"
+        " and reverses is not null and state <> 'withdrawn' and made_at >= %s",
+        entity,
+        since,
+    )
+    return (int(row["n"]), int(row["book"])) if row else (0, 0)
+
+
+def waiting_abouts(tx: Transaction, party: str, entity: str, key: str) -> list[str]:
+    """The subjects whose intents wait for the result of this key."""
+    rows = tx.all(
+        "select distinct about from intents where 'intent ' || cast(id as text) in"
+        " (select waiter from waits where on_key = %s) and state = 'ready'",
+        f"result {party} {entity} {key}",
+    )
+    return [row["about"] for row in rows]
+
+
+def would_post(tx: Transaction, store: str, party: str) -> list[Mapping[str, Any]]:
+    """What is ready and unsent for a store, by kind and currency: what switching on would post (R3)."""
+    return tx.all(
+        "select kind, currency, count(*) as documents, sum(amount_minor) as amount_minor from intents"
+        " where store = %s and party = %s and state = 'ready' group by kind, currency order by kind, currency",
+        store,
+        party,
+    )
+
+
+def half_done(tx: Transaction) -> list[Mapping[str, Any]]:
+    """Groups (a reversal and what replaces it) of which some have a result and some have none yet."""
+    return tx.all(
+        "select group_id, min(about) as about, sum(case when state = 'done' then 1 else 0 end) as done,"
+        " sum(case when state in ('ready', 'sent') then 1 else 0 end) as open from intents"
+        " where group_id is not null and group_id in (select group_id from intents where state in ('ready', 'sent'))"
+        " and state <> 'withdrawn' group by group_id"
+        " having sum(case when state = 'done' then 1 else 0 end) > 0 order by group_id"
+    )
+
+
+def counts(tx: Transaction) -> list[Mapping[str, Any]]:
+    """How many intents there are by store, party and state, with the age of the oldest that is on its way."""
+    return tx.all(
+        "select store, party, state, count(*) as intents, min(made_at) as oldest from intents"
+        " where state <> 'withdrawn' group by store, party, state order by store, party, state"
+    )
+
+
+# Documents as kept.
+
+
+def document_json(document: Document) -> str:
+    kept = {name: getattr(document, name) for name in Document.__dataclass_fields__ if name != "journal"}
+    kept["journal"] = [
+        [line.role, line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor]
+        for line in document.journal
+    ]
+    return json.dumps(kept, default=str, ensure_ascii=False, separators=(",", ":"))
+
+
+def document_of(text: str) -> Document:
+    kept = json.loads(text)
+    kept["journal"] = tuple(JournalLine(*line) for line in kept["journal"])
+    kept["day"] = date.fromisoformat(kept["day"])
+    kept["after"] = tuple(kept["after"])
+    return Document(**kept)
+
+
+def _intent(row: Mapping[str, Any]) -> Intent:
+    return Intent(
+        id=row["id"],
+        party=row["party"],
+        entity=row["entity"],
+        key=row["key"],
+        slot=row["slot"],
+        kind=row["kind"],
+        store=row["store"],
+        subject=row["subject"],
+        about=row["about"],
+        work_class=row["class"],
+        bucket=row["bucket"],
+        state=row["state"],
+        reverses=row["reverses"],
+        content_hash=row["content_hash"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        day=date.fromisoformat(row["day"]),
+        after=tuple(json.loads(row["after"])),
+        document=document_of(row["document"]) if row["document"] else None,
+        group_id=row["group_id"],
+        look_id=row["look_id"],
+        rules_version=row["rules_version"],
+        ever_sent=bool(row["ever_sent"]),
+        released=bool(row["released"]),
+        attempts=row["attempts"],
+        sent_at=as_time(row["sent_at"]),
+        number=row["number"],
+        posting_date=date.fromisoformat(row["posting_date"]) if row["posting_date"] else None,
+        origin=row["origin"],
+    )

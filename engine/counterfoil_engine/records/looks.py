@@ -1,0 +1,133 @@
+"""What was looked at: each look with its facts, rules and moment, and the last reading of every subject."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from counterfoil_engine.domain.documents import Dues
+from counterfoil_engine.ports import Claim, Look
+from counterfoil_engine.records.database import Transaction, as_time
+from counterfoil_engine.records.work import mark_due
+
+
+def arrival_of(tx: Transaction, store: str, subject: str) -> int:
+    """How far the store's events had come in for this subject: the facts that a look rests on."""
+    row = tx.one(
+        "select coalesce(max(arrival), 0) as arrival from events where subject = %s and store = %s", subject, store
+    )
+    return int(row["arrival"]) if row else 0
+
+
+def record(tx: Transaction, claim: Claim, dues: Dues, as_of: datetime, arrival: int, code: str) -> int:
+    """Keep a look; its id. Steps are filled in once they are known."""
+    row = tx.one(
+        "insert into looks (subject, as_of, arrival, gen, rules_version, code_version, reading, steps)"
+        " values (%s, %s, %s, %s, %s, %s, %s, '[]') returning id",
+        claim.subject,
+        as_of,
+        arrival,
+        claim.gen,
+        dues.rules_version,
+        code,
+        dues.reading,
+    )
+    assert row is not None
+    return int(row["id"])
+
+
+def record_steps(tx: Transaction, look_id: int, steps: Sequence[str]) -> None:
+    """What the look did, as sentences for people."""
+    if steps:
+        tx.run("update looks set steps = %s where id = %s", json.dumps(steps), look_id)
+
+
+def read(tx: Transaction, look_id: int) -> Look | None:
+    row = tx.one("select * from looks where id = %s", look_id)
+    if row is None:
+        return None
+    as_of = as_time(row["as_of"])
+    assert as_of is not None
+    return Look(row["id"], row["subject"], as_of, row["arrival"], row["rules_version"], row["code_version"])
+
+
+def of_subject(tx: Transaction, subject: str, limit: int = 100) -> list[Mapping[str, Any]]:
+    """The latest looks of a subject, newest first."""
+    return tx.all("select * from looks where subject = %s order by id desc limit %s", subject, limit)
+
+
+def save_reading(tx: Transaction, store: str, dues: Dues, as_of: datetime, look_id: int) -> None:
+    """The subject's line of status; its again_at is what time alone could change (L5)."""
+    tx.run(
+        "insert into subjects (subject, store, reading, reason, currency, total_minor, unproven, proofs, waits,"
+        " again_at, looked_at, look_id, rules_version) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (subject) do update set reading = excluded.reading, reason = excluded.reason,"
+        " currency = excluded.currency, total_minor = excluded.total_minor, unproven = excluded.unproven,"
+        " proofs = excluded.proofs, waits = excluded.waits, again_at = excluded.again_at,"
+        " looked_at = excluded.looked_at, look_id = excluded.look_id, rules_version = excluded.rules_version",
+        dues.subject,
+        store,
+        dues.reading,
+        dues.reason,
+        dues.currency,
+        dues.total_minor,
+        int(dues.unproven),
+        json.dumps([[p.name, p.ok, p.left_minor, p.right_minor] for p in dues.proofs]),
+        json.dumps(dues.waits),
+        dues.again_at,
+        tx.now(),
+        look_id,
+        dues.rules_version,
+    )
+
+
+def reading(tx: Transaction, subject: str) -> Mapping[str, Any] | None:
+    """The last reading, with proofs and waits as lists."""
+    row = tx.one("select * from subjects where subject = %s", subject)
+    return row and {**row, "proofs": json.loads(row["proofs"]), "waits": json.loads(row["waits"])}
+
+
+def readings(tx: Transaction, store: str | None = None) -> list[Mapping[str, Any]]:
+    """How many subjects of each store have which reading."""
+    return tx.all(
+        "select store, reading, count(*) as subjects from subjects where (cast(%s as text) is null or store = %s)"
+        " group by store, reading order by store, reading",
+        store,
+        store,
+    )
+
+
+def mark_again(tx: Transaction, limit: int = 1000) -> int:
+    """Mark the subjects due whose moment has come (L5); how many."""
+    rows = tx.all(
+        "select subject from subjects where again_at is not null and again_at <= %s order by again_at limit %s",
+        tx.now(),
+        limit,
+    )
+    subjects = [row["subject"] for row in rows]
+    mark_due(tx, subjects, "live")
+    for subject in subjects:
+        tx.run("update subjects set again_at = null where subject = %s", subject)
+    return len(subjects)
+
+
+def note_failure(tx: Transaction, subject: str, error: str) -> None:
+    """What made a look fail, kept for the case that it may become."""
+    tx.run(
+        "insert into failures (subject, at, error) values (%s, %s, %s)"
+        " on conflict (subject) do update set at = excluded.at, error = excluded.error",
+        subject,
+        tx.now(),
+        error,
+    )
+
+
+def failure(tx: Transaction, subject: str) -> str | None:
+    row = tx.one("select error from failures where subject = %s", subject)
+    return row["error"] if row else None
+
+
+def forget_failure(tx: Transaction, subject: str) -> None:
+    tx.run("delete from failures where subject = %s", subject)
