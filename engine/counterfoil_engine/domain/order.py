@@ -193,17 +193,21 @@ def _taxes(line: Mapping[str, Any], currency: str, sign: int) -> Iterator[tuple[
 def _rates(raw: Mapping[str, Any], currency: str) -> Iterator[Rate]:
     for entry in _list(raw, "tax_lines"):
         line = _mapping(entry, "tax_lines")
-        percent = line.get("rate_percent")
-        if isinstance(percent, bool) or not isinstance(percent, int | Decimal) or not 0 <= percent <= 1000:
-            raise _wrong("tax_lines.rate_percent", percent)
         yield Rate(
             id=_whole(line, "rate_id"),
             code=_text(line, "rate_code", 200),
-            percent=Decimal(percent).normalize(),
+            percent=_percent(line),
             compound=line.get("compound") is True,
             tax_minor=_amount(line, "tax_total", currency)
             + (_amount(line, "shipping_tax_total", currency) if line.get("shipping_tax_total") else 0),
         )
+
+
+def _percent(line: Mapping[str, Any]) -> Decimal:
+    value = line.get("rate_percent")
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= Decimal(value) <= 1000:
+        raise _wrong("tax_lines.rate_percent", value)
+    return Decimal(value).normalize()
 
 
 def _key(line: Mapping[str, Any], kind: str) -> str:

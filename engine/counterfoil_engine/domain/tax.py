@@ -30,7 +30,8 @@ class _Share:
 
 def unit_minor(order: Order) -> int:
     """The store's own smallest step in minor units: 10 where it keeps two decimals of KWD, which has three."""
-    return int(10 ** max(0, decimals(order.currency) - order.decimals))
+    step: int = 10 ** max(0, decimals(order.currency) - order.decimals)
+    return step
 
 
 def split_taxes(order: Order, lines: Sequence[Line], tax_due_minor: int) -> tuple[Line, ...]:
@@ -94,10 +95,10 @@ def _check_amounts(order: Order, lines: Sequence[Line], shares: Sequence[_Share]
         if abs(sum(share.given_minor for share in own) - line.tax_minor) > unit * max(1, len(own)):
             raise _wrong_tax(order, line, sum(share.given_minor for share in own), line.tax_minor)
         if line.type == "fee" and line.net_minor < 0 and len(own) > 1:
-            bases = [share.given_minor * 100 / order.rates[share.rate_id].percent for share in own if share.exact_minor]
-            if abs(sum(bases)) > abs(line.net_minor) + sum(
-                unit * 100 / order.rates[share.rate_id].percent for share in own if share.exact_minor
-            ):
+            percents = {share.rate_id: order.rates[share.rate_id].percent for share in own if share.exact_minor}
+            based = sum((s.given_minor * 100 / percents[s.rate_id] for s in own if s.rate_id in percents), Decimal(0))
+            slack = sum((unit * 100 / percent for percent in percents.values()), Decimal(0))
+            if abs(based) > abs(line.net_minor) + slack:
                 raise _wrong_tax(order, line, line.tax_minor, line.net_minor)
             continue
         for share in own:
@@ -105,12 +106,13 @@ def _check_amounts(order: Order, lines: Sequence[Line], shares: Sequence[_Share]
             if order.rates[share.rate_id].compound:
                 slack += unit * order.rates[share.rate_id].percent / 100
             if abs(share.given_minor - share.exact_minor) > slack:
-                raise _wrong_tax(order, line, share.given_minor, int(round(share.exact_minor)))
+                raise _wrong_tax(order, line, share.given_minor, round(share.exact_minor))
 
 
 def _wants(order: Order, lines: Sequence[Line], shares: Sequence[_Share]) -> dict[int, int]:
     """By rate, how much more the tax lines say than the lines' own taxes; parks where no rounding explains it."""
-    unit, wants = unit_minor(order), {}
+    unit = unit_minor(order)
+    wants: dict[int, int] = {}
     left_out = [line for line in order.lines if line not in lines]
     for rate in order.rates.values():
         own = [share for share in shares if share.rate_id == rate.id]

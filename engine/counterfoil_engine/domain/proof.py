@@ -1,0 +1,83 @@
+"""The penny proof: named equations, left = right, that say an order is whole (domain.md, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from counterfoil_engine.domain.credit import Credit
+from counterfoil_engine.domain.documents import Document, Proof
+from counterfoil_engine.domain.errors import Parked
+from counterfoil_engine.domain.money import show
+from counterfoil_engine.domain.order import Order
+from counterfoil_engine.domain.postings import balance
+from counterfoil_engine.domain.standing import ROLES, Standing
+
+REMEDIES = {
+    "header": ("unbalanced", "Recalculate the order in the store, then save it."),
+    "lines_net": ("unbalanced", "Recalculate the order in the store, then save it."),
+    "tax_split": ("unbalanced", "Recalculate the order's taxes in the store."),
+    "captured": ("refund", "Compare the order's payments with the gateway's."),
+    "refunded": ("refund", "Compare the refund's lines and amount in the store; delete it and write it anew."),
+    "documents": ("unbalanced", "Report this order: its documents don't add up to what is kept."),
+    "standing": ("unbalanced", "Report this order: its accounts don't stand where they should."),
+    "journal": ("unbalanced", "Report this order: its journal doesn't balance."),
+}
+
+
+def equation(name: str, left_minor: int, right_minor: int, also: bool = True) -> Proof:
+    return Proof(name, left_minor == right_minor and also, left_minor, right_minor)
+
+
+def header_proof(order: Order) -> Proof:
+    """total = net + tax; a gift card written as a negative fee is still among the fees here."""
+    return equation("header", order.total_minor, order.net_minor + order.tax_minor)
+
+
+def refund_proof(order: Order, credits: Sequence[Credit]) -> Proof:
+    """Credited by refund = the refund and the tender given back; and its amount is the one that the order lists."""
+    listed = dict(order.refund_totals)
+    for credit in credits:
+        refund = credit.refund
+        if listed.get(refund.id, refund.amount_minor) != refund.amount_minor:
+            return equation("refunded", refund.amount_minor, listed[refund.id])
+        if credit.gross_minor != refund.amount_minor + credit.tender_minor:
+            return equation("refunded", credit.gross_minor, refund.amount_minor + credit.tender_minor)
+    return equation(
+        "refunded",
+        sum(credit.gross_minor for credit in credits),
+        sum(credit.refund.amount_minor + credit.tender_minor for credit in credits),
+    )
+
+
+def document_proofs(documents: Sequence[Document], standing: Standing, claimed_minor: int) -> list[Proof]:
+    """The proofs over what is due: payments, invoices against what is kept, levels, and the journal's balance."""
+    paid = sum(document.amount_minor for document in documents if document.kind == "payment")
+    sides = [
+        (line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor)
+        for document in documents
+        for line in document.journal
+    ]
+    debits, credits, book_debits, book_credits = (sum(side) for side in zip(*sides, strict=True)) if sides else (0,) * 4
+    levels = standing.levels()
+    booked = {role: -balance(documents, role)[0] for role in ROLES}
+    return [
+        equation("captured", paid, claimed_minor),
+        equation("documents", standing.invoiced_minor, standing.kept_minor),
+        equation("standing", sum(map(abs, booked.values())), sum(map(abs, levels.values())), booked == levels),
+        equation("journal", debits, credits, book_debits == book_credits),
+    ]
+
+
+def require(proof: Proof, order: Order) -> None:
+    """Park where a proof is false, with both figures."""
+    if proof.ok:
+        return
+    category, remedy = REMEDIES[proof.name]
+    left, right = show(proof.left_minor, order.currency), show(proof.right_minor, order.currency)
+    raise Parked(
+        f"The proof `{proof.name}` fails: {left} against {right}.",
+        remedy,
+        category,  # type: ignore[arg-type]
+        money_minor=abs(proof.left_minor - proof.right_minor),
+        currency=order.currency,
+    )

@@ -1,0 +1,47 @@
+"""Readers of stored bodies, one for each contract version that was ever released; none is ever taken away (E13).
+
+A body was judged by its contract before it was stored; here it is only read. Numbers come out as int or Decimal, never
+as float. NUL characters and half surrogate pairs, which JSON can say and no text column can hold, become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+_UNTEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """kind: what a snapshot of this type is; read: from the bytes of `data` to the snapshot's body."""
+
+    kind: Literal["order", "gone"]
+    read: Callable[[bytes], Mapping[str, Any]]
+
+
+def read_json(body: bytes) -> Any:
+    """A stored body with Decimals for floats and nothing in it that a text column can't hold."""
+    value = json.loads(body, parse_float=Decimal)
+    return _text_only(value) if b"\\u" in body else value
+
+
+def _text_only(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNTEXT.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_text_only(key): _text_only(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_text_only(each) for each in value]
+    return value
+
+
+# By the event's type, which names the version. These are the types that are facts of an order.
+READERS: Mapping[str, Reader] = {
+    "counterfoil.order.v1": Reader("order", read_json),
+    "counterfoil.gone.v1": Reader("gone", read_json),
+}
