@@ -72,7 +72,12 @@ class _Slot:
 
     def __init__(self, slot: str, intents: Sequence[IntentState]) -> None:
         postings = [intent for intent in intents if intent.reverses is None]
-        reversals = {intent.reverses: intent for intent in intents if intent.reverses and intent.state != "withdrawn"}
+        # A refused reversal undid nothing: where it is still wanted it is offered again under its own key (K2).
+        reversals = {
+            intent.reverses: intent
+            for intent in intents
+            if intent.reverses and intent.state not in ("withdrawn", "refused")
+        }
         self.next_key = f"{slot}/r{sum(intent.ever_sent for intent in postings) + 1}"
         self.ready = next((intent for intent in postings if intent.state == "ready"), None)
         self.sent = next((intent for intent in postings if intent.state == "sent"), None)
