@@ -93,8 +93,12 @@ def check_again(tx: Transaction) -> list[str]:
             " returning waiter, on_key"
         )
     ]
-    for row in tx.all("select distinct on_key from waits where on_key like 'watermark %%'"):
-        freed += [f"subject {subject} on {row['on_key']}" for subject in wake(tx, row["on_key"], "repair")]
+    lost = tx.all(
+        "delete from waits where exists (select 1 from epochs where 'watermark ' || epochs.store = waits.on_key"
+        " and epochs.epoch = waits.epoch and epochs.stored_through >= waits.n) returning waiter, on_key"
+    )
+    mark_due(tx, [row["waiter"].removeprefix("subject ") for row in lost], "repair")
+    freed += [f"{row['waiter']} on {row['on_key']}" for row in lost]
     if freed:
         tx.run(
             "insert into counters (name, value) values (%s, %s)"
