@@ -205,9 +205,12 @@ def _rates(raw: Mapping[str, Any], currency: str) -> Iterator[Rate]:
 
 def _percent(line: Mapping[str, Any]) -> Decimal:
     value = line.get("rate_percent")
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= Decimal(value) <= 1000:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise _wrong("tax_lines.rate_percent", value)
-    return Decimal(value).normalize()
+    percent = Decimal(value)
+    if not Decimal(0) <= percent <= Decimal(1000):
+        raise _wrong("tax_lines.rate_percent", value)
+    return percent.normalize()
 
 
 def _key(line: Mapping[str, Any], kind: str) -> str:
@@ -222,8 +225,8 @@ def _key(line: Mapping[str, Any], kind: str) -> str:
 
 
 def _quantity(line: Mapping[str, Any]) -> Decimal:
-    value = line.get("quantity", 0)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or abs(value) > QUANTITY_MAX:
+    value: Any = line.get("quantity", 0)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or abs(Decimal(value)) > QUANTITY_MAX:
         raise _wrong("line_items.quantity", value)
     return Decimal(value)
 

@@ -101,13 +101,18 @@ class Rules:
         return self.entities[name]
 
     def find(self, table: str, on: date, **match: str) -> Row | None:
-        """The row that fits: exact fields before patterns, then the latest that is in force on that day."""
+        """The row that fits best on that day: exact before patterns, close patterns before wide ones, then the latest.
+
+        A table's last match field counts most: a row for this SKU in all stores goes before one for all SKUs in this
+        store.
+        """
         best: tuple[tuple[int, ...], date] | None = None
         found: Row | None = None
+        fields = [(name, match[name]) for name in reversed(TABLES[table][0]) if name in match]
         for row in self.tables.get(table, ()):
-            if row.since > on or not all(_fits(row.match.get(name, "*"), value) for name, value in match.items()):
+            if row.since > on or not all(_fits(row.match.get(name, "*"), value) for name, value in fields):
                 continue
-            rank = (tuple(int(row.match.get(name, "*") == value) for name, value in match.items()), row.since)
+            rank = (tuple(_closeness(row.match.get(name, "*"), value) for name, value in fields), row.since)
             if best is None or rank >= best:
                 best, found = rank, row
         return found
@@ -131,6 +136,10 @@ class Rules:
             return Decimal(1)
         what = f"The exchange rate of {currency} to {book} on {on.isoformat()}"
         return Decimal(str(self.look_up("rates", what, on, book=book, currency=currency)["rate"]))
+
+
+def _closeness(pattern: str, value: str) -> int:
+    return 1_000 if pattern == value else sum(sign not in "*?[]" for sign in pattern)
 
 
 def _fits(pattern: str, value: str) -> bool:
