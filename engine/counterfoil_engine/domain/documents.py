@@ -69,7 +69,7 @@ class Document:
     entity's zone; the posting date is chosen when sent. body: the fields of the kind's contract
     (`contracts/documents/<kind>.v1.json`) beside the common ones; amounts in book currency end in `book_minor`.
     after: slots that must have a result first. why: `rule@version: reason` for people.
-    taken_over: counts as posted, since it was made before the store's start line.
+    taken_over: counts as posted, since it was made before the store's start line. number: the order's as it is shown.
     """
 
     slot: str
@@ -86,6 +86,7 @@ class Document:
     after: tuple[str, ...] = ()
     why: str = ""
     taken_over: bool = False
+    number: str | None = None
 
     @property
     def content_hash(self) -> str:

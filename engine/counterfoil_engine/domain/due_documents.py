@@ -367,6 +367,7 @@ class DueDocuments:
             journal=journal(kind, body, amount_minor, self.order.currency),
             after=after,
             why=f"{rule}@{self.context.rules.version}: {reason}",
+            number=self.order.number,
         )
 
     def _convert(self, amount_minor: int, day: date) -> int:
