@@ -1,0 +1,103 @@
+"""Facts as the domain reads them: an order's snapshots in the order in which the store's agent read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from counterfoil_engine.domain.facts import OrderFacts, Snapshot
+from counterfoil_engine.domain.readers import READERS
+from counterfoil_engine.records.database import Row, Transaction, as_time
+from counterfoil_engine.records.sequences import current_epoch
+
+
+def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | None = None) -> OrderFacts:
+    """All snapshots of an order in the order in which the store's agent read them.
+
+    through_arrival: only what had come in by then, as an earlier look saw it (R2); None: all.
+
+    Epochs go by number. A snapshot is proven once nothing before it can be missing: its number is at or below the
+    watermark of its epoch. An epoch that was left is closed at its watermark: what it lacks was renumbered into the
+    next one, in the same order. What came above that and was not renumbered is *left behind*: it stands before the
+    first later snapshot that was read after it, and is proven once a later epoch has passed any event read after it
+    (the renumbered ones, all read before it, have then arrived)."""
+    rows = tx.all(
+        f"select event_id, e.epoch, n, type, occurred_at, received_at, body, same_as, arrival, stored_through"
+        f" from events e join epochs p on p.store = e.store and p.epoch = e.epoch"
+        f" where subject = %s and verdict = 'stored' and type in ({', '.join(['%s'] * len(READERS))})"
+        f" order by e.epoch, n",
+        f"order {store}/{order_id}",
+        *READERS,
+    )
+    current = current_epoch(tx, store)
+    bodies = {row["event_id"]: row["body"] for row in rows if row["body"] is not None}
+    if through_arrival is not None:
+        rows = [row for row in rows if row["arrival"] <= through_arrival]
+    settled: list[tuple[Row, bool]] = []
+    left_behind: list[tuple[Row, bool]] = []
+    for row in rows:
+        if row["n"] <= row["stored_through"]:
+            settled.append((row, True))
+        elif current is not None and row["epoch"] == current["epoch"]:
+            settled.append((row, False))
+        else:
+            left_behind.append((row, _overtaken(tx, store, row)))
+    snapshots = [
+        Snapshot(
+            READERS[row["type"]].kind,
+            row["epoch"],
+            row["n"],
+            _read_at(row),
+            READERS[row["type"]].read(bytes(bodies[row["same_as"] or row["event_id"]])),
+            proven,
+        )
+        for row, proven in _placed(settled, left_behind)
+    ]
+    return OrderFacts(store, order_id, tuple(snapshots))
+
+
+def _read_at(row: Row) -> datetime:
+    read_at = as_time(row["occurred_at"] or row["received_at"])
+    assert read_at is not None
+    return read_at
+
+
+def _placed(settled: Sequence[tuple[Row, bool]], left_behind: Sequence[tuple[Row, bool]]) -> list[tuple[Row, bool]]:
+    """Put each row that was left behind before the first of a later epoch that was read after it."""
+    placed = list(settled)
+    for entry in left_behind:
+        row = entry[0]
+        later = (
+            index
+            for index, (other, _) in enumerate(placed)
+            if (other["epoch"] > row["epoch"] and _read_at(other) > _read_at(row))
+            or (other["epoch"] == row["epoch"] and other["n"] > row["n"])
+        )
+        placed.insert(next(later, len(placed)), entry)
+    return placed
+
+
+def _overtaken(tx: Transaction, store: str, row: Row) -> bool:
+    """Whether a later epoch has passed an event that was read after this one."""
+    return bool(
+        tx.one(
+            "select 1 as passed from events e join epochs p on p.store = e.store and p.epoch = e.epoch"
+            " where e.store = %s and e.epoch > %s and e.n <= p.stored_through and e.occurred_at > %s limit 1",
+            store,
+            row["epoch"],
+            _read_at(row),
+        )
+    )
+
+
+def subjects_since(tx: Transaction, since: datetime, store: str | None = None) -> list[str]:
+    """The subjects of facts received at or after a moment, of one store or of all: what a replay looks at again."""
+    sql = (
+        "select distinct subject from events where received_at >= %s and verdict = 'stored' and subject is not null"
+        f" and type in ({', '.join(['%s'] * len(READERS))})"
+    )
+    params: list[Any] = [since, *READERS]
+    if store is not None:
+        sql, params = sql + " and store = %s", [*params, store]
+    return [row["subject"] for row in tx.all(sql + " order by subject", *params)]
