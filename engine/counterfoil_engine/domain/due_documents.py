@@ -121,7 +121,8 @@ class DueDocuments:
         body = {
             "counterparty": name,
             "guest": is_guest,
-            "personal": None if is_guest else {"name": order.name, "email": order.email, "country": order.country},
+            "country": self._guest_country() if is_guest else None,
+            "personal": None if is_guest else {"name": order.name, "email": order.email},
         }
         return Document(
             slot=f"{entity.id}/-/customer/{name}",
@@ -139,13 +140,18 @@ class DueDocuments:
 
     def _counterparty(self) -> str:
         """A customer's own id; guests share one per country, or one per store, by rule."""
-        order, store = self.order, self.context.store
-        if order.customer_id:
-            return f"{store}-{order.customer_id}"
-        row = self.context.rules.find("guests", self.ordered, store=store)
+        store = self.context.store
+        if self.order.customer_id:
+            return f"{store}-{self.order.customer_id}"
+        country = self._guest_country()
+        return f"{store}-guest-{country}" if country else f"{store}-guest"
+
+    def _guest_country(self) -> str | None:
+        """The country whose guests share a counterparty; None where all of the store's do, or it isn't known."""
+        row = self.context.rules.find("guests", self.ordered, store=self.context.store)
         if row and row.values.get("policy") == "per_store":
-            return f"{store}-guest"
-        return f"{store}-guest-{order.country if re.fullmatch('[A-Z]{2}', order.country) else 'unknown'}"
+            return None
+        return self.order.country if re.fullmatch("[A-Z]{2}", self.order.country) else None
 
     def _sales_order(self) -> Document:
         counterparty = self._counterparty()

@@ -92,6 +92,7 @@ class Order:
     paid: datetime | None
     customer_id: int
     country: str
+    state: str
     name: str
     email: str
     is_test: bool
@@ -135,6 +136,7 @@ def read_order(body: Mapping[str, Any], as_of: datetime) -> Order:
         paid=_time(raw, "date_paid_gmt", as_of),
         customer_id=_whole(raw, "customer_id") if raw.get("customer_id") else 0,
         country=(_text(address, "country", 2) or _text(billing, "country", 2)).upper(),
+        state=(_text(address, "state", 100) or _text(billing, "state", 100)).upper(),
         name=f"{_text(billing, 'first_name', 200)} {_text(billing, 'last_name', 200)}".strip(),
         email=_text(billing, "email", 320),
         is_test=any(meta.get("key") == "_wcpay_mode" and meta.get("value") == "test" for meta in _meta(raw)),
