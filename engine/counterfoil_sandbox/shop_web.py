@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable
 from email.utils import format_datetime
@@ -55,6 +56,7 @@ def create_app(
 ) -> Flask:
     """The application. keys: who may read the REST API; weather: the mode it is in, also changed by /sandbox/mode."""
     app = Flask(__name__)
+    form_token = secrets.token_hex(16)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     weather = weather or Weather()
@@ -63,6 +65,16 @@ def create_app(
     def slowly() -> None:
         if weather.slow_ms and not request.path.startswith("/sandbox"):
             sleep(weather.slow_ms / 1000)
+
+    @app.before_request
+    def only_from_our_page() -> Response | None:
+        # A page from elsewhere can't send JSON here, nor know the token of this page's own forms.
+        sent = request.form.get("form_token", "")
+        if request.method != "POST" or not request.path.startswith("/sandbox") or request.is_json:
+            return None
+        if secrets.compare_digest(sent.encode("utf-8", "replace"), form_token.encode()):
+            return None
+        return as_json(403, {"message": "Send JSON, or use the buttons of the shop's own page."})
 
     @app.after_request
     def by_the_shops_clock(response: Response) -> Response:
@@ -85,7 +97,7 @@ def create_app(
         return answer_rest(shop, keys, rest, weather, path)
 
     add_control(app, shop, weather)
-    add_page(app, shop, keys, rest, weather)
+    add_page(app, shop, keys, rest, weather, form_token)
     return app
 
 
@@ -172,13 +184,14 @@ def add_control(app: Flask, shop: Shop, weather: Weather) -> None:
         return as_json(200, {"webhooks": shop.webhooks.all(), "waiting": shop.webhooks.waiting()})
 
 
-def add_page(app: Flask, shop: Shop, keys: Keys, rest: Rest, weather: Weather) -> None:
+def add_page(app: Flask, shop: Shop, keys: Keys, rest: Rest, weather: Weather, form_token: str) -> None:
     @app.route("/", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     def home() -> Response:
         if "rest_route" in request.args:
             return answer_rest(shop, keys, rest, weather, request.args["rest_route"].lstrip("/"))
         orders = [summary(shop, order_id) for order_id in reversed(shop.order_ids())]
-        page = render_template("shop.html", orders=orders[:200], count=len(orders), weather=weather, modes=MODES)
+        shown = {"orders": orders[:200], "count": len(orders), "weather": weather, "modes": MODES}
+        page = render_template("shop.html", form_token=form_token, **shown)
         return Response(page, mimetype="text/html")
 
 
@@ -244,7 +257,7 @@ def parameters() -> dict[str, Any]:
 
 def done(result: dict[str, Any]) -> AnyResponse:
     """JSON to a program; back to the page for a button on it."""
-    return as_json(200, result) if request.is_json or not request.form else redirect("/", 303)
+    return as_json(200, result) if request.is_json else redirect("/", 303)
 
 
 def page_of(mode: str) -> Response:

@@ -1,6 +1,7 @@
 """The sandbox shop's REST API over HTTP, as the `woocommerce` package and curl would use it."""
 
 import json
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -322,5 +323,8 @@ def test_the_page_shows_orders_and_its_buttons_work(site):
     order_id = site.shop.place(recorded("order_simple_paid"))
     page = requests.get(site.url, timeout=5).text
     assert "9.09 EUR" in page and f"/sandbox/orders/{order_id}/send-twice" in page
-    pressed = requests.post(f"{site.url}/sandbox/orders/{order_id}/cancel", data={"from": "page"}, timeout=5)
+    token = re.search('name="form_token" value="([0-9a-f]+)"', page)[1]
+    button = f"{site.url}/sandbox/orders/{order_id}/cancel"
+    assert requests.post(button, data={"form_token": "other"}, timeout=5).status_code == 403
+    pressed = requests.post(button, data={"form_token": token}, timeout=5)
     assert pressed.status_code == 200 and "cancelled" in pressed.text
