@@ -1,0 +1,238 @@
+"""What people ask of the records: how stores stand, what one order's story is, and which cases are open. Reads only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from counterfoil_engine.records import breakers, cases, identity, intents, journal, looks, restatements, rules_store
+from counterfoil_engine.records.database import Transaction, as_time
+from counterfoil_engine.records.facts import facts_of
+from counterfoil_engine.records.stores import StoreState, store_states
+
+SILENT_AFTER = timedelta(minutes=5)
+
+
+def status(tx: Transaction) -> dict[str, Any]:
+    """Every store and party in a line, and what is not as it should be, as sentences."""
+    now = tx.now()
+    stores = [_store_line(tx, state, now) for state in store_states(tx)]
+    parties = _parties(tx)
+    held = restatements.totals(tx)
+    brakes = [dict(row) for row in restatements.brakes(tx) if row["tripped_at"] and not row["released_at"]]
+    place = identity.read(tx)
+    work = tx.one("select count(*) as subjects, min(marked_at) as oldest from work") or {}
+    problems = [*_store_problems(stores), *_party_problems(parties)]
+    if held:
+        problems.append(f"{len(held)} restatement(s) wait for approval (counterfoil restatements).")
+    problems += [f"The brake of {brake['entity']} is on: {brake['reason']}" for brake in brakes]
+    if place and not place["confirmed"]:
+        problems.append(f"All write switches are at preview: {place['reason']} (counterfoil confirm).")
+    return {
+        "now": now.isoformat(),
+        "ok": not problems,
+        "problems": problems,
+        "stores": stores,
+        "parties": parties,
+        "work": {"subjects": work.get("subjects", 0), "oldest_age_s": _age_s(now, work.get("oldest"))},
+        "rules_version": rules_store.current_version(tx),
+        "restatements": [_plain(row) for row in held],
+        "brakes": [_plain(brake) for brake in brakes],
+        "half_done": [_plain(row) for row in intents.half_done(tx)],
+    }
+
+
+def _store_line(tx: Transaction, state: StoreState, now: datetime) -> dict[str, Any]:
+    last_seen = max((at for at in (state.hello_at, state.received_at, state.heartbeat_at) if at), default=None)
+    beat = state.heartbeat
+    parked = tx.one(
+        "select count(distinct subject) as subjects from cases where store = %s and resolved_at is null", state.store
+    )
+    return {
+        "store": state.store,
+        "connected": last_seen is not None and now - last_seen < SILENT_AFTER,
+        "last_seen_at": last_seen.isoformat() if last_seen else None,
+        "behind_events": beat.get("depth_events", 0),
+        "behind_s": beat.get("oldest_age_s") or 0,
+        "newest_order_id": beat.get("newest_order_id"),
+        "epoch": state.watermark.epoch,
+        "stored_through": state.watermark.n,
+        "holes": [list(hole) for hole in state.holes],
+        "kept_invalid": state.kept_invalid,
+        "orders": {row["reading"]: row["subjects"] for row in looks.readings(tx, state.store)},
+        "stuck": parked["subjects"] if parked else 0,
+        "money_held": _money_held(tx, state.store),
+        "switches": {
+            row["party"]: row["setting"]
+            for row in tx.all("select party, setting from switches where store = %s", state.store)
+        },
+        "agent_version": state.agent_version,
+        "handover": state.handover,
+    }
+
+
+def _money_held(tx: Transaction, store: str) -> list[dict[str, Any]]:
+    """What is at stake in open cases, by currency: each subject's dearest case counts once."""
+    rows = tx.all(
+        "select currency, sum(most) as amount_minor from (select subject, currency, max(money_minor) as most from cases"
+        " where store = %s and resolved_at is null and money_minor is not null group by subject, currency) as dearest"
+        " group by currency order by currency",
+        store,
+    )
+    return [{"currency": row["currency"], "amount_minor": int(row["amount_minor"])} for row in rows]
+
+
+def _parties(tx: Transaction) -> list[dict[str, Any]]:
+    by_party: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in tx.all(
+        "select party, entity, state, count(*) as intents from intents where state <> 'withdrawn'"
+        " group by party, entity, state"
+    ):
+        line = by_party.setdefault((row["party"], row["entity"]), {"breaker": "closed", "reason": ""})
+        line[row["state"]] = row["intents"]
+    for row in breakers.shown(tx):
+        line = by_party.setdefault((row["party"], row["entity"]), {})
+        line |= {"breaker": row["state"], "reason": row["reason"]}
+    return [{"party": party, "entity": entity, **line} for (party, entity), line in sorted(by_party.items())]
+
+
+def _store_problems(stores: Sequence[Mapping[str, Any]]) -> list[str]:
+    said = []
+    for line in stores:
+        store = line["store"]
+        if not line["connected"]:
+            said.append(f"Store {store} is silent since {line['last_seen_at']}: is its agent running?")
+        if line["holes"]:
+            first, last = line["holes"][0]
+            said.append(f"Store {store} has a hole: numbers {first} to {last} are missing.")
+        if line["kept_invalid"]:
+            said.append(f"Store {store}: {line['kept_invalid']} event(s) don't fulfil their contract; kept, not used.")
+        if line["stuck"]:
+            said.append(f"Store {store}: {line['stuck']} subject(s) are stuck (counterfoil cases).")
+    return said
+
+
+def _party_problems(parties: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{line['party']} of {line['entity']} is {line['breaker']}: {line['reason']}"
+        for line in parties
+        if line.get("breaker") not in (None, "closed")
+    ]
+
+
+def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
+    """One order's story: facts, reading, proofs, documents with why each, journal, cases, looks. None: never heard of.
+
+    The facts are shown by place, status, total and refunds, without personal data.
+    """
+    subject = f"order {store}/{order_id}"
+    facts = facts_of(tx, store, order_id)
+    reading = looks.reading(tx, subject)
+    if not facts.snapshots and reading is None:
+        return None
+    return {
+        "subject": subject,
+        "reading": reading["reading"] if reading else "waiting",
+        "reason": reading["reason"] if reading else "It waits for its first look.",
+        "currency": reading["currency"] if reading else "",
+        "total_minor": reading["total_minor"] if reading else None,
+        "unproven": bool(reading["unproven"]) if reading else False,
+        "rules_version": reading["rules_version"] if reading else None,
+        "waits": reading["waits"] if reading else [],
+        "proof": proofs(reading),
+        "facts": [_fact(snapshot) for snapshot in facts.snapshots],
+        "documents": [document(intent) for intent in intents.of_subject(tx, subject)],
+        "journal": [_plain(row) for row in journal.lines(tx, subject)],
+        "cases": [case_line(row) for row in cases.of_subject(tx, subject)],
+        "looks": [
+            {"as_of": _text(row["as_of"]), "rules_version": row["rules_version"], "steps": json.loads(row["steps"])}
+            for row in looks.of_subject(tx, subject, 20)
+        ],
+    }
+
+
+def proofs(reading: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "ok": ok, "left_minor": left, "right_minor": right}
+        for name, ok, left, right in (reading["proofs"] if reading else ())
+    ]
+
+
+def _fact(snapshot: Any) -> dict[str, Any]:
+    said = snapshot.body.get("order") if snapshot.kind == "order" else None
+    said = said if isinstance(said, Mapping) else {}
+    return {
+        "epoch": snapshot.epoch,
+        "n": snapshot.n,
+        "kind": snapshot.kind,
+        "read_at": snapshot.read_at.isoformat(),
+        "proven": snapshot.proven,
+        "status": said.get("status"),
+        "total": str(said["total"]) if "total" in said else None,
+        "paid": said.get("date_paid_gmt"),
+        "refunds": len(said.get("refunds") or ()),
+    }
+
+
+def document(intent: Any) -> dict[str, Any]:
+    """A document as reports show it: a reversal's amount is negative, so that the sum by kind is what stands."""
+    return {
+        "key": intent.key,
+        "kind": intent.kind,
+        "state": intent.state,
+        "number": intent.number,
+        "amount_minor": -intent.amount_minor if intent.reverses and intent.amount_minor > 0 else intent.amount_minor,
+        "currency": intent.currency,
+        "day": intent.day.isoformat(),
+        "posting_date": intent.posting_date.isoformat() if intent.posting_date else None,
+        "reverses": intent.reverses,
+        "why": intent.document.why if intent.document else "",
+        "lines": list(intent.document.body.get("lines", ())) if intent.document else [],
+    }
+
+
+def case_line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An open case: cause, remedy, the rows that are missing, and what is at stake."""
+    return {
+        "id": row.get("id"),
+        "subject": row.get("subject"),
+        "category": row["category"],
+        "cause": row["cause"],
+        "remedy": row["remedy"],
+        "rows": json.loads(row["missing_rows"]) if row.get("missing_rows") else [],
+        "money_minor": int(row["money_minor"]) if row.get("money_minor") is not None else None,
+        "currency": row.get("currency"),
+        "opened_at": _text(row.get("opened_at") or row.get("oldest")),
+    }
+
+
+def open_cases(tx: Transaction, category: str | None, limit: int) -> dict[str, Any]:
+    """Open cases, those of one cause together, the most subjects first; then each on its own."""
+    groups = [row for row in cases.grouped(tx) if category in (None, row["category"])]
+    single = cases.open_cases(tx, category=category, limit=limit)
+    return {
+        "causes": [
+            {**case_line(row), "id": None, "subject": None, "subjects": row["subjects"]} for row in groups[:limit]
+        ],
+        "cases": [case_line(row) for row in single],
+    }
+
+
+def _age_s(now: datetime, value: Any) -> float | None:
+    moment = as_time(value)
+    return round((now - moment).total_seconds(), 1) if moment else None
+
+
+def _text(value: Any) -> str | None:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON can say it."""
+    return {
+        name: int(value) if isinstance(value, Decimal) else _text(value) if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
