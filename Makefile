@@ -1,0 +1,46 @@
+# Everything sets itself up: Python 3.11 or newer with venv, and make, are all that has to be there.
+#
+#   make demo          a shop, its agent, the engine and an ERP, and the proof; ONCE=1 ends by itself
+#   make test          checks and tests, with coverage;  make check: the checks alone;  make format: put the layout right
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+READY := .venv/ready
+SOURCES := agent engine contracts tests $(wildcard bench)
+
+.PHONY: test demo check lint types layers format clean
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST)
+
+demo: $(READY)
+	$(BIN)/python -m counterfoil_engine.demo $(if $(ONCE),--once)
+
+check: lint types layers
+
+lint: $(READY)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+# Made anew when the dependencies change; a run that was cut short leaves no mark and is done again.
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Counterfoil needs Python 3.11 or newer: install it, or name it (make PYTHON=/path/to/python3.11)." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) lacks venv: install it (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[engine,dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
