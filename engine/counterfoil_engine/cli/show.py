@@ -1,0 +1,139 @@
+"""How answers look to a person: tables and sentences by rich, plain where the output is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from counterfoil_engine.domain.money import show as money
+
+console = Console(highlight=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table; values are text, never markup."""
+    drawn = Table(*columns, title=escape(title) or None, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(escape("" if value is None else str(value)) for value in row))
+    console.print(drawn)
+
+
+def line(text: str, style: str = "") -> None:
+    console.print(escape(text), style=style or None, soft_wrap=True)
+
+
+def amount(row: Mapping[str, Any], field: str = "amount_minor") -> str:
+    """An amount of a row with its currency; empty where there is none."""
+    value = row.get(field)
+    return money(int(value), row.get("currency") or "") if value is not None else ""
+
+
+def status(answer: Mapping[str, Any]) -> None:
+    stores, problems = answer["stores"], answer["problems"]
+    line("All is as it should be." if answer["ok"] else problems[0], "bold green" if answer["ok"] else "bold red")
+    for problem in problems[1:]:
+        line(problem, "red")
+    if not stores:
+        line("No store has said hello yet.")
+        return
+    line("")
+    table(
+        ["store", "connected", "behind by", "holes", "kept-invalid", "orders", "stuck", "money held", "switches"],
+        [
+            [
+                row["store"],
+                "yes" if row["connected"] else f"no, since {row['last_seen_at']}",
+                f"{row['behind_events']} events, {round(row['behind_s'])} s",
+                ", ".join(f"{first}-{last}" for first, last in row["holes"]) or "none",
+                row["kept_invalid"],
+                ", ".join(f"{count} {reading}" for reading, count in sorted(row["orders"].items())),
+                row["stuck"],
+                ", ".join(amount(held) for held in row["money_held"]) or "none",
+                ", ".join(f"{party} {setting}" for party, setting in row["switches"].items()) or "by rules",
+            ]
+            for row in stores
+        ],
+    )
+    line("")
+    table(
+        ["party", "entity", "breaker", "done", "ready", "sent", "refused"],
+        [
+            [row["party"], row["entity"], row.get("breaker", "closed")]
+            + [row.get(state, 0) for state in ("done", "ready", "sent", "refused")]
+            for row in answer["parties"]
+        ],
+    )
+    line(f"\n{answer['work']['subjects']} subject(s) wait for a look. Rules {answer['rules_version'] or 'none'}.")
+
+
+def order(answer: Mapping[str, Any]) -> None:
+    line(f"{answer['subject']}: {answer['reading']}. {answer['reason']}", "bold")
+    cases(answer["cases"])
+    table(
+        ["n", "read at", "kind", "status", "total", "refunds"],
+        [
+            [
+                f"{fact['epoch']}.{fact['n']}",
+                fact["read_at"],
+                fact["kind"],
+                fact["status"],
+                fact["total"],
+                fact["refunds"],
+            ]
+            for fact in answer["facts"]
+        ],
+        "Facts",
+    )
+    table(
+        ["document", "state", "ERP number", "amount", "day", "why"],
+        [[row["key"], row["state"], row["number"], amount(row), row["day"], row["why"]] for row in answer["documents"]],
+        "Documents",
+    )
+    pending = [due for due in answer["dues"] if due["would_post"]]
+    if pending:
+        table(["slot", "amount", "why"], [[due["slot"], amount(due), due["why"]] for due in pending], "Still to post")
+    table(
+        ["document", "role", "debit", "credit"],
+        [
+            [row["document"], row["role"], amount(row, "debit_minor"), amount(row, "credit_minor")]
+            for row in answer["journal"]
+        ],
+        "Journal",
+    )
+    proofs(answer["proof"])
+
+
+def proofs(rows: Sequence[Mapping[str, Any]]) -> None:
+    table(
+        ["proof", "left", "right", ""],
+        [[row["name"], row["left_minor"], row["right_minor"], "holds" if row["ok"] else "FAILS"] for row in rows],
+        "Proof (minor units)",
+    )
+
+
+def cases(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        stake = f" ({amount(row, 'money_minor')})" if row.get("money_minor") is not None and row.get("currency") else ""
+        many = (
+            f"{row['subjects']} subjects: "
+            if row.get("subjects")
+            else f"{row['subject']}: "
+            if row.get("subject")
+            else ""
+        )
+        line(f"{many}[{row['category']}] {row['cause']}{stake}", "red")
+        line(f"  {row['remedy']}")
+        for missing in row.get("rows", ()):
+            line(f"  missing row: {missing}")
+
+
+def would(answer: Mapping[str, Any]) -> None:
+    line(f"{answer['subjects']} subject(s) looked at; {len(answer['changing'])} would change. Nothing was written.")
+    table(
+        ["step", "kind", "documents", "amount"],
+        [[row["step"], row["kind"], row["documents"], amount(row)] for row in answer["would"]],
+    )

@@ -1,0 +1,186 @@
+"""What an operator asks and does, through the API and so by the command line: one method a command, answers in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from counterfoil_engine.domain.difference import Post, Reverse, Step
+from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.ports import EventLog, Records, Rejected, RulesBook
+from counterfoil_engine.work import restate, switches, unpark
+from counterfoil_engine.work.look import Considered, Looker
+
+DRY_RUN_MAX = 1_000_000
+
+
+class Reports(Protocol):
+    """The questions, as `records.reports` answers them."""
+
+    def status(self, tx: Any) -> dict[str, Any]: ...
+
+    def order(self, tx: Any, store: str, order_id: str) -> dict[str, Any] | None: ...
+
+    def open_cases(self, tx: Any, category: str | None, limit: int) -> dict[str, Any]: ...
+
+
+class OperatorCommands:
+    """All commands over one engine. who: whose token asked, for the audit log."""
+
+    def __init__(
+        self,
+        records: Records,
+        reports: Reports,
+        book: RulesBook,
+        looker: Looker,
+        events: EventLog,
+        parse: Callable[[str], Rules],
+        subjects_since: Callable[[Any, datetime, str | None], Sequence[str]],
+        place: str,
+        who: str = "operator",
+    ) -> None:
+        self._records, self._reports, self._book, self._looker = records, reports, book, looker
+        self._events, self._parse, self._subjects_since = events, parse, subjects_since
+        self._place, self._who = place, who
+
+    def status(self) -> Mapping[str, Any]:
+        with self._records.transaction() as tx:
+            return self._reports.status(tx)
+
+    def order(self, store: str, order_id: str) -> Mapping[str, Any]:
+        with self._records.transaction() as tx:
+            story = self._reports.order(tx, store, order_id)
+        if story is None:
+            raise Rejected(
+                f"No order {store}/{order_id} was ever heard of.",
+                "Check store and id (the id, not the shown number); is the store's agent connected?",
+                slug="no-such-subject",
+            )
+        return {**story, "dues": preview(self._looker.preview(f"order {store}/{order_id}"))}
+
+    def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
+        with self._records.transaction() as tx:
+            return self._reports.open_cases(tx, category, limit)
+
+    def retry(self, subject: str | None, category: str | None) -> Mapping[str, Any]:
+        if subject:
+            return {"subjects": unpark.retry(self._records, subject, self._who)}
+        with self._records.transaction() as tx:
+            causes = [row["fingerprint"] for row in self._records.cases.grouped(tx) if row["category"] == category]
+        marked = [name for cause in causes for name in unpark.retry_all(self._records, cause, self._who)]
+        return {"subjects": sorted(set(marked))}
+
+    def replay(self, since: datetime, store: str | None, dry_run: bool) -> Mapping[str, Any]:
+        """Mark due all of which something came since; a dry run says what looks would post, and writes nothing."""
+        with self._records.transaction() as tx:
+            subjects = self._subjects_since(tx, since, store)
+            if not dry_run:
+                self._records.work.mark_due(tx, subjects, "history")
+                self._records.restatements.audit(tx, self._who, "replay", since=since.isoformat(), store=store)
+        if not dry_run:
+            return {"subjects": len(subjects), "dry_run": False}
+        return self._would(subjects[:DRY_RUN_MAX])
+
+    def _would(self, subjects: Sequence[str]) -> Mapping[str, Any]:
+        """Totals of what looks at these subjects would write, by kind; only subjects that would change are named."""
+        totals: dict[tuple[str, str, str], list[int]] = {}
+        changing: list[str] = []
+        for subject in subjects:
+            considered = self._looker.preview(subject)
+            if considered.steps:
+                changing.append(subject)
+            for step in considered.steps:
+                self._count(totals, considered, step)
+        return {
+            "subjects": len(subjects),
+            "dry_run": True,
+            "changing": changing[:1000],
+            "would": [
+                {"step": step, "kind": kind, "currency": currency, "documents": count, "amount_minor": amount}
+                for (step, kind, currency), (count, amount) in sorted(totals.items())
+            ],
+        }
+
+    @staticmethod
+    def _count(totals: dict[tuple[str, str, str], list[int]], considered: Considered, step: Step) -> None:
+        if isinstance(step, Post):
+            document = step.document
+            name, amount = ("post", document.kind, document.currency), document.amount_minor
+        elif isinstance(step, Reverse) and (intent := considered.intent(step.of_key)):
+            name, amount = ("reverse", intent.kind, intent.currency), intent.amount_minor
+        else:
+            return
+        total = totals.setdefault(name, [0, 0])
+        total[0] += 1
+        total[1] += amount
+
+    def rules(self) -> Mapping[str, Any]:
+        with self._records.transaction() as tx:
+            current = self._records.rules.current_version(tx)
+            return {
+                "current": current,
+                "text": self._records.rules.text_of(tx, current) if current else None,
+                "versions": [
+                    {"version": row["version"], "loaded_at": str(row["loaded_at"]), "loaded_by": row["loaded_by"]}
+                    for row in self._records.rules.versions(tx)
+                ],
+            }
+
+    def load_rules(self, text: str, dry_run: bool) -> Mapping[str, Any]:
+        try:
+            if dry_run:
+                return {"version": self._parse(text).version, "freed": 0, "dry_run": True}
+            version, freed = unpark.load_rules(self._records, self._parse, text, self._who)
+        except CounterfoilError as error:
+            raise Rejected(error.cause, error.remedy, slug="rules") from None
+        return {"version": version, "freed": freed, "dry_run": False}
+
+    def restatements(self) -> Mapping[str, Any]:
+        return {"held": [{name: _plain(value) for name, value in row.items()} for row in restate.held(self._records)]}
+
+    def approve(self, version: str) -> Mapping[str, Any]:
+        return {"version": version, "subjects": restate.approve(self._records, version, self._who)}
+
+    def release_brake(self, entity: str) -> Mapping[str, Any]:
+        return {"entity": entity, "subjects": restate.release_brake(self._records, entity, self._who)}
+
+    def hand_over(self, store: str) -> Mapping[str, Any]:
+        self._events.hand_over(store)
+        return {"store": store, "handover": True}
+
+    def switch(self, store: str, party: str, setting: str, confirmed: bool) -> Mapping[str, Any]:
+        with self._records.transaction() as tx:
+            rules = self._book.current(tx)
+        switched = switches.switch(self._records, rules, store, party, setting, self._who, confirmed)
+        return {
+            "store": store,
+            "party": party,
+            "setting": switched.setting,
+            "would_post": [{name: _plain(value) for name, value in row.items()} for row in switched.would_post],
+        }
+
+    def confirm(self) -> Mapping[str, Any]:
+        return {"engine_epoch": switches.confirm_identity(self._records, self._place, self._who)}
+
+
+def preview(considered: Considered) -> list[dict[str, Any]]:
+    """What ought to exist, each with why, and whether a look would still write something for it."""
+    changed = {step.document.slot for step in considered.steps if isinstance(step, Post)}
+    return [
+        {
+            "slot": document.slot,
+            "kind": document.kind,
+            "amount_minor": document.amount_minor,
+            "currency": document.currency,
+            "day": document.day.isoformat(),
+            "why": document.why,
+            "would_post": document.slot in changed,
+        }
+        for document in considered.dues.documents
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
