@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -206,6 +206,42 @@ class Wake(Protocol):
         """key: `watermark eu1` once the store's watermark has moved."""
 
 
+class Commands(Protocol):
+    """What an operator asks and does, by the command line or anything else that calls the API; answers are JSON.
+
+    Each may reject: `no-such-subject`, `no-such-store`, `rules` (with every fault in the cause)."""
+
+    def status(self) -> Mapping[str, Any]:
+        """A line per store and party: connected, behind by, holes, kept-invalid, stuck, money held."""
+
+    def order(self, store: str, order_id: str) -> Mapping[str, Any]:
+        """An order's facts, dues, documents, and why each."""
+
+    def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
+        """Open cases, those of one cause together, the dearest first."""
+
+    def retry(self, subject: str | None, category: str | None) -> Mapping[str, Any]:
+        """Look again at a subject, or at all that are parked for a category."""
+
+    def replay(self, since: datetime, store: str | None, dry_run: bool) -> Mapping[str, Any]:
+        """Look again at all of which something came since; dry_run: say what would be posted, and post nothing."""
+
+    def rules(self) -> Mapping[str, Any]:
+        """The versions of the rules, and which is in force."""
+
+    def load_rules(self, text: str, dry_run: bool) -> Mapping[str, Any]:
+        """Check rules and put them in force; dry_run: only check, and say what they would change."""
+
+    def restatements(self) -> Mapping[str, Any]:
+        """What rules or code alone would change, by version, with its totals; held until approved (R2)."""
+
+    def approve(self, version: str) -> Mapping[str, Any]:
+        """Let the restatement of a version be posted."""
+
+    def hand_over(self, store: str) -> Mapping[str, Any]:
+        """Let the next other installation of the store's agent take over (E1)."""
+
+
 # Looks and posting: what the use cases need of the records. Modules of `records/` are what fulfils these.
 
 
@@ -374,3 +410,214 @@ class RulesBook(Protocol):
 
     def version(self, tx: Any, version: str) -> Rules | None:
         """A version that was loaded once; None where it is unknown or no longer parses."""
+
+
+class LaneHold(Protocol):
+    """What one poster holds of a party and entity (K4, K5)."""
+
+    def take(self, buckets: Sequence[int], commit_lag_s: float) -> list[int]:
+        """Take what is free; all that are held."""
+
+    def usable(self, tx: Any) -> list[int]:
+        """The held buckets whose rest after an unclean hand-over is past."""
+
+    def confirm(self, tx: Any) -> None:
+        """Raises LaneLost unless this connection holds the locks."""
+
+    def give_back(self) -> None:
+        """Hand them back cleanly."""
+
+    def forget(self) -> None:
+        """The connection is gone."""
+
+
+@dataclass
+class LaneLost(Exception):
+    """The connection is not the one that took the locks: another poster may serve these buckets already."""
+
+    holder: str
+
+
+class ClaimRecords(Protocol):
+    """Leases on looks (`records/claims.py`)."""
+
+    def claim(
+        self, tx: Any, classes: Sequence[WorkClass], limit: int, lease_s: float, rest_s: float, token: str
+    ) -> list[Claim]: ...
+    def finish(self, tx: Any, claim: Claim) -> bool: ...
+    def release(self, tx: Any, claim: Claim, due_at: datetime, counts: bool = True) -> None: ...
+
+
+class WorkRecords(Protocol):
+    """The work list (`records/work.py`)."""
+
+    def mark_due(
+        self, tx: Any, subjects: Iterable[str], work_class: WorkClass = "live", due_at: datetime | None = None
+    ) -> None: ...
+
+
+class WaitRecords(Protocol):
+    """Who waits for what (`records/waits.py`)."""
+
+    def wait_for_result(self, tx: Any, intent_id: int, party: str, entity: str, key: str) -> bool: ...
+    def wait_for_watermark(self, tx: Any, subject: str, store: str, epoch: int, n: int) -> bool: ...
+    def forget(self, tx: Any, waiters: Sequence[str]) -> None: ...
+    def wake_by_result(self, tx: Any, party: str, entity: str, key: str) -> int: ...
+    def check_again(self, tx: Any) -> list[str]: ...
+
+
+class IntentRecords(Protocol):
+    """The ledger of intents (`records/intents.py`)."""
+
+    def of_slots(self, tx: Any, subject: str, slots: Iterable[str]) -> dict[str, list[Intent]]: ...
+    def by_key(self, tx: Any, party: str, entity: str, key: str) -> Intent | None: ...
+    def add(self, tx: Any, new: NewIntent) -> int | None: ...
+    def withdraw(self, tx: Any, intent: Intent) -> bool: ...
+    def offer_again(self, tx: Any, intent: Intent) -> bool: ...
+    def explain(
+        self,
+        tx: Any,
+        intent: Intent,
+        document: Document,
+        about: str,
+        after: Sequence[str],
+        look_id: int,
+        rules_version: str,
+    ) -> None: ...
+    def adopt(
+        self, tx: Any, party: str, entity: str, key: str, number: str, content_hash: str, posted_on: date
+    ) -> str | None: ...
+    def release(self, tx: Any, subject: str) -> list[str]: ...
+    def ready(
+        self,
+        tx: Any,
+        party: str,
+        entity: str,
+        buckets: Sequence[int],
+        stores_on: Sequence[str],
+        work_class: WorkClass,
+        limit: int,
+    ) -> list[Intent]: ...
+    def met(self, tx: Any, intent: Intent) -> bool: ...
+    def mark_sent(self, tx: Any, intents: Sequence[Intent]) -> list[int]: ...
+    def no_answer(self, tx: Any, intents: Sequence[Intent]) -> None: ...
+    def sent_without_result(
+        self, tx: Any, party: str, entity: str, buckets: Sequence[int], commit_lag_s: float, limit: int
+    ) -> list[Intent]: ...
+    def done(self, tx: Any, intent: Intent, number: str, posting_date: date | None) -> bool: ...
+    def refuse(self, tx: Any, intent: Intent, released: bool = False) -> bool: ...
+    def note_posting_date(self, tx: Any, intent: Intent, posting_date: date) -> None: ...
+    def postings_since(self, tx: Any, slot: str, since: datetime) -> int: ...
+    def reversals_since(self, tx: Any, entity: str, since: datetime) -> tuple[int, int]: ...
+    def would_post(self, tx: Any, store: str, party: str) -> list[Mapping[str, Any]]: ...
+    def book_minor(self, document: Document) -> int: ...
+
+
+class CaseRecords(Protocol):
+    """Subjects that can't go on (`records/cases.py`)."""
+
+    def open_case(
+        self,
+        tx: Any,
+        subject: str,
+        store: str,
+        origin: str,
+        case: Case,
+        about_key: str | None = None,
+        rules_version: str | None = None,
+    ) -> None: ...
+    def settle(
+        self, tx: Any, subject: str, store: str, origin: str, found: Sequence[Case], rules_version: str | None = None
+    ) -> None: ...
+    def resolve(self, tx: Any, case_id: int, resolution: str) -> None: ...
+    def resolve_key(self, tx: Any, subject: str, slot: str, resolution: str) -> None: ...
+    def retried_at(self, tx: Any, subject: str) -> datetime | None: ...
+    def of_subject(self, tx: Any, subject: str, with_resolved: bool = False) -> list[Mapping[str, Any]]: ...
+    def grouped(self, tx: Any) -> list[Mapping[str, Any]]: ...
+    def subjects_of(self, tx: Any, fingerprint: str) -> list[str]: ...
+    def subjects_with(self, tx: Any, origin: str, beginning: str) -> list[str]: ...
+
+
+class LookRecords(Protocol):
+    """Looks and last readings (`records/looks.py`)."""
+
+    def arrival_of(self, tx: Any, store: str, subject: str) -> int: ...
+    def record(self, tx: Any, claim: Claim, dues: Dues, as_of: datetime, arrival: int, code: str) -> int: ...
+    def record_steps(self, tx: Any, look_id: int, steps: Sequence[str]) -> None: ...
+    def read(self, tx: Any, look_id: int) -> Look | None: ...
+    def save_reading(self, tx: Any, store: str, dues: Dues, as_of: datetime, look_id: int) -> None: ...
+    def subjects_of(self, tx: Any, store: str) -> list[str]: ...
+    def mark_again(self, tx: Any, limit: int = 1000) -> int: ...
+    def note_failure(self, tx: Any, subject: str, error: str) -> None: ...
+    def failure(self, tx: Any, subject: str) -> str | None: ...
+    def forget_failure(self, tx: Any, subject: str) -> None: ...
+
+
+class RestatementRecords(Protocol):
+    """What is held, the brake, and what people decided (`records/restatements.py`)."""
+
+    def hold(self, tx: Any, subject: str, version: str, restated: Sequence[Restated]) -> None: ...
+    def totals(self, tx: Any) -> list[Mapping[str, Any]]: ...
+    def held(self, tx: Any, version: str) -> list[Mapping[str, Any]]: ...
+    def approve(self, tx: Any, version: str, who: str) -> list[str]: ...
+    def is_approved(self, tx: Any, version: str) -> bool: ...
+    def brake(self, tx: Any, entity: str) -> tuple[bool, datetime | None]: ...
+    def trip_brake(self, tx: Any, entity: str, reason: str) -> None: ...
+    def release_brake(self, tx: Any, entity: str) -> bool: ...
+    def audit(self, tx: Any, who: str, what: str, **detail: Any) -> None: ...
+
+
+class BreakerRecords(Protocol):
+    """Breakers that every process sees (`records/breakers.py`)."""
+
+    def allowance(self, tx: Any, party: str, entity: str) -> int: ...
+    def trip(
+        self, tx: Any, party: str, entity: str, reason: str, jitter: float, retry_after_s: float | None = None
+    ) -> None: ...
+    def worked(self, tx: Any, party: str, entity: str) -> None: ...
+
+
+class JournalRecords(Protocol):
+    """The engine's own journal (`records/journal.py`)."""
+
+    def book(self, tx: Any, intent: Intent) -> None: ...
+
+
+class RulesRecords(Protocol):
+    """Versions of the rules, and switches (`records/rules_store.py`)."""
+
+    def load(self, tx: Any, version: str, text: str, who: str) -> bool: ...
+    def set_switch(self, tx: Any, store: str, party: str, setting: str, who: str) -> None: ...
+    def switches(self, tx: Any) -> dict[tuple[str, str], str]: ...
+
+
+class IdentityRecords(Protocol):
+    """Which database this is (`records/identity.py`)."""
+
+    def is_confirmed(self, tx: Any) -> bool: ...
+    def doubt(self, tx: Any, reason: str) -> None: ...
+    def confirm(self, tx: Any, place: str) -> int: ...
+    def alive(self, tx: Any) -> None: ...
+    def to_adopt(self, tx: Any, party: str, entity: str) -> datetime | None: ...
+    def adopted(self, tx: Any, party: str, entity: str, since: datetime, found_count: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records that looks and posting need, over one database."""
+
+    database: Transactions
+    claims: ClaimRecords
+    work: WorkRecords
+    waits: WaitRecords
+    intents: IntentRecords
+    cases: CaseRecords
+    looks: LookRecords
+    restatements: RestatementRecords
+    breakers: BreakerRecords
+    journal: JournalRecords
+    rules: RulesRecords
+    identity: IdentityRecords
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        return self.database.transaction()

@@ -17,10 +17,12 @@ from urllib.parse import urlparse
 
 import peewee
 
-from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.ports import Clock
 
 Row = Mapping[str, Any]
+
+_PASSING_ON_SQLITE = ("locked", "busy", "disk", "readonly", "full")
 
 
 class Transaction:
@@ -92,11 +94,27 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """All or nothing; on SQLite one at a time, begun as a writer so that no upgrade can fail half-way."""
+        """All or nothing; on SQLite one at a time, begun as a writer so that no upgrade can fail half-way.
+
+        Raises Unavailable where the database can't be reached, is locked or full: nothing was written."""
         with self._lock:
-            self.peewee.connect(reuse_if_open=True)
-            with self.peewee.atomic("IMMEDIATE") if self.is_sqlite else self.peewee.atomic():
-                yield Transaction(self)
+            try:
+                self.peewee.connect(reuse_if_open=True)
+                with self.peewee.atomic("IMMEDIATE") if self.is_sqlite else self.peewee.atomic():
+                    yield Transaction(self)
+            except (peewee.OperationalError, peewee.InterfaceError) as error:
+                if self.is_sqlite and not any(word in str(error) for word in _PASSING_ON_SQLITE):
+                    raise
+                self._drop_broken_connection()
+                raise Unavailable(
+                    "The engine's database can't be used at the moment.",
+                    "It is tried again by itself; if it stays, check that the database runs and has space.",
+                ) from error
+
+    def _drop_broken_connection(self) -> None:
+        """So that the next transaction of this thread connects anew."""
+        if not self.is_sqlite and not self.peewee.is_closed() and self.peewee.connection().closed:
+            self.peewee.close()
 
     def execute(self, sql: str, params: Sequence[Any]) -> Any:
         if self.is_sqlite:

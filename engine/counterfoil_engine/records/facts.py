@@ -23,11 +23,13 @@ def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | 
     first later snapshot that was read after it, and is proven once a later epoch has passed any event read after it
     (the renumbered ones, all read before it, have then arrived)."""
     rows = tx.all(
-        f"select event_id, e.epoch, n, type, occurred_at, received_at, body, same_as, arrival, stored_through"
-        f" from events e join epochs p on p.store = e.store and p.epoch = e.epoch"
-        f" where subject = %s and verdict = 'stored' and type in ({', '.join(['%s'] * len(READERS))})"
-        f" order by e.epoch, n",
+        "select event_id, e.epoch, n, type, occurred_at, received_at, body, same_as, arrival, stored_through"
+        " from events e join epochs p on p.store = e.store and p.epoch = e.epoch"
+        " where subject = %s and verdict = 'stored' and (cast(%s as bigint) is null or arrival <= %s)"
+        f" and type in ({', '.join(['%s'] * len(READERS))}) order by e.epoch, n",
         f"order {store}/{order_id}",
+        through_arrival,
+        through_arrival,
         *READERS,
     )
     current = current_epoch(tx, store)

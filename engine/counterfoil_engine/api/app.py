@@ -1,0 +1,51 @@
+"""The engine's API: parse, call one use case, answer. `contracts/…/engine.openapi.yaml` describes every route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask, Response
+
+from counterfoil_engine.api.agents import agents
+from counterfoil_engine.api.commands import commands
+from counterfoil_engine.api.problems import handle_errors
+from counterfoil_engine.api.requests import answer
+from counterfoil_engine.config import Settings
+from counterfoil_engine.ports import Clock, Commands
+from counterfoil_engine.work.receive import Receiver
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the API needs. check_database: returns, or raises Unavailable."""
+
+    receiver: Receiver
+    commands: Commands
+    check_database: Callable[[], None]
+    clock: Clock
+    settings: Settings
+
+
+def create_app(engine: Engine) -> Flask:
+    """The WSGI application over these parts; it opens nothing by itself."""
+    app = Flask("counterfoil_engine", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.register_blueprint(agents(engine.receiver, engine.clock, engine.settings))
+    app.register_blueprint(commands(engine.commands, engine.settings))
+    handle_errors(app)
+
+    @app.get("/v1/health")
+    def health() -> Response:
+        engine.check_database()
+        return app.make_response(answer({"ok": True}))
+
+    @app.after_request
+    def tell_the_time(response: Response) -> Response:
+        # Agents correct their clock by this header, so it has to be the clock that signatures are judged by.
+        response.date = engine.clock.now()
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return app

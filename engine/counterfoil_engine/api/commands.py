@@ -1,0 +1,115 @@
+"""What operators call, mostly through the command line: a thin way into the port `Commands`, behind a bearer token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from flask import Blueprint, Response, make_response, request
+
+from counterfoil_engine.api.requests import answer, asked, check_token, named
+from counterfoil_engine.config import Settings
+from counterfoil_engine.ports import Commands
+
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f]{1,200}\Z")]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class _Order(_Strict):
+    store: _Name
+    order_id: _Name
+
+
+class _Cases(_Strict):
+    category: _Name | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+class _Retry(_Strict):
+    subject: _Name | None = None
+    category: _Name | None = None
+
+
+class _Replay(_Strict):
+    since: _Moment
+    store: _Name | None = None
+    dry_run: bool = False
+
+
+class _RulesText(_Strict):
+    text: Annotated[str, msgspec.Meta(max_length=10_000_000)]
+    dry_run: bool = False
+
+
+class _Version(_Strict):
+    version: _Name
+
+
+class _StoreName(_Strict):
+    store: _Name
+
+
+def commands(does: Commands, settings: Settings) -> Blueprint:
+    blueprint = Blueprint("commands", __name__, url_prefix="/v1")
+    limits = settings.limits
+
+    @blueprint.before_request
+    def only_with_the_token() -> None:
+        check_token(request, settings.api_token)
+
+    @blueprint.get("/status")
+    def status() -> Response:
+        return _said(does.status())
+
+    @blueprint.get("/orders/<store>/<order_id>")
+    def order(store: str, order_id: str) -> Response:
+        wanted = named({"store": store, "order_id": order_id}, _Order)
+        return _said(does.order(wanted.store, wanted.order_id))
+
+    @blueprint.get("/cases")
+    def cases() -> Response:
+        wanted = named(request.args.to_dict(), _Cases)
+        return _said(does.cases(wanted.category, wanted.limit))
+
+    @blueprint.post("/retry")
+    def retry() -> Response:
+        wanted = asked(request, _Retry, limits)
+        return _said(does.retry(wanted.subject, wanted.category))
+
+    @blueprint.post("/replay")
+    def replay() -> Response:
+        wanted = asked(request, _Replay, limits)
+        return _said(does.replay(wanted.since, wanted.store, wanted.dry_run))
+
+    @blueprint.get("/rules")
+    def rules() -> Response:
+        return _said(does.rules())
+
+    @blueprint.post("/rules")
+    def load_rules() -> Response:
+        wanted = asked(request, _RulesText, limits)
+        return _said(does.load_rules(wanted.text, wanted.dry_run))
+
+    @blueprint.get("/restatements")
+    def restatements() -> Response:
+        return _said(does.restatements())
+
+    @blueprint.post("/approve")
+    def approve() -> Response:
+        return _said(does.approve(asked(request, _Version, limits).version))
+
+    @blueprint.post("/handover")
+    def handover() -> Response:
+        return _said(does.hand_over(asked(request, _StoreName, limits).store))
+
+    return blueprint
+
+
+def _said(body: Mapping[str, Any]) -> Response:
+    return make_response(answer(body))

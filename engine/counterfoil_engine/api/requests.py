@@ -1,0 +1,141 @@
+"""Who sends a request, and what is in it: signatures, tokens, sizes, forms. All of it bounded before it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from flask import Request
+
+from counterfoil_engine.config import Limits
+from counterfoil_engine.ports import Rejected
+
+_SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_NOBODY = ("no store has this secret, so nothing compares equal",)
+Asked = TypeVar("Asked")
+
+
+def signature(secret: str, method: str, path: str, timestamp: str, body: bytes) -> str:
+    """What the header Counterfoil-Signature holds: HMAC-SHA256 over the request's line, time, and body as sent."""
+    signed = f"{method}\n{path}\n{timestamp}\n".encode() + body
+    return "v1=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+
+
+def signed_body(
+    request: Request, secrets: Mapping[str, tuple[str, ...]], now: datetime, limits: Limits
+) -> tuple[str, bytes]:
+    """The store that signed the request, and its body, unpacked. Rejects what is unsigned, wrong, or too old."""
+    store = request.headers.get("Counterfoil-Store", "")
+    timestamp = request.headers.get("Counterfoil-Timestamp", "")
+    given = request.headers.get("Counterfoil-Signature", "")
+    if not (store and _TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(given)):
+        raise _unsigned("It lacks Counterfoil-Store, -Timestamp or -Signature, or one is malformed.")
+    body = request.get_data(cache=False)
+    known = [
+        hmac.compare_digest(signature(secret, request.method, request.path, timestamp, body), given)
+        for secret in secrets.get(store, _NOBODY)
+    ]
+    if store not in secrets or not any(known):
+        raise _unsigned("Store, secret and body don't fit together.")
+    skew_s = int(timestamp) - int(now.timestamp())
+    if abs(skew_s) > limits.clock_skew_s:
+        raise Rejected(
+            f"The request was signed {abs(skew_s)} s {'ahead of' if skew_s > 0 else 'behind'} the engine's clock.",
+            "Take the time from this answer's Date header, and sign again by it.",
+            slug="clock",
+        )
+    return store, _unpacked(request, body, limits.unpacked_bytes)
+
+
+def check_token(request: Request, token: str) -> None:
+    """Reject who doesn't bear the API's token."""
+    if not token:
+        raise Rejected(
+            "This engine has no token for commands.",
+            "Set COUNTERFOIL_API_TOKEN for the engine and for who calls it.",
+            slug="token-not-set",
+        )
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, token.encode()):
+        raise Rejected(
+            "The token is missing or wrong.", "Send the engine's COUNTERFOIL_API_TOKEN as Bearer token.", slug="token"
+        )
+
+
+def asked(request: Request, kind: type[Asked], limits: Limits) -> Asked:
+    """The body of a command, as the struct it has to be."""
+    body = _unpacked(request, request.get_data(cache=False), limits.unpacked_bytes)
+    return _converted(lambda: msgspec.json.decode(body, type=kind))
+
+
+def named(values: Mapping[str, str], kind: type[Asked]) -> Asked:
+    """What the query or the path of a command names, as the struct it has to be."""
+    return _converted(lambda: msgspec.convert(values, kind, strict=False))
+
+
+def _converted(convert: Callable[[], Asked]) -> Asked:
+    try:
+        return convert()
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        cause = f"The command is not what this path takes: {str(error)[:300]}"
+        raise Rejected(cause, "Look at the API's description: engine.openapi.yaml.", slug="contract") from None
+
+
+def _unpacked(request: Request, body: bytes, most_bytes: int) -> bytes:
+    if request.mimetype not in (
+        "application/json",
+        "application/cloudevents-batch+json",
+        "application/cloudevents+json",
+    ):
+        raise _form(f"The body's form is {request.mimetype[:100]!r}.")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise _form("The body's character set is not UTF-8.")
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise _form(f"The body's encoding is {encoding[:40]!r}.")
+    return _gunzipped(body, most_bytes)
+
+
+def _gunzipped(body: bytes, most_bytes: int) -> bytes:
+    """Unpack, but never more than so many bytes: a few KB can hold gigabytes."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, most_bytes + 1)
+    except zlib.error:
+        raise _broken_gzip("is no gzip") from None
+    if len(unpacked) > most_bytes:
+        cause = f"The body is larger than {most_bytes} bytes when unpacked."
+        raise Rejected(cause, "Send it in smaller parts.", slug="too-large")
+    if not unpacker.eof or unpacker.unused_data:
+        raise _broken_gzip("ends before its gzip does, or goes on after it")
+    return unpacked
+
+
+def _broken_gzip(how: str) -> Rejected:
+    return Rejected(f"The body {how}.", "Pack it anew, as one gzip member, or send it plain.", slug="gzip")
+
+
+def _form(cause: str) -> Rejected:
+    return Rejected(cause, "Send JSON in UTF-8, plain or with Content-Encoding: gzip.", slug="media-type")
+
+
+def _unsigned(cause: str) -> Rejected:
+    return Rejected(
+        f"The request's signature can't be accepted. {cause}",
+        "Check the store's name and that agent and engine have the same COUNTERFOIL_STORE_SECRET for it.",
+        slug="signature",
+    )
+
+
+def answer(body: Mapping[str, Any]) -> tuple[bytes, int, dict[str, str]]:
+    """A JSON answer."""
+    return msgspec.json.encode(body), 200, {"Content-Type": "application/json"}

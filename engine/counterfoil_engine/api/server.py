@@ -1,0 +1,30 @@
+"""Serving the API from one's own process: gunicorn with `gunicorn_conf.py`, over an application made after the fork."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from counterfoil_engine.api import gunicorn_conf
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """make_app is called in each worker process, so that no connection to the database is shared by two.
+
+    options: settings of gunicorn that replace those of gunicorn_conf (`bind`, `workers`, …). `run()` serves until
+    SIGTERM or SIGINT."""
+
+    def __init__(self, make_app: Callable[[], Flask], **options: Any) -> None:
+        self._make_app, self._options = make_app, options
+        super().__init__()
+
+    def load_config(self) -> None:
+        standing = {name: value for name, value in vars(gunicorn_conf).items() if name in self.cfg.settings}
+        for name, value in (standing | self._options).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._make_app()

@@ -1,0 +1,182 @@
+"""The engine's settings: one TOML file and the environment, read once into a frozen dataclass.
+
+The file says where things are; secrets come from the environment alone. What is not known is refused, so that a
+misspelt setting can't be taken for one that works. `counterfoil-engine.example.toml` shows them all.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from counterfoil_engine.domain.errors import CounterfoilError
+
+SECRET_PREFIX = "COUNTERFOIL_STORE_SECRET_"  # noqa: S105  (a name, no secret)
+OLD_SECRET_PREFIX = "COUNTERFOIL_OLD_STORE_SECRET_"  # noqa: S105
+SHORTEST_SECRET = 16
+
+_STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what comes in. body_bytes: as sent; unpacked_bytes: after gunzip."""
+
+    body_bytes: int = 2_097_152
+    unpacked_bytes: int = 16_777_216
+    events: int = 500
+    clock_skew_s: int = 300
+    retain_s: int = 604_800
+
+
+@dataclass(frozen=True)
+class ErpSettings:
+    """How an entity's ERP is reached. options: what the adapter alone understands (`timeout_s`, …)."""
+
+    entity: str
+    adapter: str
+    url: str
+    token: str = field(default="", repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. store_secrets: by store, one secret, or two while one replaces the other."""
+
+    database: str = field(repr=False)
+    listen: str
+    rules: Path | None
+    limits: Limits
+    store_secrets: Mapping[str, tuple[str, ...]] = field(repr=False)
+    api_token: str = field(repr=False)
+    erps: Mapping[str, ErpSettings]
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Settings from a file (None: defaults) and the environment, which wins. Raises CounterfoilError."""
+    return settings(_table_of(path), environment)
+
+
+def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Settings from what the file holds and the environment."""
+    _only(table, "the top", {"engine": dict, "limits": dict, "stores": dict, "erp": dict})
+    engine = table.get("engine", {})
+    _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
+    rules = environment.get("COUNTERFOIL_RULES") or engine.get("rules")
+    return Settings(
+        database=_database(engine, environment),
+        listen=_listen(environment.get("COUNTERFOIL_LISTEN") or engine.get("listen", "127.0.0.1:8466")),
+        rules=Path(rules) if rules else None,
+        limits=_limits(table.get("limits", {})),
+        store_secrets=_store_secrets(table.get("stores", {}), environment),
+        api_token=_secret(engine.get("api_token_env", "COUNTERFOIL_API_TOKEN"), environment, needed=False),
+        erps={entity: _erp(entity, each, environment) for entity, each in table.get("erp", {}).items()},
+    )
+
+
+def _table_of(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise _wrong(
+            f"The settings file {path} can't be read: {error.strerror}.", "Check its name and rights."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _wrong(f"The settings file {path} is no TOML: {error}.", "Correct it there.") from None
+
+
+def _only(table: object, where: str, known: Mapping[str, type]) -> None:
+    """Refuse what is no table, what is not known, and what has another type."""
+    if not isinstance(table, dict):
+        raise _wrong(f"Settings: {where} is no table.", f"Write it as a table: {where}")
+    for name, value in table.items():
+        if name not in known:
+            raise _wrong(f"Settings: {where} has no {name!r}.", f"It may have: {', '.join(sorted(known))}.")
+        if not isinstance(value, known[name]) or isinstance(value, bool):
+            raise _wrong(f"Settings: {name} in {where} is {value!r}.", f"Give a value of type {known[name].__name__}.")
+
+
+def _database(engine: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    if "COUNTERFOIL_DATABASE" in environment:
+        return environment["COUNTERFOIL_DATABASE"]
+    url = str(engine.get("database", "sqlite:///counterfoil.sqlite"))
+    try:
+        has_password = urlsplit(url).password is not None
+    except ValueError:
+        raise _wrong(
+            "Settings: database in [engine] is no address.", "Write postgresql://user@host:5432/name."
+        ) from None
+    if has_password:
+        raise _wrong(
+            "Settings: database in [engine] holds a password.",
+            "Take the address out of the file and set COUNTERFOIL_DATABASE in the environment.",
+        )
+    return url
+
+
+def _listen(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise _wrong(f"Settings: listen is {text!r}.", "Write host:port, such as 127.0.0.1:8466.")
+    return text
+
+
+def _limits(table: Mapping[str, Any]) -> Limits:
+    names = list(Limits.__dataclass_fields__)
+    _only(table, "[limits]", dict.fromkeys(names, int))
+    for name, value in table.items():
+        if not 1 <= value <= 2**40:
+            raise _wrong(f"Settings: {name} in [limits] is {value}.", "Give a whole number above 0.")
+    return Limits(**table)
+
+
+def _store_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Each store's secrets: COUNTERFOIL_STORE_SECRET_EU_1 is that of store eu-1; other names by [stores.<name>]."""
+    variables = {_store_of(name, SECRET_PREFIX): name for name in environment if name.startswith(SECRET_PREFIX)}
+    for store, each in table.items():
+        if not _STORE.fullmatch(store):
+            raise _wrong(f"Settings: {store!r} is no name of a store.", "Use letters, digits, `.`, `_` and `-`.")
+        _only(each, f"[stores.{store}]", {"secret_env": str})
+        if "secret_env" in each:
+            variables[store] = each["secret_env"]
+    secrets: dict[str, tuple[str, ...]] = {store: (_secret(name, environment),) for store, name in variables.items()}
+    for name in environment:
+        if name.startswith(OLD_SECRET_PREFIX) and (store := _store_of(name, OLD_SECRET_PREFIX)) in secrets:
+            secrets[store] = (*secrets[store], _secret(name, environment))
+    return secrets
+
+
+def _store_of(variable: str, prefix: str) -> str:
+    return variable.removeprefix(prefix).lower().replace("_", "-")
+
+
+def _erp(entity: str, table: Mapping[str, Any], environment: Mapping[str, str]) -> ErpSettings:
+    where = f"[erp.{entity}]"
+    _only(table, where, {"adapter": str, "url": str, "token_env": str, "options": dict})
+    for name in ("adapter", "url"):
+        if not table.get(name):
+            raise _wrong(f"Settings: {where} has no {name}.", 'Add it, such as adapter = "http".')
+    token = _secret(table["token_env"], environment) if "token_env" in table else ""
+    return ErpSettings(entity, table["adapter"], table["url"], token, table.get("options", {}))
+
+
+def _secret(variable: str, environment: Mapping[str, str], needed: bool = True) -> str:
+    value = environment.get(variable, "")
+    if not value and not needed:
+        return ""
+    if len(value) < SHORTEST_SECRET:
+        what = "is not set" if not value else f"has fewer than {SHORTEST_SECRET} characters"
+        raise _wrong(f"The environment's {variable} {what}.", "Set it to a long random text (openssl rand -hex 32).")
+    return value
+
+
+def _wrong(cause: str, remedy: str) -> CounterfoilError:
+    return CounterfoilError(cause, remedy, "contract")
