@@ -11,6 +11,8 @@ import argparse
 import os
 import secrets
 import signal
+import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -435,7 +437,9 @@ class _Handler(WSGIRequestHandler):
 
 def serve_erp(erp: SandboxErp, host: str = "127.0.0.1", port: int = 0) -> BaseWSGIServer:
     """A server that is bound already (port 0: a free one, see its `server_port`); run its `serve_forever()`."""
-    server = make_server(host, port, erp, threaded=True, request_handler=_Handler)
+    # Bound here, since the server would end the process where the address is taken.
+    with socket.create_server((host, port), backlog=128) as bound:
+        server = make_server(host, port, erp, threaded=True, request_handler=_Handler, fd=bound.fileno())
     server.daemon_threads = True  # type: ignore[attr-defined]
     return server
 
@@ -450,9 +454,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         erp = create_erp(_books(options), token, Modes().changed(dict(_mode(text) for text in options.mode)))
         host, _, port = options.listen.rpartition(":")
+        if not port.isascii() or not port.isdigit() or int(port[:6]) > 65_535:
+            raise Refusal("data", f"{options.listen!r} is no HOST:PORT.", "Name a port from 0 to 65535.")
         server = serve_erp(erp, host or "127.0.0.1", int(port))
-    except (Refusal, ValueError, OSError) as error:
-        print(f"{error}", file=sys.stderr)
+    except Refusal as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (OSError, UnicodeError, sqlite3.Error) as error:
+        print(f"The sandbox ERP can't start: {error}. Correct the option that it names (see --help).", file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
