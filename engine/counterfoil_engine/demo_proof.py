@@ -1,0 +1,380 @@
+"""The demo's proof: shop, engine and ERP compared from outside, by what each of the three says of itself.
+
+It reads the shop over REST, the ERP's balances over its API, and both ledgers from their SQLite files, read only. What
+is due is computed here from the shop's orders alone, in a few lines and without the engine's rules, so that a mistake
+in those shows.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+from woocommerce import API  # type: ignore[import-untyped]
+
+DECIMALS = {"JPY": 0, "KWD": 3}
+COUNTED_KINDS = ("sales_order", "invoice", "credit_note", "payment", "tender", "refund_payment")
+REVENUE_KINDS = ("invoice", "credit_note")
+
+Balance = tuple[int, int, int, int]
+"""debit, credit, and both in book currency, minor units"""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the three are. Files are read only."""
+
+    store: str
+    entity: str
+    shop_url: str
+    shop_key: str
+    shop_secret: str
+    erp_url: str
+    erp_token: str
+    erp_file: Path
+    engine_file: Path
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the proof. detail: one sentence with the figures, or what is wrong."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One order, three ways, minor units: what the shop says is kept, what the ERP invoiced less what it credited."""
+
+    order_id: int
+    status: str
+    currency: str
+    shop_minor: int
+    erp_minor: int
+    sales_orders: int
+    expected_sales_orders: int
+    case: str | None
+
+    @property
+    def ok(self) -> bool:
+        agrees = self.shop_minor == self.erp_minor and self.sales_orders == self.expected_sales_orders
+        return agrees or self.case is not None
+
+
+@dataclass
+class Proof:
+    checks: list[Check] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    cases: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+
+def prove(places: Places) -> Proof:
+    """Compare all three now. They should be at rest: what is under way counts as a difference."""
+    proof = Proof()
+    erp, engine = Ledger.of_erp(places.erp_file), Ledger.of_engine(places.engine_file)
+    proof.cases = open_cases(places)
+    proof.lines = compare_orders(places, shop_orders(places), erp, proof.cases)
+    proof.checks = [
+        nothing_lost_or_doubled(proof.lines, erp),
+        to_the_cent(proof.lines),
+        balanced(erp, engine),
+        same_documents(erp, engine),
+        same_balances(engine, erp_balances(places)),
+    ]
+    return proof
+
+
+# The shop, read as any client would
+
+
+def shop_orders(places: Places) -> list[dict[str, Any]]:
+    """Every order the shop still knows, the trash's too."""
+    api = shop_api(places)
+    orders: list[dict[str, Any]] = []
+    for status in ("any", "trash"):
+        page, pages = 1, 1
+        while page <= pages:
+            asked = {"status": status, "per_page": 100, "page": page, "orderby": "id", "order": "asc"}
+            answer = api.get("orders", params=asked)
+            answer.raise_for_status()
+            orders += answer.json()
+            page, pages = page + 1, int(answer.headers["X-WP-TotalPages"])
+    return orders
+
+
+def shop_api(places: Places) -> API:
+    return API(places.shop_url, places.shop_key, places.shop_secret, version="wc/v3", timeout=30)
+
+
+def behind(places: Places) -> list[int]:
+    """Orders of the shop whose newest fact in the engine says something else than the shop says now."""
+    query = (
+        "select subject, coalesce(e.body, (select o.body from events o"
+        " where o.store = e.store and o.event_id = e.same_as)) as body from events e"
+        " where verdict = 'stored' and type = 'counterfoil.order.v1' order by epoch, n"
+    )
+    newest = {row["subject"]: row["body"] for row in rows(places.engine_file, query)}
+    late = []
+    for order in shop_orders(places):
+        fact = newest.get(f"order {places.store}/{order['id']}")
+        if fact is None or json.loads(fact)["order"] != order:
+            late.append(int(order["id"]))
+    return late
+
+
+def minor(amount: str, currency: str) -> int:
+    """Minor units of a shop's amount; what the currency can't hold is an error, never rounded away."""
+    shifted = Decimal(amount).scaleb(DECIMALS.get(currency, 2))
+    if shifted != shifted.to_integral_value():
+        raise ValueError(f"{amount} is no amount in {currency}")
+    return int(shifted)
+
+
+def is_accepted(order: Mapping[str, Any]) -> bool:
+    """Whether the shop wants it fulfilled, or was paid for it before it was cancelled or given back."""
+    was_paid = order["date_paid_gmt"] is not None
+    return order["status"] in ("processing", "completed") or (order["status"] in ("cancelled", "refunded") and was_paid)
+
+
+def kept_minor(order: Mapping[str, Any]) -> int:
+    """Gross value that stays sold: the total and what gift cards paid of it, less refunds."""
+    if not is_accepted(order) or order["status"] in ("cancelled", "refunded"):
+        return 0
+    currency = order["currency"]
+    gift_cards = sum(
+        -minor(fee["total"], currency) - minor(fee["total_tax"], currency)
+        for fee in order["fee_lines"]
+        if fee["name"].startswith("Gift card") and Decimal(fee["total"]) < 0
+    )
+    refunded = sum(-minor(refund["total"], currency) for refund in order["refunds"])
+    return minor(order["total"], currency) + gift_cards - refunded
+
+
+# The two ledgers
+
+
+@dataclass
+class Ledger:
+    """Documents and their journals. documents: key → kind, order, currency, amount; a reversal's amount is negative."""
+
+    documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    doubled: list[str] = field(default_factory=list)
+    journals: dict[str, list[Balance]] = field(default_factory=lambda: defaultdict(list))
+    by_role: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0, 0]))
+
+    @classmethod
+    def of_erp(cls, file: Path) -> Ledger:
+        ledger = cls()
+        for row in rows(file, "select key, kind, currency, amount_minor, reverses, body from documents order by id"):
+            ledger._add(row["key"], row, json.loads(row["body"]).get("order"))
+        query = (
+            "select d.key, j.role, d.currency, j.debit_minor, j.credit_minor, j.book_debit_minor, j.book_credit_minor"
+            " from journal j join documents d on d.id = j.document"
+        )
+        ledger._add_journal(rows(file, query))
+        return ledger
+
+    @classmethod
+    def of_engine(cls, file: Path) -> Ledger:
+        """What has a result."""
+        ledger = cls()
+        query = "select key, kind, currency, amount_minor, reverses, about from intents where state = 'done'"
+        for row in rows(file, query + " order by id"):
+            order = row["about"].rpartition("/")[2]
+            ledger._add(row["key"], row, int(order) if order.isdigit() else None)
+        query = (
+            "select document as key, role, currency, debit_minor, credit_minor, book_debit_minor, book_credit_minor"
+            " from journal"
+        )
+        ledger._add_journal(rows(file, query))
+        return ledger
+
+    def _add(self, key: str, row: sqlite3.Row, order_id: int | None) -> None:
+        if key in self.documents:
+            self.doubled.append(key)
+        self.documents[key] = {
+            "kind": row["kind"],
+            "order": order_id,
+            "currency": row["currency"],
+            "amount_minor": row["amount_minor"],
+            "is_reversal": row["reverses"] is not None,
+        }
+
+    def _add_journal(self, lines: Iterator[sqlite3.Row]) -> None:
+        for line in lines:
+            amounts = (line["debit_minor"], line["credit_minor"], line["book_debit_minor"], line["book_credit_minor"])
+            self.journals[line["key"]].append(amounts)
+            totals = self.by_role[line["role"], line["currency"]]
+            for place, amount in enumerate(amounts):
+                totals[place] += amount
+
+    def of_order(self, order_id: int) -> tuple[int, int]:
+        """(sales orders that stand, invoices less credit notes)"""
+        standing, revenue = 0, 0
+        for document in self.documents.values():
+            if document["order"] != order_id:
+                continue
+            if document["kind"] == "sales_order":
+                standing += -1 if document["is_reversal"] else 1
+            elif document["kind"] in REVENUE_KINDS:
+                revenue += document["amount_minor"] * (1 if document["kind"] == "invoice" else -1)
+        return standing, revenue
+
+
+class NotThereYet(Exception):
+    """A database, or a table in it, that its process has not made yet."""
+
+
+def rows(file: Path, query: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+    """What a query finds in a process's database, read only. Raises NotThereYet."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.row_factory = sqlite3.Row
+            yield from connection.execute(query, values).fetchall()
+    except sqlite3.OperationalError as error:
+        raise NotThereYet(str(error)) from error
+
+
+def erp_balances(places: Places) -> dict[tuple[str, str], list[int]]:
+    """The ERP's own balances by role and currency, over its API."""
+    answer = requests.get(
+        f"{places.erp_url}/v1/balances",
+        params={"entity": places.entity},
+        headers={"Authorization": f"Bearer {places.erp_token}"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    names = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
+    return {(b["role"], b["currency"]): [b[name] for name in names] for b in answer.json()["balances"]}
+
+
+def open_cases(places: Places) -> list[Mapping[str, Any]]:
+    query = "select subject, category, cause, remedy from cases where resolved_at is null order by subject, id"
+    return [dict(row) for row in rows(places.engine_file, query)]
+
+
+# The checks
+
+
+def compare_orders(
+    places: Places, orders: Sequence[Mapping[str, Any]], erp: Ledger, cases: Sequence[Mapping[str, Any]]
+) -> list[Line]:
+    """Every order of the shop, and every one that only the ERP or a case still knows."""
+    by_order = {order["id"]: order for order in orders}
+    case_of = {case["subject"].rpartition("/")[2]: case["category"] for case in cases}
+    known = set(by_order) | {d["order"] for d in erp.documents.values() if d["order"] is not None}
+    lines = []
+    for order_id in sorted(known | {int(name) for name in case_of if name.isdigit()}):
+        order = by_order.get(order_id)
+        standing, revenue = erp.of_order(order_id)
+        lines.append(
+            Line(
+                order_id,
+                "deleted" if order is None else order["status"],
+                "" if order is None else order["currency"],
+                0 if order is None else kept_minor(order),
+                revenue,
+                standing,
+                0 if order is None else int(is_accepted(order)),
+                case_of.get(str(order_id)),
+            )
+        )
+    return lines
+
+
+def nothing_lost_or_doubled(lines: Sequence[Line], erp: Ledger) -> Check:
+    name = "I1  every order is there once, or is a case"
+    wrong = [x.order_id for x in lines if x.case is None and x.sales_orders != x.expected_sales_orders]
+    doubled = [x.order_id for x in lines if x.sales_orders > 1]
+    if wrong or doubled or erp.doubled:
+        return Check(name, False, f"wrong: orders {wrong}, doubled: orders {doubled}, keys {erp.doubled[:5]}")
+    posted = sum(1 for x in lines if x.sales_orders == 1)
+    cases, rest = sum(1 for x in lines if x.case), sum(1 for x in lines if not x.sales_orders and not x.case)
+    return Check(
+        name, True, f"{len(lines)} orders: {posted} with one sales order, {rest} never accepted, {cases} in a case"
+    )
+
+
+def to_the_cent(lines: Sequence[Line]) -> Check:
+    name = "     shop = ERP, to the cent, order by order"
+    wrong = [x for x in lines if x.case is None and x.shop_minor != x.erp_minor]
+    if wrong:
+        shown = ", ".join(f"{x.order_id}: shop {x.shop_minor}, ERP {x.erp_minor} {x.currency}" for x in wrong[:5])
+        return Check(name, False, f"{len(wrong)} differ: {shown}")
+    totals: Counter[str] = Counter()
+    for line in lines:
+        if line.case is None and line.currency:
+            totals[line.currency] += line.shop_minor
+    return Check(name, True, ", ".join(f"{as_money(total, code)} {code}" for code, total in sorted(totals.items())))
+
+
+def balanced(erp: Ledger, engine: Ledger) -> Check:
+    name = "I2  debits = credits, in every document, in both currencies"
+    for who, ledger in (("ERP", erp), ("engine", engine)):
+        for key, lines in ledger.journals.items():
+            debit, credit, book_debit, book_credit = (sum(line[place] for line in lines) for place in range(4))
+            if debit != credit or book_debit != book_credit:
+                return Check(
+                    name, False, f"{who}: {key} has {debit} = {credit}, in the books {book_debit} = {book_credit}"
+                )
+    return Check(
+        name, True, f"{len(erp.journals)} documents with a journal in the ERP, {len(engine.journals)} in the engine"
+    )
+
+
+def same_documents(erp: Ledger, engine: Ledger) -> Check:
+    name = "I3  each document of the engine's is in the ERP, and no other"
+    only_engine, only_erp = (
+        engine.documents.keys() - erp.documents.keys(),
+        erp.documents.keys() - engine.documents.keys(),
+    )
+    differing = [
+        key
+        for key in engine.documents.keys() & erp.documents.keys()
+        if engine.documents[key]["amount_minor"] != erp.documents[key]["amount_minor"]
+    ]
+    if only_engine or only_erp or differing:
+        shown = f"only in the engine: {sorted(only_engine)[:3]}, only in the ERP: {sorted(only_erp)[:3]}"
+        return Check(name, False, f"{shown}, other amounts: {sorted(differing)[:3]}")
+    kinds = Counter(document["kind"] for document in erp.documents.values())
+    return Check(name, True, ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(kinds.items())))
+
+
+def same_balances(engine: Ledger, balances: Mapping[tuple[str, str], Sequence[int]]) -> Check:
+    """Net of each role: reversals raise both sides, and the sides may be kept gross or net."""
+    name = "I3  the engine's journal = the ERP's ledger, role by role"
+
+    def nets(by_role: Mapping[tuple[str, str], Sequence[int]]) -> dict[tuple[str, str], tuple[int, int]]:
+        found = {role: (a[0] - a[1], a[2] - a[3]) for role, a in by_role.items()}
+        return {role: net for role, net in found.items() if net != (0, 0)}
+
+    ours, theirs = nets(engine.by_role), nets(balances)
+    wrong = sorted(role for role in ours.keys() | theirs.keys() if ours.get(role) != theirs.get(role))
+    if wrong:
+        shown = "; ".join(f"{' '.join(role)}: engine {ours.get(role)}, ERP {theirs.get(role)}" for role in wrong[:4])
+        return Check(name, False, f"{len(wrong)} roles differ: {shown}")
+    return Check(name, True, f"{len(ours)} roles and currencies agree, in both currencies")
+
+
+def fingerprint(places: Places) -> tuple[frozenset[str], Mapping[tuple[str, str], Sequence[int]]]:
+    """What a replay must not change: the keys in the ERP and its balances."""
+    return frozenset(Ledger.of_erp(places.erp_file).documents), erp_balances(places)
+
+
+def as_money(amount_minor: int, currency: str) -> str:
+    decimals = DECIMALS.get(currency, 2)
+    return f"{Decimal(amount_minor).scaleb(-decimals):,.{decimals}f}"
