@@ -436,7 +436,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def serve_erp(erp: SandboxErp, host: str = "127.0.0.1", port: int = 0) -> BaseWSGIServer:
-    """A server that is bound already (port 0: a free one, see its `server_port`); run its `serve_forever()`."""
+    """A server that is bound already (port 0: a free one, see its `port`); run its `serve_forever()`."""
     # Bound here, since the server would end the process where the address is taken.
     with socket.create_server((host, port), backlog=128) as bound:
         server = make_server(host, port, erp, threaded=True, request_handler=_Handler, fd=bound.fileno())
@@ -465,7 +465,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    print(f"sandbox ERP: http://{server.host}:{server.server_port}/", flush=True)
+    print(f"sandbox ERP: http://{server.host}:{server.port}/", flush=True)
     server.serve_forever()
     server.server_close()
     erp.books.close()

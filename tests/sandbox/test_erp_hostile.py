@@ -239,12 +239,12 @@ def test_a_broken_request_on_the_line_harms_nobody_after_it(raw: bytes) -> None:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as line:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
             line.sendall(raw)
             line.shutdown(socket.SHUT_WR)
             answer = line.recv(1000)
         assert b" 500 " not in answer.split(b"\r\n")[0]
-        with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as line:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
             line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert b" 200 " in line.recv(1000)
     finally:
