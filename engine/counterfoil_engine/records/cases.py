@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.domain.errors import Case
-from counterfoil_engine.records.database import Transaction
+from counterfoil_engine.records.database import Transaction, as_time
 
 
 def open_case(
@@ -68,6 +69,15 @@ def resolve(tx: Transaction, case_id: int, resolution: str) -> None:
     )
 
 
+RETRIED = "retried"
+
+
+def retried_at(tx: Transaction, subject: str) -> datetime | None:
+    """When a person last let the subject try again."""
+    row = tx.one("select max(resolved_at) as at from cases where subject = %s and resolution = %s", subject, RETRIED)
+    return as_time(row["at"]) if row else None
+
+
 def resolve_key(tx: Transaction, subject: str, slot: str, resolution: str) -> None:
     """A slot has its document: cases of its refused postings are over."""
     for row in tx.all(
@@ -122,3 +132,9 @@ def grouped(tx: Transaction) -> list[Mapping[str, Any]]:
 def subjects_of(tx: Transaction, fingerprint: str) -> list[str]:
     rows = tx.all("select distinct subject from cases where fingerprint = %s and resolved_at is null", fingerprint)
     return [row["subject"] for row in rows]
+
+
+def subjects_with(tx: Transaction, origin: str, beginning: str) -> list[str]:
+    """Subjects of the open cases of one origin whose cause begins with these words."""
+    rows = tx.all("select subject, cause from cases where origin = %s and resolved_at is null", origin)
+    return sorted({row["subject"] for row in rows if row["cause"].startswith(beginning)})

@@ -127,61 +127,83 @@ def offer_again(tx: Transaction, intent: Intent) -> bool:
     )
 
 
-def explain(tx: Transaction, intent: Intent, document: Document, about: str, look_id: int, rules: str) -> None:
-    """Give an adopted intent the document that it turns out to be (R4)."""
+def explain(
+    tx: Transaction,
+    intent: Intent,
+    document: Document,
+    about: str,
+    after: Sequence[str],
+    look_id: int,
+    rules_version: str,
+) -> None:
+    """Give an intent that was adopted or taken over the document that it turns out to be (R3, R4)."""
     tx.run(
-        "update intents set document = %s, about = %s, subject = %s, kind = %s, amount_minor = %s, currency = %s,"
-        " book_minor = %s, look_id = %s, rules_version = %s where id = %s and document is null",
+        "update intents set document = %s, content_hash = %s, about = %s, subject = %s, kind = %s, amount_minor = %s,"
+        " currency = %s, book_minor = %s, after = %s, look_id = %s, rules_version = %s, released = 0 where id = %s",
         document_json(document),
+        document.content_hash,
         about,
         document.subject,
         document.kind,
         document.amount_minor,
         document.currency,
         book_minor(document),
+        json.dumps(after),
         look_id,
-        rules,
+        rules_version,
         intent.id,
     )
 
 
-def adopt(tx: Transaction, party: str, entity: str, key: str, number: str, content_hash: str) -> bool:
-    """Take a document that the ERP holds, and this ledger lost, into it; False where it is known here."""
-    slot, _, revision = key.removesuffix("/reversal").rpartition("/")
-    reverses = key.removesuffix("/reversal") if key.endswith("/reversal") else None
-    parts = slot.split("/")
-    subject = f"order {parts[0]}/{parts[1]}" if len(parts) > 3 else slot
+def adopt(
+    tx: Transaction, party: str, entity: str, key: str, number: str, content_hash: str, posted_on: date
+) -> str | None:
+    """Take a document that the ERP holds, and this ledger lost, into it; its subject, or None where it is known."""
+    slot = key.removesuffix("/reversal").rpartition("/")[0]
+    owner, order_id, kind, natural = [*slot.split("/", 3), "", "", "", ""][:4]
+    subject = f"order {owner}/{order_id}" if order_id != "-" else f"{kind} {owner}/{natural}"
     now = tx.now()
-    return bool(
-        tx.run(
-            "insert into intents (party, entity, key, slot, kind, store, subject, about, class, bucket, state,"
-            " reverses, content_hash, amount_minor, currency, book_minor, day, after, rules_version, made_at,"
-            " ever_sent, released, attempts, due_at, number, result_at, origin)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, 'repair', %s, 'done', %s, %s, 0, '', 0, %s, '[]', '', %s,"
-            " 1, 0, 0, %s, %s, %s, 'adopted') on conflict do nothing",
-            party,
-            entity,
-            key,
-            slot,
-            parts[2] if len(parts) > 3 else revision,
-            parts[0],
-            subject,
-            subject,
-            bucket_of(subject),
-            reverses,
-            content_hash,
-            now.date().isoformat(),
-            now,
-            now,
-            number,
-            now,
-        )
+    row = tx.one(
+        "insert into intents (party, entity, key, slot, kind, store, subject, about, class, bucket, state, reverses,"
+        " content_hash, amount_minor, currency, book_minor, day, after, rules_version, made_at, ever_sent, released,"
+        " attempts, due_at, number, posting_date, result_at, origin)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, 'repair', %s, 'done', %s, %s, 0, '', 0, %s, '[]', '', %s, 1, 0, 0,"
+        " %s, %s, %s, %s, 'adopted') on conflict do nothing returning subject",
+        party,
+        entity,
+        key,
+        slot,
+        kind,
+        owner,
+        subject,
+        subject,
+        bucket_of(subject),
+        key.removesuffix("/reversal") if key.endswith("/reversal") else None,
+        content_hash,
+        posted_on.isoformat(),
+        now,
+        now,
+        number,
+        posted_on.isoformat(),
+        now,
     )
+    return row["subject"] if row else None
 
 
-def release(tx: Transaction, keys_about: str) -> int:
-    """The cause of a subject's refusals has ended, says a person: its slots may be posted again."""
-    return tx.run("update intents set released = 1 where about = %s and state = 'refused'", keys_about)
+def release(tx: Transaction, subject: str) -> list[str]:
+    """What refused a subject's intents has ended, says a person; or what was taken over is corrected in the ERP.
+
+    Returns the subjects whose looks made them: they decide what follows."""
+    rows = tx.all(
+        "update intents set released = 1 where (subject = %s or about = %s)"
+        " and (state = 'refused' or origin = 'taken_over') returning about, party, entity, key",
+        subject,
+        subject,
+    )
+    abouts = {row["about"] for row in rows}
+    for row in rows:
+        abouts.update(waiting_abouts(tx, row["party"], row["entity"], row["key"]))
+    return sorted(abouts)
 
 
 # What a poster does.

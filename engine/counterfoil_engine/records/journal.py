@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from counterfoil_engine.ports import Intent
 from counterfoil_engine.records.database import Transaction
 
 
-def book(tx: Transaction, intent: Intent, posting_date: date) -> None:
+def book(tx: Transaction, intent: Intent) -> None:
     """Write the lines of a document that has a result; of a reversal, the original's lines mirrored."""
     if intent.document is None:
         return
+    posting_date = intent.posting_date or intent.day
     tx.run_many(
         "insert into journal (party, entity, document, about, posting_date, role, currency, book_currency,"
         " debit_minor, credit_minor, book_debit_minor, book_credit_minor)"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.ports import LaneLost
 from counterfoil_engine.records.database import Database, Transaction
 from counterfoil_engine.records.intents import BUCKETS
 
@@ -124,13 +125,6 @@ class Hold:
         )
         clean = before is None or before["holder"] is None
         return now if clean else now + timedelta(seconds=commit_lag_s)
-
-
-@dataclass
-class LaneLost(Exception):
-    """The connection is not the one that took the locks: another poster may serve these buckets already."""
-
-    holder: str
 
 
 def _session(tx: Transaction, holder: str) -> str:

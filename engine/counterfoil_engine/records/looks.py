@@ -131,3 +131,8 @@ def failure(tx: Transaction, subject: str) -> str | None:
 
 def forget_failure(tx: Transaction, subject: str) -> None:
     tx.run("delete from failures where subject = %s", subject)
+
+
+def subjects_of(tx: Transaction, store: str) -> list[str]:
+    """Every subject of a store that was ever looked at."""
+    return [row["subject"] for row in tx.all("select subject from subjects where store = %s", store)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.records.database import Transaction
 
@@ -56,7 +56,7 @@ class Book:
         version = current_version(tx)
         rules = self.version(tx, version) if version else None
         if rules is None:
-            raise CounterfoilError(
+            raise Unavailable(
                 "No rules are loaded.", "Load a rules file: counterfoil rules load FILE.", "missing_mapping"
             )
         return rules

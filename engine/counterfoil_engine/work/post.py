@@ -1,0 +1,327 @@
+"""Posting: intents are marked sent, carried to a party, and their results written; after a crash they are looked up.
+
+A step of a poster does one thing and never sleeps. In this order:
+
+    breaker open? nothing · restored? adopt what the party holds · sent without result? look it up · else: post a batch
+
+An intent is marked sent over the very connection that holds its lane's lock, before the call (K4). A result, its
+journal, the waits it ends and the mark that its subject deserves a look are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
+
+from loguru import logger
+
+from counterfoil_engine.domain.errors import Case, CounterfoilError, Retry, Unavailable
+from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.ports import (
+    Erp,
+    Found,
+    Intent,
+    LaneHold,
+    LaneLost,
+    Outcome,
+    Posted,
+    Posting,
+    Records,
+    Refused,
+    RulesBook,
+    Unknown,
+)
+from counterfoil_engine.work.draw import Draw
+from counterfoil_engine.work.switches import stores_on
+from counterfoil_engine.work.wire import posting_of
+
+Answer = TypeVar("Answer")
+
+OPEN_DAY_KEPT_S = 60.0  # how long the answer "this period is open" is believed; a refusal for it heals by itself
+ADOPTED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What a poster serves: a party's documents of one entity, in these buckets."""
+
+    party: str
+    entity: str
+    buckets: Sequence[int]
+
+
+class Poster:
+    """Serves one lane. jitter: numbers from 0 up to 1, so that lanes don't come back in step after an outage."""
+
+    def __init__(
+        self,
+        records: Records,
+        book: RulesBook,
+        erp: Erp,
+        lane: Lane,
+        hold: LaneHold,
+        jitter: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._records, self._book, self._erp = records, book, erp
+        self._lane, self._hold, self._jitter = lane, hold, jitter
+        self._draw = Draw()
+        self._open_days: dict[date, tuple[date, datetime]] = {}
+
+    def step(self) -> bool:
+        """Do the next thing, if there is one; whether anything was done."""
+        try:
+            return self._next()
+        except LaneLost:
+            logger.warning("lane lost", party=self._lane.party, entity=self._lane.entity)
+            self._hold.forget()
+            return False
+
+    def give_back(self) -> None:
+        """Hand the lane back cleanly, so that the next poster needn't wait."""
+        self._hold.give_back()
+
+    def _next(self) -> bool:
+        lane, records = self._lane, self._records
+        with records.transaction() as tx:
+            if not records.identity.is_confirmed(tx):
+                return False  # a copy looks nothing up and sends nothing, not even what its original began (R4)
+            allowance = records.breakers.allowance(tx, lane.party, lane.entity)
+            rules = self._book.current(tx)
+            adopt_since = records.identity.to_adopt(tx, lane.party, lane.entity)
+        if not allowance:
+            return False
+        self._hold.take(lane.buckets, self._erp.commit_lag_s)
+        if adopt_since is not None:
+            return self._guarded(lambda: self._adopt(rules, adopt_since))
+        limit = min(allowance, self._erp.batch_size)
+        with records.transaction() as tx:
+            usable = self._hold.usable(tx)
+            lost = records.intents.sent_without_result(
+                tx, lane.party, lane.entity, usable, self._erp.commit_lag_s, limit
+            )
+        if lost:
+            return self._guarded(lambda: self._look_up(lost))
+        batch = self._pick(rules, usable, limit)
+        return bool(batch) and self._guarded(lambda: self._send(batch))
+
+    def _pick(self, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
+        """Intents that may go now: live first, history never starved. What it steps over waits anew (K6)."""
+        lane, records = self._lane, self._records
+        batch: list[Intent] = []
+        with records.transaction() as tx:
+            stores = stores_on(records, tx, rules, lane.party)
+            for work_class in self._draw.order():
+                for intent in records.intents.ready(
+                    tx, lane.party, lane.entity, buckets, stores, work_class, limit - len(batch)
+                ):
+                    if records.intents.met(tx, intent):
+                        batch.append(intent)
+                    else:
+                        for key in intent.after:
+                            records.waits.wait_for_result(tx, intent.id, lane.party, lane.entity, key)
+                if len(batch) >= limit:
+                    break
+        return batch
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        """A party that is down opens its breaker; one that answers closes it. The intents are left alone (K7)."""
+        lane = self._lane
+        try:
+            work()
+        except Retry as error:
+            logger.warning("party failed", party=lane.party, entity=lane.entity, cause=error.cause)
+            with self._records.transaction() as tx:
+                self._records.breakers.trip(
+                    tx, lane.party, lane.entity, error.cause, self._jitter(), error.retry_after_s
+                )
+        else:
+            with self._records.transaction() as tx:
+                self._records.breakers.worked(tx, lane.party, lane.entity)
+        return True
+
+    @staticmethod
+    def _call(call: Callable[[], Answer]) -> Answer:
+        """An adapter maps every foreign error; one that it missed is treated as an outage and never ends a poster."""
+        try:
+            return call()
+        except CounterfoilError:
+            raise
+        except Exception as error:
+            logger.exception("adapter failed")
+            raise Unavailable(
+                f"The adapter failed ({type(error).__name__}).", "See the engine's log; it is tried again by itself."
+            ) from error
+
+    # Posting.
+
+    def _send(self, batch: Sequence[Intent]) -> None:
+        """Mark, call, record. A batch that is refused as a whole is halved until the culprit stands alone (K6)."""
+        dated = [replace(intent, posting_date=self._posting_date(intent)) for intent in batch]
+        marked = self._mark(dated)
+        if self._erp.commit_lag_s > 0:
+            marked = self._resolve(marked)
+        if not marked:
+            return
+        postings = [posting_of(intent, intent.posting_date or intent.day) for intent in marked]
+        try:
+            outcomes = self._call(lambda: self._erp.post(postings))
+        except Retry:
+            raise
+        except CounterfoilError as error:
+            if len(marked) > 1:
+                middle = len(marked) // 2
+                self._send(marked[:middle])
+                self._send(marked[middle:])
+                return
+            outcomes = [Refused(marked[0].key, Case(error.category, error.cause, error.remedy))]
+        self._record(marked, postings, outcomes)
+
+    def _mark(self, batch: Sequence[Intent]) -> list[Intent]:
+        records = self._records
+        with records.transaction() as tx:
+            self._hold.confirm(tx)
+            ids = set(records.intents.mark_sent(tx, batch))
+            marked = [intent for intent in batch if intent.id in ids]
+            for intent in marked:
+                records.intents.note_posting_date(tx, intent, intent.posting_date or intent.day)
+        return marked
+
+    def _posting_date(self, intent: Intent) -> date:
+        """The event's day, or the first open one after it; chosen now, never compared (R1)."""
+        with self._records.transaction() as tx:
+            now = tx.now()
+        known = self._open_days.get(intent.day)
+        if known is None or now - known[1] > timedelta(seconds=OPEN_DAY_KEPT_S):
+            known = (self._call(lambda: self._erp.open_day(self._lane.entity, intent.day)), now)
+            self._open_days[intent.day] = known
+        return known[0]
+
+    def _record(self, batch: Sequence[Intent], postings: Sequence[Posting], outcomes: Sequence[Outcome]) -> None:
+        """One transaction for all results of a call. A key without an answer is unknown, whatever the others say."""
+        answers = {outcome.key: outcome for outcome in outcomes}
+        due: set[str] = set()
+        with self._records.transaction() as tx:
+            for intent in batch:
+                match answers.get(intent.key, Unknown(intent.key)):
+                    case Posted(number=number):
+                        due |= self._done(tx, intent, number)
+                    case Refused(case=case):
+                        due |= self._refused(tx, intent, case)
+                    case Unknown():
+                        self._records.intents.no_answer(tx, [intent])
+            self._records.work.mark_due(tx, sorted(due), "live")
+
+    def _done(self, tx: Any, intent: Intent, number: str) -> set[str]:
+        """The result, its journal, and whom it wakes; returns the subjects that deserve a look."""
+        records = self._records
+        if not records.intents.done(tx, intent, number, intent.posting_date):
+            return set()
+        records.journal.book(tx, intent)
+        records.waits.wake_by_result(tx, intent.party, intent.entity, intent.key)
+        records.cases.resolve_key(tx, intent.subject, intent.slot, "posted")
+        logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
+        return {intent.about}
+
+    def _refused(self, tx: Any, intent: Intent, case: Case) -> set[str]:
+        """A refusal is a case; a look decides what follows. A closed period heals: the next date is chosen anew."""
+        if case.category == "closed_period":
+            self._open_days.clear()
+        if not self._records.intents.refuse(tx, intent, released=case.category == "closed_period"):
+            return set()
+        if case.money_minor is None:
+            case = replace(case, money_minor=intent.amount_minor, currency=intent.currency)
+        self._records.cases.open_case(tx, intent.subject, intent.store, "post", case, intent.key)
+        logger.warning("refused", document=intent.key, category=case.category)
+        return {intent.about}
+
+    # Looking up.
+
+    def _look_up(self, intents: Sequence[Intent]) -> None:
+        """Sent without result, and too long ago to commit unseen: found is done, absent is sent again."""
+        absent = self._resolve(intents)
+        if absent:
+            self._send(absent)
+
+    def _resolve(self, intents: Sequence[Intent]) -> list[Intent]:
+        """Find every key; write what was found; the intents that the party doesn't hold."""
+        found = self._call(lambda: self._erp.find([intent.key for intent in intents]))
+        due: set[str] = set()
+        absent = []
+        with self._records.transaction() as tx:
+            for intent in intents:
+                if there := found.get(intent.key):
+                    due |= self._settle(tx, intent, there)
+                else:
+                    absent.append(intent)
+            self._records.work.mark_due(tx, sorted(due), "live")
+        return absent
+
+    def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[str]:
+        """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
+        first = min(found, key=lambda one: (one.posted_at, one.number))
+        if first.content_hash != intent.content_hash:
+            return self._refused(tx, intent, _other_content(intent, first))
+        if len(found) > 1:
+            numbers = ", ".join(one.number for one in found[:5])
+            doubled = Case(
+                "conflict",
+                f"The ERP holds {len(found)} documents of the key {intent.key}: {numbers}.",
+                "Reverse all but the first in the ERP, then retry this subject.",
+                money_minor=intent.amount_minor,
+                currency=intent.currency,
+            )
+            self._records.cases.open_case(tx, intent.subject, intent.store, "doubled", doubled, intent.key)
+        return self._done(tx, intent, first.number)
+
+    # After a restore.
+
+    def _adopt(self, rules: Rules, since: datetime) -> None:
+        """Take what the party holds since the last sign of life into the ledger, before the first post (R4)."""
+        lane, records = self._lane, self._records
+        number, chunk = 0, list[Found]()
+        for found in self._call(lambda: list(self._erp.list_since(since))):
+            owner = found.key.split("/", 1)[0]
+            if (rules.stores[owner].entity if owner in rules.stores else owner) != lane.entity:
+                continue
+            chunk.append(found)
+            number += 1
+            if len(chunk) >= ADOPTED_AT_ONCE:
+                self._adopt_chunk(chunk)
+                chunk = []
+        self._adopt_chunk(chunk)
+        with records.transaction() as tx:
+            records.identity.adopted(tx, lane.party, lane.entity, since, number)
+        logger.info("adopted", party=lane.party, entity=lane.entity, documents=number)
+
+    def _adopt_chunk(self, chunk: Sequence[Found]) -> None:
+        lane, records = self._lane, self._records
+        due: set[str] = set()
+        with records.transaction() as tx:
+            for found in chunk:
+                intent = records.intents.by_key(tx, lane.party, lane.entity, found.key)
+                if intent is None:
+                    subject = records.intents.adopt(
+                        tx, lane.party, lane.entity, found.key, found.number, found.content_hash, found.posted_at.date()
+                    )
+                    due |= {subject} if subject and subject.startswith("order ") else set()
+                elif intent.state in ("ready", "sent", "refused"):
+                    due |= self._adopt_known(tx, intent, found)
+            records.work.mark_due(tx, sorted(due), "repair")
+
+    def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[str]:
+        if intent.state == "refused" and not self._records.intents.offer_again(tx, intent):
+            return set()
+        self._records.intents.mark_sent(tx, [intent])
+        return self._settle(tx, replace(intent, posting_date=found.posted_at.date()), [found])
+
+
+def _other_content(intent: Intent, found: Found) -> Case:
+    return Case(
+        "conflict",
+        f"The ERP holds {intent.key} (number {found.number}) with another content than is due.",
+        "Compare both; reverse the one in the ERP by hand, then retry this subject: it gets the next revision.",
+        money_minor=intent.amount_minor,
+        currency=intent.currency,
+    )

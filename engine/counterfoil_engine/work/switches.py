@@ -1,0 +1,82 @@
+"""Write switches: off, preview or on, per store and party. Switching on shows what would be posted, and asks (R3).
+
+off: looks write no intents. preview: intents are written and shown, none is sent. on: they are sent. What people set
+goes before what the rules say; in a database that isn't confirmed, nothing is more than preview (R4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.ports import Records
+
+SETTINGS = ("off", "preview", "on")
+
+
+def setting_of(records: Records, tx: Any, rules: Rules, store: str, party: str) -> str:
+    """The setting in force."""
+    return _in_force(rules, store, party, records.rules.switches(tx), records.identity.is_confirmed(tx))
+
+
+def stores_on(records: Records, tx: Any, rules: Rules, party: str) -> list[str]:
+    """The stores whose documents may be sent to a party."""
+    chosen, confirmed = records.rules.switches(tx), records.identity.is_confirmed(tx)
+    return sorted(store for store in rules.stores if _in_force(rules, store, party, chosen, confirmed) == "on")
+
+
+def _in_force(rules: Rules, store: str, party: str, chosen: Mapping[tuple[str, str], str], confirmed: bool) -> str:
+    by_rules = str(rules.stores[store].switches.get(party, "preview")) if store in rules.stores else "preview"
+    setting = chosen.get((store, party), by_rules)
+    return "preview" if setting == "on" and not confirmed else setting
+
+
+@dataclass(frozen=True)
+class Switched:
+    """What a switch came to. would_post: what is ready and unsent, by kind and currency."""
+
+    store: str
+    party: str
+    setting: str
+    would_post: Sequence[Mapping[str, Any]]
+
+
+def switch(
+    records: Records, rules: Rules, store: str, party: str, setting: str, who: str, confirmed: bool = False
+) -> Switched:
+    """Set a switch; it takes effect between groups, never inside one. Switching on without `confirmed` changes nothing
+    and raises, with what would be posted in its words."""
+    if setting not in SETTINGS:
+        raise CounterfoilError(f"A switch can't be {setting!r}.", f"Use one of: {', '.join(SETTINGS)}.")
+    rules.store(store)
+    with records.transaction() as tx:
+        would = records.intents.would_post(tx, store, party)
+        if setting == "on" and not confirmed:
+            documents = sum(row["documents"] for row in would)
+            raise CounterfoilError(
+                f"Switching {party} on for {store} would post {documents} documents that are ready.",
+                "Look at them (counterfoil status, counterfoil order), then say so again with --yes.",
+                "conflict",
+            )
+        records.rules.set_switch(tx, store, party, setting, who)
+        records.restatements.audit(tx, who, "switch", store=store, party=party, setting=setting)
+        records.work.mark_due(tx, records.looks.subjects_of(tx, store), "repair")
+        return Switched(store, party, setting, would)
+
+
+def confirm_identity(records: Records, place: str, who: str) -> int:
+    """A person says that this database, standing where it does, is the one that writes (R4). The new engine epoch."""
+    with records.transaction() as tx:
+        epoch = int(records.identity.confirm(tx, place))
+        records.restatements.audit(tx, who, "confirm identity", place=place, engine_epoch=epoch)
+        return epoch
+
+
+def doubt_identity(records: Records, reason: str, who: str) -> None:
+    """A person says that this database was restored or copied: every switch is at preview until it is confirmed."""
+    with records.transaction() as tx:
+        records.identity.doubt(tx, reason)
+        records.restatements.audit(tx, who, "doubt identity", reason=reason)
