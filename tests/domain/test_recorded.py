@@ -1,0 +1,101 @@
+"""Every recorded order and history against what a person worked out by hand (tests/recorded/expected.yaml)."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from builders import GONE, NOW, balances, facts_of, sums_by_kind, the_rules
+from counterfoil_engine.domain.documents import Dues
+from counterfoil_engine.domain.dues import dues
+from domain.recorded import expected, facts_by_order, files, histories
+
+EXPECTED = expected()
+FACTS = facts_by_order()
+ALONE = {name: body for name, body in files() if name != "orders_page.json"}
+
+
+def _check(result: Dues, wanted: dict[str, Any]) -> None:
+    assert result.reading == wanted["reading"], result.cases
+    assert [case.category for case in result.cases] == wanted.get("cases", [])
+    assert sums_by_kind(result.documents) == wanted["kinds"]
+    assert balances(result.documents) == wanted["balances"]
+    if "book" in wanted:
+        assert balances(result.documents, book=True) == wanted["book"]
+    elif result.currency == "EUR":
+        assert balances(result.documents, book=True) == wanted["balances"]
+    if not result.cases:
+        assert all(proof.ok for proof in result.proofs), result.proofs
+
+
+def test_every_recorded_order_is_worked_out_by_hand() -> None:
+    assert set(FACTS) == set(EXPECTED["orders"])
+
+
+@pytest.mark.parametrize("order_id", FACTS)
+def test_a_recorded_order_comes_to_what_was_worked_out_by_hand(order_id: str) -> None:
+    _check(dues(FACTS[order_id], the_rules(), NOW), EXPECTED["orders"][order_id])
+
+
+@pytest.mark.parametrize("name", EXPECTED["alone"])
+def test_a_file_read_alone_tells_its_own_story(name: str) -> None:
+    _check(dues(facts_of(ALONE[name]), the_rules(), NOW), EXPECTED["alone"][name])
+
+
+def test_at_most_three_recorded_orders_park() -> None:
+    parked = {order_id for order_id, facts in FACTS.items() if dues(facts, the_rules(), NOW).cases}
+    assert parked == {"47", "48", "11208"}
+
+
+# One cent in any amount.
+
+
+def _amounts(order: dict[str, Any], refunds: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any], str]]:
+    found = [("total", order, "total"), ("total_tax", order, "total_tax")]
+    for field in ("line_items", "fee_lines", "shipping_lines"):
+        found += [(f"{field} {line['id']}", line, "total") for line in order[field]]
+    return found + [(f"refund {refund['id']}", refund, "amount") for refund in refunds]
+
+
+def _off_by(amount: str, cents: str) -> str:
+    return str(Decimal(amount) + Decimal(cents))
+
+
+def _tampered(bodies: list[Any], index: int) -> list[tuple[str, list[Any]]]:
+    order, refunds = bodies[index]
+    variants = []
+    for place in range(len(_amounts(order, refunds))):
+        for cents in ("0.01", "-0.01"):
+            copy = deepcopy(bodies)
+            name, holder, field = _amounts(*copy[index])[place]
+            holder[field] = _off_by(holder[field], cents)
+            variants.append((f"{name} {cents}", copy))
+    return variants
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_one_cent_in_any_amount_turns_a_proof_false(name: str) -> None:
+    before = dues(facts_of(ALONE[name]), the_rules(), NOW)
+    for what, bodies in _tampered([ALONE[name]], 0):
+        result = dues(facts_of(*bodies), the_rules(), NOW)
+        assert any(not proof.ok for proof in result.proofs) or any(
+            case.category == "data" and before.currency == "JPY" for case in result.cases
+        ), what
+        if before.reading in ("posted", "parked", "cancelled"):
+            assert result.reading == "parked", what
+
+
+@pytest.mark.parametrize("order_id", [each for each, bodies in histories().items() if len(bodies) > 1])
+def test_one_cent_in_the_last_snapshot_or_the_one_that_claims_money_turns_a_proof_false(order_id: str) -> None:
+    bodies = histories()[order_id]
+    last = max(n for n, body in enumerate(bodies) if body is not GONE)
+    claiming = next(n for n, body in enumerate(bodies) if body is not GONE and body[0]["date_paid_gmt"])
+    for index in {last, claiming}:
+        for what, changed in _tampered(bodies, index):
+            if index != last and what.startswith("refund"):
+                continue
+            result = dues(facts_of(*changed), the_rules(), NOW)
+            assert any(not proof.ok for proof in result.proofs), (index, what)
+            assert result.reading == "parked", (index, what)
