@@ -231,7 +231,7 @@ def an_order(
     currency: str = "EUR",
     country: str = "DE",
     refunds: Iterable[Json] = (),
-    id: int = 1001,  # noqa: A002
+    id: int = 1001,
     **fields: Any,
 ) -> Json:
     """An order as the store's REST API says it; refunds: those that its summary lists. fields: whatever differs."""
@@ -268,7 +268,7 @@ def summary_of(refund: Json) -> Json:
 def a_refund(
     amount: str,
     *lines: Json,
-    id: int = 5001,  # noqa: A002
+    id: int = 5001,
     created: datetime = START + timedelta(hours=2),
     moved_money: bool = False,
 ) -> Json:
@@ -288,10 +288,8 @@ def a_refund(
     }
 
 
-def a_refunded_line(
-    of: int, net: str, taxes: Mapping[int, str], quantity: int = 0, field: str = "line_items"
-) -> Json:
-    """What a refund gives back of the order's line `of`: positive here, negative in the store's JSON as it should be."""
+def a_refunded_line(of: int, net: str, taxes: Mapping[int, str], quantity: int = 0, field: str = "line_items") -> Json:
+    """What a refund gives back of the order's line `of`: positive here, negative in the store's JSON."""
     total_tax = sum((Decimal(tax) for tax in taxes.values()), Decimal(0))
     line: Json = {
         "_field": field,
@@ -310,7 +308,7 @@ def _negative(amount: str) -> str:
     return amount[1:] if amount.startswith("-") else (f"-{amount}" if Decimal(amount) else amount)
 
 
-def refund_of(order: Json, share: Mapping[int, int], id: int = 5001, **more: Any) -> Json:  # noqa: A002
+def refund_of(order: Json, share: Mapping[int, int], id: int = 5001, **more: Any) -> Json:
     """A refund of so many units of lines (by line id), as the store's admin works it out: each tax in proportion."""
     lines, whole = [], Decimal(0)
     for field in ("line_items", "shipping_lines", "fee_lines"):
@@ -394,12 +392,7 @@ def facts_of(
     *snapshots: Json | tuple[Json, Sequence[Json]], order_id: str | None = None, proven: bool | Sequence[bool] = True
 ) -> OrderFacts:
     """The facts of one order: each snapshot is an order, an order with its refunds in full, or GONE."""
-    bodies = [
-        body if body is GONE else {"order": body[0], "refunds": list(body[1])}
-        if isinstance(body, tuple)
-        else {"order": body, "refunds": []}
-        for body in snapshots
-    ]
+    bodies = [_body_of(snapshot) for snapshot in snapshots]
     first = next((body["order"]["id"] for body in bodies if "order" in body), 1001)
     flags = [proven] * len(bodies) if isinstance(proven, bool) else list(proven)
     return OrderFacts(
@@ -407,11 +400,17 @@ def facts_of(
         order_id or str(first),
         tuple(
             Snapshot(
-                "gone" if body is GONE else "order", 1, n + 1, START + timedelta(hours=n), deepcopy(body), flags[n]
+                "order" if "order" in body else "gone", 1, n + 1, START + timedelta(hours=n), deepcopy(body), flags[n]
             )
             for n, body in enumerate(bodies)
         ),
     )
+
+
+def _body_of(snapshot: Json | tuple[Json, Sequence[Json]]) -> Json:
+    if isinstance(snapshot, tuple):
+        return {"order": snapshot[0], "refunds": list(snapshot[1])}
+    return snapshot if snapshot == GONE else {"order": snapshot, "refunds": []}
 
 
 # What came of it, for a person to read.

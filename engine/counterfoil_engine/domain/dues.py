@@ -154,8 +154,8 @@ def _read(context: Context, known: Sequence[Moment], all_moments: Sequence[Momen
     if order.is_test:
         result.reading, result.reason = "filtered", "Nothing is due: the order was paid in test mode."
         return
-    result.proofs.append(header_proof(order))
     claim = claim_of(all_moments)
+    result.proofs.append(header_proof(order, claim))
     accepted = accepted_since(context, known, claim)
     if claim and not claim.proven:
         result.waits = (f"watermark {context.store}",)

@@ -62,9 +62,13 @@ class Moment:
 
 @dataclass(frozen=True)
 class Claim:
-    """Money that the store says came in: the total at the first snapshot with `date_paid`."""
+    """Money that the store says came in: the total at the first snapshot with `date_paid`.
+
+    computed_minor: what that snapshot's lines and taxes add up to, the same unless its total is in doubt.
+    """
 
     amount_minor: int
+    computed_minor: int
     currency: str
     method: str
     transaction: str
@@ -117,7 +121,13 @@ def claim_of(moments: Sequence[Moment]) -> Claim | None:
         if order.total_minor <= 0 or order.is_test:
             return None
         return Claim(
-            order.total_minor, order.currency, order.method, order.transaction, order.paid, moment.snapshot.proven
+            amount_minor=order.total_minor,
+            computed_minor=order.net_minor + order.tax_minor,
+            currency=order.currency,
+            method=order.method,
+            transaction=order.transaction,
+            paid=order.paid,
+            proven=moment.snapshot.proven,
         )
     return None
 

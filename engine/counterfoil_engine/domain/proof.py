@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from counterfoil_engine.domain.credit import Credit
 from counterfoil_engine.domain.documents import Document, Proof
 from counterfoil_engine.domain.errors import Parked
+from counterfoil_engine.domain.life import Claim
 from counterfoil_engine.domain.money import show
 from counterfoil_engine.domain.order import Order
 from counterfoil_engine.domain.postings import balance
 from counterfoil_engine.domain.standing import ROLES, Standing
 
 REMEDIES = {
-    "header": ("unbalanced", "Recalculate the order in the store, then save it."),
+    "header": (
+        "unbalanced",
+        "Recalculate the order in the store, then save it; where it was paid like that, find out what was captured.",
+    ),
     "lines_net": ("unbalanced", "Recalculate the order in the store, then save it."),
     "tax_split": ("unbalanced", "Recalculate the order's taxes in the store."),
     "captured": ("refund", "Compare the order's payments with the gateway's."),
@@ -28,8 +32,10 @@ def equation(name: str, left_minor: int, right_minor: int, also: bool = True) ->
     return Proof(name, left_minor == right_minor and also, left_minor, right_minor)
 
 
-def header_proof(order: Order) -> Proof:
-    """total = net + tax; a gift card written as a negative fee is still among the fees here."""
+def header_proof(order: Order, claim: Claim | None) -> Proof:
+    """total = net + tax, now and when it was paid; a gift card written as a fee is still among the fees here."""
+    if claim and claim.amount_minor != claim.computed_minor:
+        return equation("header", claim.amount_minor, claim.computed_minor)
     return equation("header", order.total_minor, order.net_minor + order.tax_minor)
 
 
