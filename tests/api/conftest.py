@@ -1,0 +1,70 @@
+"""The API over a real database of either kind, and an agent's and an operator's way into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from counterfoil_engine.api.app import Engine, create_app
+from counterfoil_engine.config import settings
+from counterfoil_engine.domain.facts import OrderFacts
+from counterfoil_engine.records.database import Database
+from counterfoil_engine.records.events import StoredEvents
+from counterfoil_engine.records.facts import facts_of
+from counterfoil_engine.work.receive import Receiver
+from fakes.clock import FakeClock
+from fakes.commands import FakeCommands
+from fakes.databases import DIALECTS, open_database
+from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
+from flask.testing import FlaskClient
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=DIALECTS)
+def database(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Database]:
+    with open_database(request.param, tmp_path, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(database: Database, clock: FakeClock) -> FlaskClient:
+    environment = {
+        "COUNTERFOIL_STORE_SECRET_EU1": SECRET,
+        "COUNTERFOIL_STORE_SECRET_US1": OTHER_SECRET,
+        "COUNTERFOIL_API_TOKEN": TOKEN,
+    }
+    limits = {"body_bytes": 200_000, "unpacked_bytes": 1_000_000}
+
+    def check_database() -> None:
+        with database.transaction() as tx:
+            tx.one("select 1 as one")
+
+    engine = Engine(
+        Receiver(StoredEvents(database, lambda tx, key: None), clock),
+        FakeCommands(),
+        check_database,
+        clock,
+        settings({"limits": limits}, environment),
+    )
+    return create_app(engine).test_client()
+
+
+@pytest.fixture
+def agent(client: FlaskClient, clock: FakeClock) -> StoreAgent:
+    agent = StoreAgent(client, clock)
+    assert agent.hello().status_code == 200
+    return agent
+
+
+@pytest.fixture
+def facts(database: Database):
+    def read(order_id: int = 1001, store: str = "eu1") -> OrderFacts:
+        with database.transaction() as tx:
+            return facts_of(tx, store, str(order_id))
+
+    return read
