@@ -1,4 +1,4 @@
-"""A range of days read once: where it stands is in the outbox, so that it goes on after a stop, and shows how far it is."""
+"""A range of days read once: where it stands is in the outbox, so that it goes on after a stop and can be watched."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ def _within(low: float, high: float, default: Any) -> Any:
 
 @dataclass(frozen=True)
 class ShopSettings:
-    """url: where the shop's front page is. since: orders created or changed before this day aren't read by themselves."""
+    """url: where the shop's front page is. since: what was created and last changed before this day isn't read."""
 
     url: str
     key_env: str = "COUNTERFOIL_SHOP_KEY"
-    secret_env: str = "COUNTERFOIL_SHOP_SECRET"
+    secret_env: str = "COUNTERFOIL_SHOP_SECRET"  # noqa: S105 (a variable's name)
     since: date | None = None
     timeout_s: float = _within(1, 300, 30.0)
     poll_s: float = _within(1, 86_400, 30.0)
@@ -52,7 +52,7 @@ class EngineSettings:
     """batch_bytes: of the events before they are packed. longest_pause_s: between attempts while it is down."""
 
     url: str
-    secret_env: str = "COUNTERFOIL_ENGINE_SECRET"
+    secret_env: str = "COUNTERFOIL_ENGINE_SECRET"  # noqa: S105
     timeout_s: float = _within(1, 300, 30.0)
     batch_events: int = _within(1, 500, 100)
     batch_bytes: int = _within(1_000, 8_000_000, 1_000_000)
@@ -75,7 +75,7 @@ class WebhookSettings:
     """listen: where the shop's webhooks are taken, host:port; None: nowhere, which loses nothing but seconds."""
 
     listen: str | None = None
-    secret_env: str = "COUNTERFOIL_WEBHOOK_SECRET"
+    secret_env: str = "COUNTERFOIL_WEBHOOK_SECRET"  # noqa: S105
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A store whose permalinks were flushed, or whose plugin is switched off, answers 404 for every order. So *gone* is a fact
 only by WooCommerce's own code for an unknown order, while an order that is known to stand answers 200 just before and
-just after, twice, a minute or more apart. And where more than a few go in an hour, or are about to, all of them wait for
-a person (`counterfoil-agent allow-deletions`).
+just after, twice, a minute or more apart. And where more than a few go in an hour, or are about to, all of them wait
+for a person (`counterfoil-agent allow-deletions`).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """From the store into the outbox: reads orders, one request at a time, and writes each down before the next is asked.
 
 One thread does all of it. That is what keeps an older snapshot from getting a higher number than a newer one: no two
-reads of an order ever overlap, and each is committed before another begins. Webhooks, polls, the re-read, a backfill and a
-person's request all only lead to a *mark*, or to a page; whoever delivers a webhook waits for nothing.
+reads of an order ever overlap, and each is committed before another begins. Webhooks, polls, the re-read, a backfill
+and a person's request all only lead to a *mark*, or to a page; whoever delivers a webhook waits for nothing.
 
-* A page of the list tells by each order's bytes whether anything changed. An order without refunds is taken from the page;
-  one that has or had refunds is marked and read by itself, its refunds in full with it.
+* A page of the list tells by each order's bytes whether anything changed. An order without refunds is taken from the
+  page; one that has or had refunds is marked and read by itself, its refunds in full with it.
 * A page's rows, its marks and how far the walk has come are one transaction.
 * Jobs take turns, so that a long backfill doesn't hold up what happens now, and neither does a flood of webhooks.
 * The slow re-read goes through the orders of the last days again: it finds what moves no date (stock notes, deleted
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal
@@ -28,10 +28,10 @@ from loguru import logger
 from counterfoil_agent import backfill, snapshot, walk
 from counterfoil_agent.backoff import Every, Pause, delay_s
 from counterfoil_agent.config import OutboxSettings, ShopSettings
-from counterfoil_agent.errors import CounterfoilError, Denied, Retry, Stop, Unreadable
+from counterfoil_agent.errors import CounterfoilError, Denied, Retry, Stop, Unavailable, Unreadable
 from counterfoil_agent.gone import Gone
 from counterfoil_agent.outbox import FreeBytes, Known, Mark, Outbox
-from counterfoil_agent.ports import Absent, Ask, Clock, Listed, OrderNotSupported, Page, Store
+from counterfoil_agent.ports import Absent, Ask, Clock, Column, Listed, OrderNotSupported, Page, Store
 from counterfoil_agent.walk import Walk
 
 MOST_HINTS = 10_000  # beyond that they are dropped: the poll finds what they stood for
@@ -75,7 +75,7 @@ class Intake:
         self._store, self._outbox, self._clock, self._random = store, outbox, clock, random
         self._shop, self._bounds, self._free_bytes = shop, bounds, free_bytes
         self.gone = Gone(store, outbox, clock, shop.deletions_an_hour)
-        self._pause, self._turn = Pause(random), 0
+        self._pause, self._last = Pause(random), 0
         self._hints: dict[int, None] = {}
         self._hints_lock = threading.Lock()
         self._polls = {status: Every(shop.poll_s) for status in ("any", "trash")}
@@ -114,15 +114,18 @@ class Intake:
             self._failed(job, error)
         else:
             self._pause.worked()
+            if self.trouble is not None:
+                logger.info("store answers again")
+                self._outbox.forget("trouble:store")
             self.trouble = None
         return 0.0
 
     def _next(self, now: datetime) -> Job | None:
         """The jobs take turns: the next one after the last that is due."""
         for offset in range(len(self._jobs)):
-            place = (self._turn + offset) % len(self._jobs)
+            place = (self._last + offset) % len(self._jobs)
             if self._jobs[place].left_s(now) <= 0:
-                self._turn = place + 1
+                self._last = place + 1
                 return self._jobs[place]
         return None
 
@@ -163,7 +166,7 @@ class Intake:
             return
         try:
             self._read(mark, now)
-        except Retry:
+        except (Retry, Denied):
             # Where one order makes the shop fail, its neighbours must not wait for it.
             wait_s = max(1.0, delay_s(mark.tries + 1, self._random, longest_s=3600.0))
             self._outbox.put_off(mark, now + timedelta(seconds=wait_s))
@@ -183,9 +186,7 @@ class Intake:
     def _read(self, mark: Mark, now: datetime) -> None:
         known = self._outbox.known(mark.order_id)
         try:
-            found = self._store.order(mark.order_id)
-            if isinstance(found, bytes):
-                found = self._with_refunds(mark.order_id, found, known)
+            found = self._whole(mark.order_id, known)
         except Unreadable as error:
             self._take_unreadable(mark, error, now)
             return
@@ -204,22 +205,21 @@ class Intake:
             self._append(event, now)
             self._outbox.seen(head.id, snapshot.moment_of(head.date_created_gmt), None, bool(head.refunds))
 
-    def _with_refunds(self, order_id: int, order: bytes, known: Known) -> tuple[snapshot.Head, snapshot.Event] | Absent:
+    def _whole(self, order_id: int, known: Known) -> tuple[snapshot.Head, snapshot.Event] | Absent:
         """The order with its refunds in full. Where one came or went between the two reads, both are read again."""
-        for _ in range(REFUND_READS):
+        for attempt in range(1, REFUND_READS + 1):
+            order = self._store.order(order_id)
+            if isinstance(order, Absent):
+                return order
             head = snapshot.head_of(order)
             if not head.refunds and not known.had_refunds:
                 return head, snapshot.order_event(order, [])
             refunds = self._store.refunds(order_id)
-            event = snapshot.order_event(order, refunds)
-            if {snapshot.refund_id_of(raw) for raw in refunds} == {refund.id for refund in head.refunds}:
-                return head, event
-            again = self._store.order(order_id)
-            if isinstance(again, Absent):
-                return again
-            order = again
-        # They don't come to agree: sent as read, and the engine says what is wrong with it.
-        return snapshot.head_of(order), snapshot.order_event(order, refunds)
+            agree = {snapshot.refund_id_of(raw) for raw in refunds} == {refund.id for refund in head.refunds}
+            # Where they don't come to agree, they are sent as read, and the engine says what is wrong with it.
+            if agree or attempt == REFUND_READS:
+                return head, snapshot.order_event(order, refunds)
+        raise AssertionError("unreachable")
 
     def _take_unreadable(self, mark: Mark, error: Unreadable, now: datetime) -> None:
         with self._outbox.writing():
@@ -236,16 +236,27 @@ class Intake:
 
     # -- pages
 
-    def _page(self, asked: Ask) -> tuple[Page, bool]:
-        """The page, and whether only ids and times could be read of it, since something in it is no JSON."""
+    def _turn(self, at: Walk, column: Column, status: str, now: datetime) -> tuple[Walk, Sequence[Listed], bool]:
+        """The walk's next page: where it stands once the rows are durable, the rows, and whether they are lean."""
+        asked = walk.ask(at, column, status, self._shop.page_orders)
+        lean = False
         try:
-            return self._store.page(asked), False
+            page = self._store.page(asked)
+        except OrderNotSupported:
+            return walk.by_windows(at, now), (), False
         except Unreadable as error:
-            logger.warning("page unreadable, read order by order", cause=error.cause)
+            logger.warning("page unreadable, its orders are read one by one", cause=error.cause)
+            lean, page = True, self._lean_page(asked)
+        if page.count > len(page.rows):
+            logger.error("listed without an order id", values=page.count - len(page.rows))
+        return walk.after(at, asked, page), page.rows, lean
+
+    def _lean_page(self, asked: Ask) -> Page:
+        """Ids and times alone: one order that is no JSON must not hide its neighbours."""
         try:
-            return self._store.page(msgspec.structs.replace(asked, lean=True) if False else _lean(asked)), True
+            return self._store.page(replace(asked, lean=True))
         except Unreadable as error:
-            raise Retry(error.cause, error.remedy) from None
+            raise Unavailable(error.cause, error.remedy) from None
 
     def _take(self, row: Listed, lean: bool, now: datetime, seen_pass: int = 0) -> None:
         """One order of a page: nothing new, taken as it stands, or marked to be read by itself."""
@@ -270,24 +281,6 @@ class Intake:
         # What is marked is as good as read: the mark is durable with this.
         created = snapshot.moment_of(head.date_created_gmt)
         self._outbox.seen(row.order_id, created, None if lean else listed, bool(head.refunds), seen_pass)
-
-    def _walk_on(self, key: str, at: Walk, column: Literal["modified", "created"], status: str, now: datetime) -> Walk:
-        """Read one page and make it durable, with the walk's new place under this key."""
-        asked = walk.ask(at, column, status, self._shop.page_orders)
-        try:
-            page, lean = self._page(asked)
-        except OrderNotSupported:
-            there = walk.by_windows(at, now)
-            self._outbox.remember(key, walk.encoded(there))
-            return there
-        there = walk.after(at, asked, page)
-        with self._outbox.writing():
-            for row in page.rows:
-                self._take(row, lean, now)
-            self._outbox.remember(key, walk.encoded(there))
-        if page.count > len(page.rows):
-            logger.error("listed without an order id", values=page.count - len(page.rows))
-        return there
 
     # -- what happens now
 
@@ -316,7 +309,12 @@ class Intake:
         at = self._poll_walk(status, now)
         if not at.under_way:
             at = walk.begin(at, self._shop.overlap_s, now)
-        if not self._walk_on(self._poll_key(status), at, "modified", status, now).under_way:
+        there, rows, lean = self._turn(at, "modified", status, now)
+        with self._outbox.writing():
+            for row in rows:
+                self._take(row, lean, now)
+            self._outbox.remember(self._poll_key(status), walk.encoded(there))
+        if not there.under_way:
             self._polls[status].done(now)
 
     # -- what may be gone
@@ -329,7 +327,7 @@ class Intake:
         assert missing is not None
         try:
             self.gone.probe(missing)
-        except (Retry, Unreadable):
+        except (Retry, Denied, Unreadable):
             self._outbox.doubt(missing.order_id, "[]", "probing", now + timedelta(seconds=60))
             raise
 
@@ -342,12 +340,11 @@ class Intake:
         at = backfill.under_way(self._outbox)
         assert at is not None
         there = at.walk if at.walk.under_way else walk.begin(at.walk, 0, now)
-        asked = walk.ask(there, "created", at.status, self._shop.page_orders)
-        page, lean = self._page_or_windows(asked, there, now)
+        there, rows, lean = self._turn(there, "created", at.status, now)
         with self._outbox.writing():
-            for row in page.rows:
+            for row in rows:
                 self._take(row, lean, now)
-            backfill.advance(self._outbox, at, walk.after(there, asked, page), len(page.rows), now)
+            backfill.advance(self._outbox, at, there, len(rows), now)
 
     # -- the slow re-read
 
@@ -368,11 +365,9 @@ class Intake:
     def _reread(self, now: datetime) -> None:
         at = self._reread_at() or self._new_reread(now)
         there = at.walk if at.walk.under_way else walk.begin(at.walk, 0, now)
-        asked = walk.ask(there, "created", at.status, self._shop.page_orders)
-        page, lean = self._page_or_windows(asked, there, now)
-        there = walk.after(there, asked, page)
+        there, rows, lean = self._turn(there, "created", at.status, now)
         with self._outbox.writing():
-            for row in page.rows:
+            for row in rows:
                 self._take(row, lean, now, at.number)
             self._reread_on(at, there, now)
         self._reread_page.done(now)

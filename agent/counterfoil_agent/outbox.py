@@ -363,6 +363,7 @@ class Outbox:
         with self.writing():
             epoch = self._one("select epoch from counter")[0]
             self.remember("through", f"{epoch} {through.n} {through.id or '-'}")
+            self.remember("heard", iso(now))
             self._run(
                 "update rows set acked_s = ?, verdict = coalesce(verdict, 'stored')"
                 " where acked_s is null and epoch = ? and n <= ?",
@@ -690,6 +691,18 @@ class Outbox:
     def appended_since(self, event_type: str, since: datetime) -> int:
         values = (event_type, since.timestamp())
         return int(self._one("select count(*) from rows where type = ? and appended_s >= ?", values)[0])
+
+
+def at_work(path: Path | str) -> bool:
+    """Whether an agent holds this outbox now."""
+    try:
+        with open(f"{path}.lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 FreeBytes = Callable[[], int]

@@ -1,0 +1,73 @@
+"""How the agent is, read from its outbox while it is at work; and whether a monitor should call somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from counterfoil_agent import backfill, snapshot, walk
+from counterfoil_agent.config import Settings
+from counterfoil_agent.gone import HELD
+from counterfoil_agent.outbox import Outbox, at_work, free_bytes_at
+
+OLD_S = 900.0
+
+
+def status(settings: Settings, now: datetime) -> dict[str, Any]:
+    """What is told by `counterfoil-agent status --json`; `alarms` are sentences, empty where all is well."""
+    path = settings.outbox.path
+    outbox = Outbox.read_only(path)
+    try:
+        told = _told(settings, outbox, now)
+        return {**told, "alarms": list(_alarms(settings, outbox, told, now))}
+    finally:
+        outbox.close()
+
+
+def _told(settings: Settings, outbox: Outbox, now: datetime) -> dict[str, Any]:
+    position, depth = outbox.position(), outbox.depth()
+    polled = outbox.recall("walk:any")
+    return {
+        "store": settings.store,
+        "at_work": at_work(settings.outbox.path),
+        "installation": outbox.installation,
+        "epoch": position.epoch or None,
+        "last_n": position.last.n,
+        "stored_through_n": position.through.n,
+        "engine_heard_at": outbox.recall("heard"),
+        "depth_events": depth.waiting,
+        "oldest_age_s": None if depth.oldest_s is None else max(0.0, round(now.timestamp() - depth.oldest_s, 1)),
+        "read_until": snapshot.iso(walk.decoded(polled).marker) if polled else None,
+        "newest_order_id": outbox.newest_order_id(),
+        "orders_to_read": outbox.marks_waiting(),
+        "missing_orders": outbox.in_doubt("probing"),
+        "held_deletions": outbox.in_doubt("held"),
+        "tombstones_a_day": outbox.buried_since(now - timedelta(days=1)),
+        "outbox_bytes": outbox.size_bytes(),
+        "disk_free_bytes": free_bytes_at(settings.outbox.path)(),
+        "store_trouble": outbox.recall("trouble:store"),
+        "engine_trouble": outbox.recall("trouble:engine"),
+        "backfill": backfill.progress(outbox),
+    }
+
+
+def _alarms(settings: Settings, outbox: Outbox, told: dict[str, Any], now: datetime) -> Iterator[str]:
+    if not told["at_work"]:
+        yield "No agent is at work with this outbox. Start it: systemctl start counterfoil-agent."
+    for party in ("store", "engine"):
+        if told[f"{party}_trouble"]:
+            yield told[f"{party}_trouble"]
+    if (told["oldest_age_s"] or 0) > OLD_S:
+        yield f"The oldest event has waited for {told['oldest_age_s']:.0f} s. See that the engine is up and reached."
+    if told["disk_free_bytes"] < settings.outbox.disk_free_bytes:
+        yield f"Only {told['disk_free_bytes']} bytes are free, so nothing is read from the shop. Make room on the disk."
+    if told["outbox_bytes"] > settings.outbox.share_bytes:
+        yield "The outbox is at its share of the disk, so nothing is read from the shop. Raise outbox.share_bytes."
+    if outbox.recall(HELD):
+        yield (
+            f"{told['held_deletions']} orders seem deleted, too many at once. Look into the shop, then run"
+            " counterfoil-agent allow-deletions."
+        )
+    if told["tombstones_a_day"]:
+        yield f"{told['tombstones_a_day']} events couldn't be sent today. See counterfoil-agent outbox tombstones."
