@@ -86,11 +86,17 @@ class Health:
 class Erp(Protocol):
     """Any ERP. Every method may raise Unavailable (nothing was sent) or RateLimited (pause asked for)."""
 
-    lanes: int  # posters it can take at once for one entity
-    batch_size: int  # documents in one post at most
-    commit_lag_s: (
-        float  # how long after a call began it may still commit, or hide what it did; 0: keys are unique there
-    )
+    @property
+    def lanes(self) -> int:
+        """Posters it can take at once for one entity."""
+
+    @property
+    def batch_size(self) -> int:
+        """Documents in one post at most."""
+
+    @property
+    def commit_lag_s(self) -> float:
+        """How long after a call began it may still commit, or hide what it did; 0: keys are unique there."""
 
     def find(self, keys: Sequence[str]) -> Mapping[str, Sequence[Found]]:
         """All documents that bear each key; a key that none bears is absent from the answer."""
@@ -99,7 +105,8 @@ class Erp(Protocol):
         """Post each once, in order; one outcome for each.
 
         A key that stands already with the same content_hash answers Posted with its first number; with another hash
-        Refused (conflict). A call whose answer was lost gives Unknown for all that it carried."""
+        Refused (conflict). A call whose answer was lost gives Unknown for all that it carried. Raises Parked where a
+        batch was rejected as a whole and nothing of it was done: its sender halves it (K6)."""
 
     def list_since(self, since: datetime) -> Iterator[Found]:
         """All documents written at or after this moment, in any order (used after a restore of the engine, R4)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
@@ -17,14 +18,24 @@ from counterfoil_engine.adapters.erp.http import answers
 from counterfoil_engine.adapters.erp.http.answers import Malformed
 from counterfoil_engine.adapters.erp.http.line import Answer, Line, Lost, NotSent
 from counterfoil_engine.domain.documents import JournalLine
-from counterfoil_engine.domain.errors import Case, RateLimited, Retry, Unavailable
+from counterfoil_engine.domain.errors import Case, Parked, RateLimited, Retry, Unavailable
 from counterfoil_engine.ports import Found, Health, Outcome, Posting, Refused, Unknown
 
 Read = TypeVar("Read")
 
-# Until the ERP has said what it declares: one careful caller.
-_LANES, _BATCH_SIZE, _COMMIT_LAG_S = 1, 50, 30.0
 _KEYS_A_CALL = 500
+_BELIEVED_S = 60.0  # how long what the ERP declares is believed
+
+
+@dataclass(frozen=True)
+class _Declared:
+    lanes: int | None
+    batch_size: int | None
+    commit_lag_s: float | None
+
+
+# Until the ERP has said what it declares: one careful caller.
+_CAREFUL = _Declared(lanes=1, batch_size=50, commit_lag_s=30.0)
 
 # The call itself is wrong for this ERP, not a document in it: nothing was done, and every call would fare the same.
 _SET_UP_WRONG = {
@@ -39,8 +50,8 @@ _SET_UP_WRONG = {
 class HttpErp:
     """`ports.Erp` over HTTP.
 
-    lanes, batch_size, commit_lag_s: what the operator has set wins; what is None is taken from the ERP's health at each
-    `health()`, and is careful before the first (1 lane, 50 documents, 30 s).
+    lanes, batch_size, commit_lag_s: what the operator has set wins. What is None is what the ERP declares in its
+    health, asked when first needed and a minute later anew. Until it has answered, the values are careful ones.
     """
 
     def __init__(
@@ -67,8 +78,22 @@ class HttpErp:
             most_bytes=most_answer_bytes,
             monotonic=monotonic,
         )
-        self._set = (lanes, batch_size, commit_lag_s)
-        self._declare(_LANES, _BATCH_SIZE, _COMMIT_LAG_S)
+        self._set = _Declared(lanes, batch_size, commit_lag_s)
+        self._declared = _CAREFUL
+        self._monotonic, self._asked_at = monotonic, -_BELIEVED_S
+
+    @property
+    def lanes(self) -> int:
+        return self._set.lanes or self._asked().lanes or 1
+
+    @property
+    def batch_size(self) -> int:
+        return self._set.batch_size or self._asked().batch_size or 1
+
+    @property
+    def commit_lag_s(self) -> float:
+        lag_s = self._set.commit_lag_s
+        return self._asked().commit_lag_s or 0.0 if lag_s is None else lag_s
 
     def find(self, keys: Sequence[str]) -> Mapping[str, Sequence[Found]]:
         by_key: dict[str, list[Found]] = {}
@@ -112,21 +137,20 @@ class HttpErp:
         return self._read("GET", "/v1/balances", answers.balances, params={"entity": entity})
 
     def health(self) -> Health:
+        self._asked_at = self._monotonic()
         try:
-            ok, detail, *declared = self._read("GET", "/v1/health", answers.health)
+            ok, detail, lanes, batch_size, commit_lag_s = self._read("GET", "/v1/health", answers.health)
         except Retry as error:
             return Health(False, str(error))
-        self._declare(*declared)
+        self._declared = _Declared(lanes, batch_size, commit_lag_s)
         return Health(ok, detail)
 
-    def _declare(self, lanes: float, batch_size: float, commit_lag_s: float) -> None:
-        set_lanes, set_batch_size, set_commit_lag_s = self._set
-        self.lanes = int(lanes) if set_lanes is None else set_lanes
-        self.batch_size = int(batch_size) if set_batch_size is None else set_batch_size
-        self.commit_lag_s = float(commit_lag_s) if set_commit_lag_s is None else set_commit_lag_s
+    def _asked(self) -> _Declared:
+        if self._monotonic() - self._asked_at >= _BELIEVED_S:
+            self.health()
+        return self._declared
 
     def _post(self, sent: Sequence[tuple[str, bytes]]) -> list[Outcome]:
-        """One call; halved where the ERP rejects it as a whole, until the culprit stands alone (K6)."""
         keys = [key for key, _ in sent]
         body = b'{"documents":[' + b",".join(raw for _, raw in sent) + b"]}"
         try:
@@ -139,19 +163,17 @@ class HttpErp:
             return answers.outcomes(answer.body, keys)
         if retry := _nothing_done(answer):
             raise retry
-        if not 400 <= answer.status < 500 or answer.status == HTTPStatus.REQUEST_TIMEOUT:
-            return [Unknown(key) for key in keys]
-        if len(sent) == 1:
-            return [Refused(keys[0], Case("contract", *_said(answer)))]
-        half = len(sent) // 2
-        return self._post(sent[:half]) + self._post_rest(sent[half:])
+        if 400 <= answer.status < 500 and answer.status != HTTPStatus.REQUEST_TIMEOUT:
+            return self._rejected(answer, keys)
+        return [Unknown(key) for key in keys]
 
-    def _post_rest(self, sent: Sequence[tuple[str, bytes]]) -> list[Outcome]:
-        try:
-            return self._post(sent)
-        except Retry:
-            # The first half has its outcomes, which an error would lose. Looking these up finds that nothing was done.
-            return [Unknown(key) for key, _ in sent]
+    @staticmethod
+    def _rejected(answer: Answer, keys: Sequence[str]) -> list[Outcome]:
+        """The call as a whole was rejected: the culprit where it is alone, else the poster halves the batch (K6)."""
+        cause, remedy = _said(answer)
+        if len(keys) > 1:
+            raise Parked(cause, remedy, "contract")
+        return [Refused(keys[0], Case("contract", cause, remedy))]
 
     def _read(
         self,
