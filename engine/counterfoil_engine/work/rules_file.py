@@ -436,7 +436,8 @@ def _content(rules: Rules) -> dict[str, Any]:
     ]
     content["stores"] = [_said(vars(each)) for each in rules.stores.values()]
     for table, rows in rules.tables.items():
-        content[table] = [{**row.match, **row.values, "from": row.since} for row in rows]
+        match = dict.fromkeys(TABLES[table][0], "*")
+        content[table] = [{**match, **row.match, **row.values, "from": row.since} for row in rows]
     return content
 
 
