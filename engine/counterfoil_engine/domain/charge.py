@@ -167,18 +167,21 @@ def _is_zero_rated(order: Order, line: Line) -> bool:
 
 
 def with_book(
-    lines: Sequence[Mapping[str, Any]], book_minor: int, convert: Callable[[int], int]
+    lines: Sequence[Mapping[str, Any]],
+    book_minor: int,
+    net_book: Callable[[int], int],
+    tax_book: Callable[[Mapping[str, Any]], int],
 ) -> list[dict[str, Any]]:
     """Document lines with book amounts that add up to book_minor.
 
-    Tax is converted at its own rate; the remainder of conversion goes to the largest net, never to tax (domain.md,
-    section 4, *Currency*).
+    net_book, tax_book: what a net amount and a tax come to; the remainder of conversion goes to the largest net, never
+    to tax (domain.md, section 4, *Currency*).
     """
     booked = [
         {
             **line,
-            "net_book_minor": convert(line["net_minor"]),
-            "taxes": [{**tax, "tax_book_minor": convert(tax["tax_minor"])} for tax in line["taxes"]],
+            "net_book_minor": net_book(line["net_minor"]),
+            "taxes": [{**tax, "tax_book_minor": tax_book(tax)} for tax in line["taxes"]],
         }
         for line in lines
     ]

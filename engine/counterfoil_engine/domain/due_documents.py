@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from typing import Any
 
 from counterfoil_engine.domain.charge import Charge, Tender, document_line, with_book
@@ -14,8 +16,8 @@ from counterfoil_engine.domain.credit import Credit
 from counterfoil_engine.domain.documents import KINDS, Document
 from counterfoil_engine.domain.life import Claim, Context
 from counterfoil_engine.domain.money import convert
-from counterfoil_engine.domain.order import Line, Order
-from counterfoil_engine.domain.postings import journal
+from counterfoil_engine.domain.order import Line, Order, Refund
+from counterfoil_engine.domain.postings import journal, tax_role
 from counterfoil_engine.domain.standing import Standing
 
 
@@ -76,6 +78,27 @@ class _Step:
         return (self.day, KINDS.index(self.kind), self.last, self.slot)
 
 
+@dataclass
+class _Invoiced:
+    """An invoiced amount and its book amount, given back in parts that add up to it, to the last minor unit."""
+
+    amount_minor: int = 0
+    book_minor: int = 0
+    back_minor: int = 0
+    back_book_minor: int = 0
+
+    def add(self, amount_minor: int, book_minor: int) -> None:
+        self.amount_minor += amount_minor
+        self.book_minor += book_minor
+
+    def give_back(self, amount_minor: int) -> int:
+        """The book amount of this much, at the invoice's own rate."""
+        self.back_minor += amount_minor
+        total = round(Fraction(self.book_minor * self.back_minor, self.amount_minor)) if self.amount_minor else 0
+        part, self.back_book_minor = total - self.back_book_minor, total
+        return part
+
+
 class DueDocuments:
     """Builds an accepted order's documents and keeps its standing while it does."""
 
@@ -87,13 +110,16 @@ class DueDocuments:
         credits: Sequence[Credit],
         claim: Claim | None,
         accepted: date,
+        deleted: Sequence[Refund] = (),
     ) -> None:
         self.context, self.order, self.charge, self.credits = context, order, charge, credits
-        self.claim, self.accepted = claim, accepted
+        self.claim, self.accepted, self.deleted = claim, accepted, deleted
+        self.waits = claim is not None and not claim.proven
         self.ordered = context.day(order.created)
         self.standing = Standing(self._convert)
         self.paid_minor = self.paid_back_minor = 0
-        self._invoice_book_minor = self._credited_minor = self._credited_book_minor = 0
+        self._invoiced = _Invoiced()
+        self._taxed: dict[str, _Invoiced] = defaultdict(_Invoiced)
 
     def all(self, left: Sequence[Line], cancelled_on: date | None) -> list[Document]:
         """All of them, each followed by the application that it made due.
@@ -108,7 +134,7 @@ class DueDocuments:
         for step in sorted(steps, key=lambda step: step.place):
             document = step.book(step)
             documents.append(document)
-            if self.claim is None or self.claim.proven:
+            if not self.waits:
                 documents += self._application(document)
         return documents
 
@@ -204,11 +230,19 @@ class DueDocuments:
         """The invoice: what deposits cover at the rate they carry (IFRIC 22), the rest at the rate of its date."""
         gross, sales_order = self.charge.gross_minor, self.context.slot("sales_order", "order")
         book = self.standing.carried("deposits", gross, step.day)
-        self._invoice_book_minor = book
+        self._invoiced.add(gross, book)
+        lines = with_book(
+            self.charge.lines,
+            book,
+            lambda amount: self._convert(amount, step.day),
+            lambda tax: self._convert(tax["tax_minor"], step.day),
+        )
+        for tax in (tax for line in lines for tax in line["taxes"]):
+            self._taxed[tax_role(tax)].add(tax["tax_minor"], tax["tax_book_minor"])
         body = {
             "counterparty": self._counterparty(),
             "sales_order": sales_order,
-            "lines": with_book(self.charge.lines, book, lambda amount: self._convert(amount, step.day)),
+            "lines": lines,
             "book_minor": book,
         }
         self.standing.book("receivable", -gross, -book)
@@ -219,18 +253,25 @@ class DueDocuments:
     # Refunds: what they credit, and the money that went back.
 
     def _refunding(self, is_cancelled: bool) -> Iterator[_Step]:
-        """A credit note for each refund, and what it paid back: as far as it was captured and isn't kept."""
+        """A credit note for each refund, and what it paid back: as far as it was captured and isn't kept.
+
+        A deleted refund whose money moved has no credit, but stays paid. All that was paid back waits with the payment.
+        """
         kept = 0 if is_cancelled else self.charge.gross_minor
-        for credit in self.credits:
+        all_refunds = [*self.credits, *(Credit(refund, (), 0) for refund in self.deleted)]
+        for credit in sorted(all_refunds, key=lambda credit: (credit.refund.created, int(credit.refund.id))):
             refund = credit.refund
             day = max(self.context.day(refund.created), self.accepted)
             kept = max(0, kept - credit.gross_minor)
-            yield _Step(
-                day,
-                "credit_note",
-                self.context.slot("credit_note", refund.id),
-                lambda step, credit=credit: self._book_credit(step, credit),  # type: ignore[misc]
-            )
+            if refund not in self.deleted:
+                yield _Step(
+                    day,
+                    "credit_note",
+                    self.context.slot("credit_note", refund.id),
+                    lambda step, credit=credit: self._book_credit(step, credit),  # type: ignore[misc]
+                )
+            if self.waits:
+                continue
             left = max(0, self.paid_minor - self.paid_back_minor - kept)
             amount = refund.amount_minor if refund.moved_money else min(refund.amount_minor, left)
             self.paid_back_minor += amount + credit.tender_minor
@@ -314,17 +355,19 @@ class DueDocuments:
         return [document_line(self.context, self.order, line, self.ordered) for line in lines]
 
     def _credit_note(self, step: _Step, lines: Sequence[Mapping[str, Any]], gross_minor: int, of: str) -> Document:
-        """A credit note over what was invoiced, at the invoice's own rate; the last one takes what is left of it."""
-        invoice, whole = self.context.slot("invoice", "acceptance"), self.charge.gross_minor
-        self._credited_minor += gross_minor
-        total_book = self._invoice_book_minor * self._credited_minor // whole if whole else 0
-        book = total_book - self._credited_book_minor
-        self._credited_book_minor = total_book
+        """A credit note over what was invoiced, at the invoice's own rates; the last one takes what is left of it."""
+        invoice, invoiced = self.context.slot("invoice", "acceptance"), self._invoiced
+        book = invoiced.give_back(gross_minor)
         body = {
             "counterparty": self._counterparty(),
             "invoice": invoice,
             "refund": of,
-            "lines": with_book(lines, book, lambda amount: self._invoice_book_minor * amount // whole if whole else 0),
+            "lines": with_book(
+                lines,
+                book,
+                lambda amount: invoiced.book_minor * amount // invoiced.amount_minor if invoiced.amount_minor else 0,
+                lambda tax: self._taxed[tax_role(tax)].give_back(tax["tax_minor"]),
+            ),
             "book_minor": book,
         }
         self.standing.book("receivable", gross_minor, book)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from counterfoil_engine.domain.charge import Charge, charge_of
 from counterfoil_engine.domain.credit import credits_of
@@ -23,6 +24,7 @@ from counterfoil_engine.domain.life import (
     Moment,
     accepted_since,
     claim_of,
+    deleted_payments,
     read_moments,
     standing_refunds,
     taxed_before,
@@ -101,7 +103,8 @@ def _latest_day(context: Context, moments: Sequence[Moment]) -> date | None:
 
 def _taken_over(document: Document, store: str, rules: Rules) -> Document:
     """What was made before the store's start line counts as posted (R3)."""
-    if document.day < rules.store(store).start_line.date():
+    zone = ZoneInfo(rules.entity(store).zone)
+    if document.day < rules.store(store).start_line.astimezone(zone).date():
         return replace(document, taken_over=True)
     return document
 
@@ -144,6 +147,9 @@ class _Cases(Exception):
 
 
 def _read(context: Context, known: Sequence[Moment], all_moments: Sequence[Moment], result: _Result) -> None:
+    if not known:
+        result.reading, result.reason = "filtered", "Nothing is due: nothing of the order is known."
+        return
     last = known[-1]
     if last.fault:
         raise last.fault
@@ -162,7 +168,7 @@ def _read(context: Context, known: Sequence[Moment], all_moments: Sequence[Momen
     if accepted is None and not claim:
         result.reading, result.reason = why_not_accepted(last.status)
         return
-    _check_thrown_away(order, last, claim, known)
+    _check_thrown_away(last, order, claim.amount_minor if claim else 0, known)
     if accepted is None:
         assert claim is not None
         result.reading, result.reason = "waiting", "Money came in for an order that isn't accepted yet."
@@ -173,17 +179,18 @@ def _read(context: Context, known: Sequence[Moment], all_moments: Sequence[Momen
     _accepted(context, known, order, claim, accepted, result)
 
 
-def _check_thrown_away(order: Order, last: Moment, claim: Claim | None, known: Sequence[Moment]) -> None:
+def _check_thrown_away(last: Moment, order: Order, paid_minor: int, known: Sequence[Moment]) -> None:
     """Trash and 404 are no cancellations: with money held it is a conflict, and documents stand."""
-    if last.status not in ("trash", "gone") or not claim:
+    held_minor = paid_minor - sum(amount for _, amount in order.refund_totals)
+    if last.status not in ("trash", "gone") or held_minor <= 0:
         return
     happened = "moved to the trash" if last.status == "trash" else "deleted for good"
     conflict = Case(
         "conflict",
-        f"The order was {happened} in the store while {show(claim.amount_minor, claim.currency)} is held for it.",
+        f"The order was {happened} in the store while {show(held_minor, order.currency)} is held for it.",
         "Restore the order in the store, or refund and cancel it there first; its documents stand until then.",
-        money_minor=claim.amount_minor,
-        currency=claim.currency,
+        money_minor=held_minor,
+        currency=order.currency,
     )
     unknown = standing_refunds(known)[1]
     raise _Cases([conflict, *([_missing_refund(order, unknown)] if unknown else [])])
@@ -211,6 +218,8 @@ def _accepted(
     if unknown:
         raise _Cases([_missing_refund(order, unknown)])
     require(result.proofs[0], order)
+    if claim and claim.currency != order.currency:
+        raise _other_currency(order, claim)
     charge = charge_of(context, order, taxed_before(known[:-1]))
     result.proofs += _charge_proofs(order, charge)
     credits, left = credits_of(order, charge.sold, refunds, charge.tenders_minor, status == "refunded")
@@ -219,13 +228,15 @@ def _accepted(
         require(proof, order)
     if status == "refunded" and sum(credit.refund.amount_minor for credit in credits) < order.total_minor:
         raise _not_refunded(order)
-    is_cancelled = status in ("cancelled", "trash", "gone") or (status == "failed" and not claim)
-    due = DueDocuments(context, order, charge, credits, claim, context.day(accepted))
-    cancelled_on = _cancelled_on(context, known) if is_cancelled else None
+    tenders_minor = charge.tenders_minor - sum(credit.tender_minor for credit in credits)
+    _check_thrown_away(known[-1], order, tenders_minor + (claim.amount_minor if claim else 0), known)
+    is_cancelled = _is_cancelled(known[-1], claim)
+    due = DueDocuments(context, order, charge, credits, claim, context.day(accepted), deleted_payments(known))
+    cancelled_on = _cancelled_on(context, known, claim) if is_cancelled else None
     result.documents = due.all(left, cancelled_on)
     result.unproven = claim is not None
     claimed = claim.amount_minor if claim and claim.proven else 0
-    result.proofs += document_proofs(result.documents, due.standing, claimed)
+    result.proofs += document_proofs(result.documents, due.standing, claimed, not due.waits)
     for proof in result.proofs:
         require(proof, order)
     _check_paid_back(order, due)
@@ -270,11 +281,25 @@ def _check_paid_back(order: Order, due: DueDocuments) -> None:
         )
 
 
-def _cancelled_on(context: Context, known: Sequence[Moment]) -> date:
+def _is_cancelled(moment: Moment, claim: Claim | None) -> bool:
+    return moment.status in ("cancelled", "trash", "gone") or (moment.status == "failed" and not claim)
+
+
+def _other_currency(order: Order, claim: Claim) -> Parked:
+    return Parked(
+        f"The order was paid in {claim.currency} and is in {order.currency} now.",
+        "Set the order back to the currency in which it was paid, or cancel and refund it and write a new one.",
+        "conflict",
+        money_minor=claim.amount_minor,
+        currency=claim.currency,
+    )
+
+
+def _cancelled_on(context: Context, known: Sequence[Moment], claim: Claim | None) -> date:
     """The date of the first snapshot of the last unbroken run that says cancelled."""
     found = known[-1]
     for moment in reversed(known):
-        if moment.status != known[-1].status:
+        if not _is_cancelled(moment, claim):
             break
         found = moment
     if found.snapshot.kind == "gone" or found.order is None:

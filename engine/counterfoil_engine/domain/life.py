@@ -82,7 +82,8 @@ def read_moments(facts: OrderFacts, rules: Rules, as_of: datetime) -> list[Momen
     order_key = ""
     for snapshot in facts.snapshots:
         if snapshot.kind == "gone":
-            moments.append(Moment(snapshot, moments[-1].order if moments else None, "gone"))
+            order = next((moment.order for moment in reversed(moments) if moment.order), None)
+            moments.append(Moment(snapshot, order, "gone", moments[-1].fault if moments else None))
             continue
         try:
             order = read_order(snapshot.body, as_of)
@@ -134,15 +135,15 @@ def claim_of(moments: Sequence[Moment]) -> Claim | None:
 
 def accepted_since(context: Context, moments: Sequence[Moment], claim: Claim | None) -> datetime | None:
     """When the order was accepted, or None: it then stays accepted, and is only cancelled or credited."""
+    settled = None
     for moment in moments:
         if moment.order and moment.status in ("processing", "completed"):
             return moment.order.paid or moment.order.created
         if moment.order and moment.status == "on-hold" and _is_trusted(context, moment.order):
             return moment.order.created
-    last = moments[-1]
-    if claim and last.order and last.status in ("refunded", "cancelled"):
-        return claim.paid
-    return None
+        if claim and moment.order and moment.order.paid and moment.status in ("refunded", "cancelled"):
+            settled = claim.paid
+    return settled
 
 
 def _is_trusted(context: Context, order: Order) -> bool:
@@ -166,12 +167,21 @@ def standing_refunds(moments: Sequence[Moment]) -> tuple[list[Refund], list[str]
     last = next((moment.order for moment in reversed(moments) if moment.order), None)
     if last is None:
         return [], []
-    ids = [refund_id for refund_id, _ in last.refund_totals]
+    ids = list(dict.fromkeys(refund_id for refund_id, _ in last.refund_totals))
     known = [details[refund_id] for refund_id in ids if refund_id in details]
     return (
         sorted(known, key=lambda refund: (refund.created, int(refund.id))),
         [refund_id for refund_id in ids if refund_id not in details],
     )
+
+
+def deleted_payments(moments: Sequence[Moment]) -> list[Refund]:
+    """Refunds that the store deleted after it had moved their money itself: what happened stays."""
+    orders = [moment.order for moment in moments if moment.order]
+    listed = [{refund_id for refund_id, _ in order.refund_totals} for order in orders]
+    deleted = set().union(*listed) - (listed[-1] if listed else set())
+    moved = {refund.id: refund for order in orders for refund in order.refunds if refund.moved_money}
+    return [refund for refund in moved.values() if refund.id in deleted]
 
 
 def taxed_before(moments: Sequence[Moment]) -> Mapping[str, bool]:

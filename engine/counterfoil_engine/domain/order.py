@@ -115,7 +115,7 @@ def read_order(body: Mapping[str, Any], as_of: datetime) -> Order:
     billing = _mapping(raw.get("billing") or {}, "billing")
     return Order(
         id=str(_whole(raw, "id")),
-        number=_text(raw, "number", 100) or str(raw["id"]),
+        number=_number(raw),
         order_key=_text(raw, "order_key", 100),
         status=_text(raw, "status", 40),
         currency=currency,
@@ -154,7 +154,7 @@ def read_refund(raw: Mapping[str, Any], currency: str, as_of: datetime) -> Refun
     lines = tuple(
         line
         for line in _lines(raw, currency, sign=-1)
-        if line.net_minor or line.tax_minor or line.quantity or line.taxes
+        if line.net_minor or line.tax_minor or line.quantity or any(tax for _, tax in line.taxes)
     )
     moved = raw.get("refunded_payment")
     return Refund(str(_whole(raw, "id")), amount_minor, created, moved is True, lines)
@@ -260,6 +260,13 @@ def _text(raw: Mapping[str, Any], field: str, size_max: int) -> str:
     if not isinstance(value, str) or len(value) > size_max:
         raise _wrong(field, value)
     return value
+
+
+def _number(raw: Mapping[str, Any]) -> str:
+    """The number that people see: numbering plugins write it as text or as a number."""
+    if isinstance(raw.get("number"), int):
+        return str(_whole(raw, "number"))
+    return _text(raw, "number", 100) or str(_whole(raw, "id"))
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)

@@ -55,8 +55,13 @@ def refund_proof(order: Order, credits: Sequence[Credit]) -> Proof:
     )
 
 
-def document_proofs(documents: Sequence[Document], standing: Standing, claimed_minor: int) -> list[Proof]:
-    """The proofs over what is due: payments, invoices against what is kept, levels, and the journal's balance."""
+def document_proofs(
+    documents: Sequence[Document], standing: Standing, claimed_minor: int, is_levelled: bool
+) -> list[Proof]:
+    """The proofs over what is due: payments, invoices against what is kept, levels, and the journal's balance.
+
+    is_levelled: False while a payment waits for proof, since nothing is applied without it.
+    """
     paid = sum(document.amount_minor for document in documents if document.kind == "payment")
     sides = [
         (line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor)
@@ -69,7 +74,11 @@ def document_proofs(documents: Sequence[Document], standing: Standing, claimed_m
     return [
         equation("captured", paid, claimed_minor),
         equation("documents", standing.invoiced_minor, standing.kept_minor),
-        equation("standing", sum(map(abs, booked.values())), sum(map(abs, levels.values())), booked == levels),
+        *(
+            [equation("standing", sum(map(abs, booked.values())), sum(map(abs, levels.values())), booked == levels)]
+            if is_levelled
+            else []
+        ),
         equation("journal", debits, credits, book_debits == book_credits),
     ]
 

@@ -102,7 +102,8 @@ def _check_amounts(order: Order, lines: Sequence[Line], shares: Sequence[_Share]
                 raise _wrong_tax(order, line, line.tax_minor, line.net_minor)
             continue
         for share in own:
-            slack = unit * TOLERANCE_UNITS
+            # Half a unit of the tax, and what half a unit of a base worked out from a price with tax comes to.
+            slack = unit * max(TOLERANCE_UNITS, (1 + order.rates[share.rate_id].percent / 100) / 2)
             if order.rates[share.rate_id].compound:
                 slack += unit * order.rates[share.rate_id].percent / 100
             if abs(share.given_minor - share.exact_minor) > slack:
