@@ -83,7 +83,7 @@ class FakeErp:
 
     # What tests ask.
 
-    def keys(self) -> list[str]:
+    def posted(self) -> list[str]:
         """Every document's key, in the order of posting; doubled ones twice."""
         return [kept.posting.key for kept in self.documents]
 

@@ -18,7 +18,7 @@ def an_order(total=11900, order="1001"):
 def test_an_order_becomes_one_set_of_documents(world):
     world.due("1001", *an_order())
     world.run()
-    assert sorted(world.erp.keys()) == [
+    assert sorted(world.erp.posted()) == [
         "eu1/1001/invoice/acceptance/r1",
         "eu1/1001/payment/card/r1",
         "eu1/1001/sales_order/order/r1",
@@ -30,18 +30,18 @@ def test_an_order_becomes_one_set_of_documents(world):
 def test_looking_again_at_what_is_posted_posts_nothing(world):
     world.due("1001", *an_order())
     world.run()
-    before = world.erp.keys()
+    before = world.erp.posted()
     for _ in range(3):
         with world.database.transaction() as tx:
             world.records.work.mark_due(tx, ["order eu1/1001"], "history")
         world.run()
-    assert world.erp.keys() == before
+    assert world.erp.posted() == before
 
 
 def test_a_document_goes_only_after_the_result_of_what_it_waits_for(world):
     world.due("1001", *an_order())
     world.run()
-    keys = world.erp.keys()
+    keys = world.erp.posted()
     assert keys.index("eu1/1001/sales_order/order/r1") < keys.index("eu1/1001/invoice/acceptance/r1")
     assert all(size <= 2 for call, size in world.erp.calls if call == "post")  # never in one batch with it
 
@@ -51,7 +51,7 @@ def test_an_edit_reverses_and_posts_anew_in_order(world):
     world.run()
     world.due("1001", *an_order(9900))
     world.run()
-    keys = [key.removeprefix("eu1/1001/") for key in world.erp.keys()]
+    keys = [key.removeprefix("eu1/1001/") for key in world.erp.posted()]
     assert sorted(world.erp.standing()) == [
         "eu1/1001/invoice/acceptance/r2",
         "eu1/1001/payment/card/r2",
@@ -74,7 +74,7 @@ def test_edited_to_and_fro_the_right_one_stands_under_a_key_of_its_own(world):
         world.run()
     assert [key for key in world.erp.standing() if "invoice" in key] == ["eu1/1001/invoice/acceptance/r3"]
     assert world.erp.standing()["eu1/1001/invoice/acceptance/r3"]["amount_minor"] == 11900
-    assert len(world.erp.keys()) == len(set(world.erp.keys()))
+    assert len(world.erp.posted()) == len(set(world.erp.posted()))
 
 
 def test_edited_to_and_fro_before_anything_was_sent_posts_the_last_alone(world):
@@ -83,7 +83,7 @@ def test_edited_to_and_fro_before_anything_was_sent_posts_the_last_alone(world):
         world.looker().step()
         world.clock.pass_time(2)
     world.run()
-    assert sorted(world.erp.keys()) == [
+    assert sorted(world.erp.posted()) == [
         "eu1/1001/invoice/acceptance/r1",
         "eu1/1001/payment/card/r1",
         "eu1/1001/sales_order/order/r1",
@@ -202,7 +202,7 @@ def test_a_subject_that_kills_its_worker_is_taken_alone_then_parks_as_a_case(wor
         with world.database.transaction() as tx:
             claims = world.records.claims.claim(tx, ["live"], 5, 60, 0, f"dies {attempt}")  # and never comes back
             sizes.append(len(claims))
-    assert sizes == [2, 2, 2, 1, 1] or sizes[:3] == [2, 2, 2]
+    assert sizes == [2, 2, 2, 1, 1]
     world.clock.pass_time(61)
     looker = world.looker(settings=LookSettings(group=1))
     for _ in range(8):
@@ -326,12 +326,12 @@ def test_two_first_orders_of_one_customer_make_one(world):
     world.due("1001", *with_customer("1001"))
     world.due("1002", *with_customer("1002"))
     world.run()
-    assert sorted(world.erp.keys()) == [
+    assert sorted(world.erp.posted()) == [
         "DE01/-/customer/eu1-2/r1",
         "eu1/1001/sales_order/order/r1",
         "eu1/1002/sales_order/order/r1",
     ]
-    assert world.erp.keys()[0] == "DE01/-/customer/eu1-2/r1"
+    assert world.erp.posted()[0] == "DE01/-/customer/eu1-2/r1"
 
 
 def test_a_customer_that_is_refused_holds_its_orders_until_it_is_retried(world):
@@ -341,12 +341,12 @@ def test_a_customer_that_is_refused_holds_its_orders_until_it_is_retried(world):
     world.due("1001", *with_customer("1001"))
     world.due("1002", *with_customer("1002"))
     world.run()
-    assert world.erp.keys() == []
+    assert world.erp.posted() == []
     assert world.open_cases() == ["The ERP refuses customer."]
     world.erp.refuse_kinds.clear()
     retry(world.records, "customer DE01/eu1-2", "anna")
     world.run()
-    assert sorted(world.erp.keys()) == [
+    assert sorted(world.erp.posted()) == [
         "DE01/-/customer/eu1-2/r2",
         "eu1/1001/sales_order/order/r1",
         "eu1/1002/sales_order/order/r1",
@@ -397,7 +397,7 @@ def test_more_than_a_few_revisions_a_day_are_a_conflict_and_not_an_edit(world):
     for total in range(100, 108):
         world.due("1001", a_document("payment", total))
         world.run()
-    postings = [key for key in world.erp.keys() if not key.endswith("reversal")]
+    postings = [key for key in world.erp.posted() if not key.endswith("reversal")]
     assert len(postings) == 5
     assert any("was posted 5 times within a day" in cause for cause in world.open_cases())
     from counterfoil_engine.work.unpark import retry

@@ -18,6 +18,7 @@ from counterfoil_engine.ports import LaneLost
 from counterfoil_engine.records.database import Database, Transaction
 from counterfoil_engine.records.intents import BUCKETS
 
+RETAKE_S = 5.0  # how often a poster asks again for buckets that another one holds
 _SESSION = "counterfoil.lanes"  # a setting of the session that took the locks: no other session can answer with it
 
 
@@ -51,6 +52,7 @@ class Hold:
         self.party, self.entity, self.holder = party, entity, holder
         self._not_before: dict[int, datetime] = {}
         self._session = ""
+        self._ask_again_at: datetime | None = None
 
     def take(self, buckets: Sequence[int], commit_lag_s: float) -> list[int]:
         """Take what is free of these buckets; all that are held now. One that was not handed back cleanly rests
@@ -58,6 +60,9 @@ class Hold:
         wanted = [bucket for bucket in buckets if bucket not in self._not_before]
         if wanted:
             with self._database.transaction() as tx:
+                if self._ask_again_at is not None and tx.now() < self._ask_again_at:
+                    return sorted(self._not_before)
+                self._ask_again_at = tx.now() + timedelta(seconds=RETAKE_S)
                 for bucket in wanted:
                     if self._lock(tx, bucket):
                         self._not_before[bucket] = self._remember(tx, bucket, commit_lag_s)
@@ -78,6 +83,8 @@ class Hold:
 
     def give_back(self) -> None:
         """Hand all buckets back cleanly: the next poster needn't wait."""
+        if not self._not_before:
+            return
         with self._database.transaction() as tx:
             self.confirm(tx)
             tx.run(
@@ -95,6 +102,7 @@ class Hold:
     def forget(self) -> None:
         """The connection is gone, and the locks with it; the rows keep saying that nothing was handed back."""
         self._not_before.clear()
+        self._ask_again_at = None
         self._registry.give_back(self.holder)
 
     def _lock(self, tx: Transaction, bucket: int) -> bool:

@@ -80,7 +80,10 @@ class Poster:
 
     def give_back(self) -> None:
         """Hand the lane back cleanly, so that the next poster needn't wait."""
-        self._hold.give_back()
+        try:
+            self._hold.give_back()
+        except LaneLost:
+            self._hold.forget()
 
     def _next(self) -> bool:
         lane, records = self._lane, self._records
@@ -301,6 +304,8 @@ class Poster:
         with records.transaction() as tx:
             for found in chunk:
                 intent = records.intents.by_key(tx, lane.party, lane.entity, found.key)
+                if intent and intent.content_hash != found.content_hash and records.intents.withdraw(tx, intent):
+                    intent = None  # made since the restore, by a ledger that had forgotten this key
                 if intent is None:
                     subject = records.intents.adopt(
                         tx, lane.party, lane.entity, found.key, found.number, found.content_hash, found.posted_at.date()
