@@ -59,6 +59,7 @@ class SandboxParty:
     sandbox: SandboxErp
     erp: HttpErp
     clock: Clock
+    url: str = "http://erp"
 
     def lose_answer(self) -> None:
         self.sandbox.change_modes({"fault": "cut_after_commit", "fault_times": 1})
@@ -134,7 +135,8 @@ def serve() -> Iterator[Callable[[Any], str]]:
 @pytest.fixture
 def over_http(serve: Callable[[Any], str], tmp_path: Any) -> SandboxParty:
     sandbox = create_erp(Books(str(tmp_path / "erp.sqlite3")), TOKEN)
-    return SandboxParty(sandbox, HttpErp(serve(sandbox), TOKEN, timeout_s=10), RealClock())
+    url = serve(sandbox)
+    return SandboxParty(sandbox, HttpErp(url, TOKEN, timeout_s=10), RealClock(), url)
 
 
 @pytest.fixture

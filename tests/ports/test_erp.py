@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from counterfoil_engine.adapters.erp.http import HttpErp
 from counterfoil_engine.domain.errors import RateLimited, Unavailable
 from counterfoil_engine.ports import Outcome, Posted, Posting, Refused, Unknown
 from ports.conftest import Party, SandboxParty
@@ -105,6 +106,15 @@ def test_what_commits_after_its_client_died_is_found_once_commit_lag_has_passed(
     assert lag_s > 1.0
     careless_party.clock.sleep(lag_s - (careless_party.clock.now() - began).total_seconds())
     assert len(careless_party.erp.find([PAYMENT.key])[PAYMENT.key]) == 1
+
+
+def test_a_client_that_dies_in_the_call_does_not_stop_the_commit(over_http: SandboxParty) -> None:
+    over_http.sandbox.change_modes({"unique_keys": False, "commit_delay_s": 0.8})
+    dying = HttpErp(over_http.url, "t", timeout_s=0.2)
+    assert dying.post([PAYMENT]) == [Unknown(PAYMENT.key)]
+    assert over_http.erp.find([PAYMENT.key]) == {}
+    over_http.clock.sleep(1.0)
+    assert len(over_http.erp.find([PAYMENT.key])[PAYMENT.key]) == 1
 
 
 def test_where_keys_are_unique_who_posts_again_at_once_gets_the_same_document(party: Party) -> None:
