@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from counterfoil_engine.api.app import Engine, create_app
@@ -15,20 +14,35 @@ from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.work.receive import Receiver
 from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
-from fakes.databases import DIALECTS, open_database
+from fakes.databases import DIALECTS, empty, open_database
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
 from flask.testing import FlaskClient
 
 
-@pytest.fixture
-def clock() -> FakeClock:
+@pytest.fixture(scope="module")
+def _clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=DIALECTS)
-def database(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Database]:
-    with open_database(request.param, tmp_path, clock) as opened:
+@pytest.fixture
+def clock(_clock: FakeClock) -> FakeClock:
+    _clock.start_anew()
+    return _clock
+
+
+@pytest.fixture(scope="module", params=DIALECTS)
+def _database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _clock: FakeClock
+) -> Iterator[Database]:
+    with open_database(request.param, tmp_path_factory.mktemp("database"), _clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def database(_database: Database, clock: FakeClock) -> Database:
+    """One database for each module and dialect, emptied for each test."""
+    empty(_database)
+    return _database
 
 
 @pytest.fixture

@@ -9,7 +9,11 @@ class FakeClock:
     """Starts on Monday 23 November 2026, 09:00 UTC; sleeping lets time pass at once."""
 
     def __init__(self, start: datetime | None = None) -> None:
-        self._now = start or datetime(2026, 11, 23, 9, tzinfo=UTC)
+        self._start = start or datetime(2026, 11, 23, 9, tzinfo=UTC)
+        self._now = self._start
+
+    def start_anew(self) -> None:
+        self._now = self._start
 
     def now(self) -> datetime:
         return self._now

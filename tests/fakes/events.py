@@ -51,7 +51,7 @@ def cloud_event(
         "id": event_id(name or f"{store} {n}"),
         "source": f"/stores/{store}",
         "type": "counterfoil.order.v1",
-        "subject": f"order/{data['order']['id']}" if isinstance(data, dict) and "order" in data else "order/1001",
+        "subject": _subject(data),
         "time": (MORNING + timedelta(seconds=n)).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "datacontenttype": "application/json",
         "dataschema": "urn:counterfoil:events:order:1",
@@ -62,3 +62,8 @@ def cloud_event(
         "data": data,
     } | fields
     return {key: value for key, value in event.items() if value is not None}
+
+
+def _subject(data: Any) -> str:
+    order = data.get("order") if isinstance(data, dict) else None
+    return f"order/{order['id']}" if isinstance(order, dict) else "order/1001"

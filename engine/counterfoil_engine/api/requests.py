@@ -84,7 +84,7 @@ def _converted(convert: Callable[[], Asked]) -> Asked:
     try:
         return convert()
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        cause = f"The command is not what this path takes: {str(error)[:300]}"
+        cause = f"The command is not what this path takes: {str(error)[:300]}."
         raise Rejected(cause, "Look at the API's description: engine.openapi.yaml.", slug="contract") from None
 
 

@@ -126,7 +126,7 @@ class Receiver:
         wrong = wrong or [f"/data{fault}" for fault in faults("events/heartbeat.v1", event["data"])]
         if wrong:
             raise Rejected(
-                f"The heartbeat breaks its contract: {_reason(wrong)}",
+                f"The heartbeat breaks its contract: {_reason(wrong)}.",
                 "Update the agent to a version that fits this engine.",
                 slug="contract",
             )
@@ -206,6 +206,8 @@ def _broken(fields: Mapping[str, Any]) -> list[str]:
     wrong = [str(fault) for fault in faults("events/envelope.v1", fields, _MOST_FAULTS)]
     if wrong:
         return wrong
+    if _moment(fields["time"]) is None:
+        return [f"/time: {fields['time']} is no moment that can be kept"]
     contract = contract_of(fields["type"])
     if contract is None:
         return [f"/type: {fields['type']} is not known to this engine; update it"]
@@ -279,7 +281,7 @@ def _read(raw: bytes, kind: type[Any], store: str) -> Any:
         asked = msgspec.json.decode(raw, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Rejected(
-            f"The request is not what this path takes: {_clean(str(error))}",
+            f"The request is not what this path takes: {_clean(str(error))}.",
             "Update the agent to a version that fits this engine.",
             slug="contract",
         ) from None
