@@ -90,12 +90,12 @@ def _tender(context: Context, line: Line, day: date) -> Tender | None:
 
 
 def document_line(context: Context, order: Order, line: Line, day: date) -> dict[str, Any]:
-    """A line as documents carry it. Parks with the missing rows of its item and its tax rates."""
-    item = class_ = None
-    if line.type == "item":
-        what = f"The item {line.key!r}"
-        values = context.rules.look_up("items", what, day, store=context.store, sku=line.key)
-        item, class_ = str(values.get("item") or line.key), str(values.get("class") or "goods")
+    """A line as documents carry it. Parks with the missing rows of its item and its tax rates, all at once."""
+    readings: tuple[Callable[[], Any], ...] = (
+        lambda: _item_and_class(context, line, day),
+        lambda: _gathered(lambda tax: _document_tax(context, order, tax[0], tax[1], day), line.taxes),
+    )
+    (item, class_), taxes = _gathered(lambda reading: reading(), readings)
     return {
         "line": line.id or line.type,
         "type": line.type,
@@ -103,8 +103,15 @@ def document_line(context: Context, order: Order, line: Line, day: date) -> dict
         "class": class_,
         "quantity": format(line.quantity.normalize(), "f"),
         "net_minor": line.net_minor,
-        "taxes": _gathered(lambda tax: _document_tax(context, order, tax[0], tax[1], day), line.taxes),
+        "taxes": taxes,
     }
+
+
+def _item_and_class(context: Context, line: Line, day: date) -> tuple[str | None, str | None]:
+    if line.type != "item":
+        return None, None
+    values = context.rules.look_up("items", f"The item {line.key!r}", day, store=context.store, sku=line.key)
+    return str(values.get("item") or line.key), str(values.get("class") or "goods")
 
 
 def _document_tax(context: Context, order: Order, rate_id: int, tax_minor: int, day: date) -> dict[str, Any]:
