@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 import requests
 from counterfoil_sandbox.books import Books
 from counterfoil_sandbox.erp import LineCut, create_erp
+from counterfoil_sandbox.erp_in_process import in_process_session
 from counterfoil_sandbox.erp_modes import FAULTS, Modes
 from sandbox.erp_documents import a_payment, an_order
 
@@ -188,6 +189,32 @@ def test_the_page_pages_back_to_the_first_document() -> None:
 def test_every_fault_is_told_on_the_page() -> None:
     page = World().client.get("/").text
     assert all(f"{fault}: {what}" in page for fault, what in FAULTS.items())
+
+
+def test_rates_items_and_periods_are_set_by_the_control_calls() -> None:
+    world = World()
+
+    def control(path: str, **values: Any) -> int:
+        return int(world.client.post(f"/sandbox/{path}", json=values, headers=AUTHORISED).status_code)
+
+    usd = {"currency": "USD", "book": "EUR", "from": "2026-01-01"}
+    assert [control("rates", **usd, rate=rate) for rate in ("1.25", "0", "-1", 1.25)] == [200, 400, 400, 400]
+    assert [control("items", accept_all=False, items=items) for items in (["SKU-2"], [7])] == [200, 400]
+    november = {"entity": "DE01", "first_day": "2026-11-01", "last_day": "2026-11-30"}
+    assert [control("periods", **november), control("periods", **{**november, "last_day": "2026-10-01"})] == [200, 400]
+    assert world.erp.books.rate("USD", "EUR", date(2026, 11, 23)) == "1.25"
+    assert world.erp.books.open_day("DE01", date(2026, 11, 23)) == date(2026, 12, 1)
+    assert control("periods", entity="DE01", open=True) == 200
+    categories = [outcome.get("category") for outcome in world.post(an_order()).json["outcomes"]]
+    assert categories == [None, "missing_mapping", None, "data", None]
+
+
+def test_a_call_that_outlasts_its_timeout_on_a_simulated_clock_ends_as_one() -> None:
+    world = World(slow_call_ms=3_000)
+    session = in_process_session(world.erp, lambda: world.moment)
+    with pytest.raises(requests.ReadTimeout):
+        session.post("http://erp/v1/documents", json={"documents": PAYMENTS}, headers=AUTHORISED, timeout=(1, 2))
+    assert world.erp.books.count() == 4
 
 
 # A process of its own
