@@ -206,7 +206,7 @@ def test_rates_items_and_periods_are_set_by_the_control_calls() -> None:
     assert world.erp.books.open_day("DE01", date(2026, 11, 23)) == date(2026, 12, 1)
     assert control("periods", entity="DE01", open=True) == 200
     categories = [outcome.get("category") for outcome in world.post(an_order()).json["outcomes"]]
-    assert categories == [None, "missing_mapping", None, "data", None]
+    assert categories == [None, "missing_mapping", None, "missing_mapping", None]
 
 
 def test_a_call_that_outlasts_its_timeout_on_a_simulated_clock_ends_as_one() -> None:
