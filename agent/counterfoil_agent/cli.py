@@ -1,4 +1,4 @@
-"""The command `counterfoil-agent`: what a person types, and what it says back. Errors are cause and remedy, never a trace."""
+"""The command `counterfoil-agent`: what a person types and what it says back; errors are cause and remedy."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ Exit status: 0 nothing failed (warnings may stand), 1 something failed, 2 wrong 
     "status": f"""\
 usage: counterfoil-agent status [options]
 
-Tells what waits, up to which number the engine holds the events, how far the shop is read, and what is wrong. Reads only.
+Tells what waits, up to which number the engine holds the events, how far the shop is read, and what is wrong.
+Reads only.
 
   --check        exit with 1 where something is wrong, for monitors
 {COMMON}
@@ -256,13 +257,12 @@ def status(options: argparse.Namespace, settings: Settings) -> int:
 
 def _sentence(told: Mapping[str, Any]) -> str:
     age = "" if told["oldest_age_s"] is None else f" (the oldest for {told['oldest_age_s']:.0f} s)"
-    held = (
-        f"the engine holds 1 to {told['stored_through_n']} of epoch {told['epoch']}, heard at {told['engine_heard_at']}"
-    )
+    through, epoch = told["stored_through_n"], told["epoch"]
+    held = f"the engine holds all up to {through} of epoch {epoch}, heard at {told['engine_heard_at']}"
     lines = [
         f"{told['store']}: {'at work' if told['at_work'] else 'not at work'}, {told['depth_events']} events wait{age};",
-        f"  {held if told['epoch'] else 'the engine has not been reached yet'};",
-        f"  the shop is read until {told['read_until'] or 'now: never'}, {told['orders_to_read']} orders are to be read.",
+        f"  {held if epoch else 'the engine has not been reached yet'};",
+        f"  the shop is read until {told['read_until'] or '(never yet)'}, {told['orders_to_read']} orders to be read.",
     ]
     if told["backfill"]["under_way"]:
         lines.append(f"  {_progress(told['backfill'])}")

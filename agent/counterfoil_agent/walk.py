@@ -12,7 +12,7 @@ its last page to its first. An order that changes leaves the window, so what is 
 read. What a late commit puts into the window may still push another over: so a wide window is read a second time.
 
 The next pass starts `overlap_s` before the newest time seen: a long request of PHP sets the time before it commits.
-What comes later still is found by the slow re-read. A time in the future (a clock that was wrong) never becomes the marker.
+What comes later still is found by the slow re-read. A time in the future (a clock was wrong) never becomes the marker.
 """
 
 from __future__ import annotations
