@@ -40,7 +40,7 @@ def establish(tx: Transaction, place: str, new_id: str, witnessed_starts: int) -
     if row is None:
         tx.run(
             "insert into identity (one, id, place, engine_epoch, starts, confirmed, reason, written_until)"
-            " values (1, %s, %s, 1, 1, 1, '', %s)",
+            " values (1, %s, %s, 1, 1, 1, '', %s) on conflict do nothing",
             new_id,
             place,
             tx.now(),

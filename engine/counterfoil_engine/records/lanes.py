@@ -18,6 +18,7 @@ from counterfoil_engine.ports import LaneLost
 from counterfoil_engine.records.database import Database, Transaction
 from counterfoil_engine.records.intents import BUCKETS
 
+LEADER = 7032  # the advisory lock of the schedule's leader
 RETAKE_S = 5.0  # how often a poster asks again for buckets that another one holds
 _SESSION = "counterfoil.lanes"  # a setting of the session that took the locks: no other session can answer with it
 
@@ -148,6 +149,19 @@ def lock_number(party: str, entity: str, bucket: int) -> int:
     """The advisory lock of a bucket: 64 bits of a hash, signed."""
     digest = hashlib.sha256(f"counterfoil lane {party} {entity} {bucket}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
+
+
+def leads(database: Database) -> bool:
+    """Whether this connection leads the schedule: one process at a time does, and hands over by dying."""
+    if database.is_sqlite:
+        return True
+    with database.transaction() as tx:
+        held = tx.one(
+            "select 1 as held from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and objid = %s"
+            " and classid = 0 and granted",
+            LEADER,
+        )
+        return bool(held) or bool((tx.one("select pg_try_advisory_lock(%s) as taken", LEADER) or {})["taken"])
 
 
 def refuse_poolers(database: Database, other: Database) -> None:

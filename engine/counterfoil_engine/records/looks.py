@@ -113,6 +113,16 @@ def mark_again(tx: Transaction, limit: int = 1000) -> int:
     return len(subjects)
 
 
+def prune(tx: Transaction, before: datetime) -> int:
+    """Forget looks from before a moment that made nothing and are not their subject's last; how many."""
+    return tx.run(
+        "delete from looks where as_of < %s and steps = '[]'"
+        " and not exists (select 1 from intents where intents.look_id = looks.id)"
+        " and not exists (select 1 from subjects where subjects.look_id = looks.id)",
+        before,
+    )
+
+
 def note_failure(tx: Transaction, subject: str, error: str) -> None:
     """What made a look fail, kept for the case that it may become."""
     tx.run(

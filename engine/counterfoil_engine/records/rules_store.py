@@ -52,6 +52,10 @@ class Book:
         self._parse = parse
         self._parsed: dict[str, Rules] = {}
 
+    def text_of(self, tx: Transaction, version: str) -> str | None:
+        """A version's text; None where it was never loaded."""
+        return text_of(tx, version)
+
     def current(self, tx: Transaction) -> Rules:
         version = current_version(tx)
         rules = self.version(tx, version) if version else None

@@ -85,6 +85,10 @@ class Poster:
         except LaneLost:
             self._hold.forget()
 
+    def forget(self) -> None:
+        """The connection broke: its locks are gone, and the lane is taken anew."""
+        self._hold.forget()
+
     def _next(self) -> bool:
         lane, records = self._lane, self._records
         with records.transaction() as tx:

@@ -1,0 +1,408 @@
+"""The composition root: puts the engine's parts together, by hand. Nothing connects before it is asked to.
+
+engine = build(database, clock, {"DE01": erp})     # tests, rehearsal: step_look(), step_post(), step_jobs()
+serve(Path("engine.toml"), "all")                   # one process on SQLite; api, worker, poster, scheduler on PostgreSQL
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import random
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from flask import Flask
+from loguru import logger
+
+from counterfoil_engine import config
+from counterfoil_engine.api.app import Engine as ApiEngine
+from counterfoil_engine.api.app import create_app
+from counterfoil_engine.api.server import Server
+from counterfoil_engine.domain.dues import dues as domain_dues
+from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
+from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.jobs import Jobs, schedule
+from counterfoil_engine.ports import Clock, DuesOf, Erp, Records
+from counterfoil_engine.records import events, facts, heartbeats, identity, lanes, looks, reports, waits
+from counterfoil_engine.records.database import Database
+from counterfoil_engine.records.rules_store import Book
+from counterfoil_engine.records.wiring import records_over
+from counterfoil_engine.work import unpark
+from counterfoil_engine.work.commands import OperatorCommands
+from counterfoil_engine.work.look import Looker, LookSettings
+from counterfoil_engine.work.post import Lane, Poster
+from counterfoil_engine.work.receive import Receiver
+from counterfoil_engine.work.rules_file import parse_rules
+
+PARTY = "erp"
+IDLE_S = 0.2
+AFTER_FAILURE_S = 2.0
+WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(timezone.utc)  # noqa: UP017 (one import less to shadow)
+
+    def sleep(self, seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+
+@dataclass
+class Engine:
+    """One engine over one database. erps: by entity. Steps do one thing and return whether they did."""
+
+    database: Database
+    clock: Clock
+    erps: Mapping[str, Erp]
+    records: Records
+    book: Book
+    events: events.StoredEvents
+    jobs: Jobs
+    place: str
+    dues: DuesOf
+    settings: LookSettings
+    parse: Callable[[str, str | None], Rules]
+    jitter: Callable[[], float]
+    new_id: Callable[[], str]
+    registry: lanes.Registry = field(default_factory=lanes.Registry)
+    _looker: Looker | None = None
+    _posters: list[Poster] | None = None
+
+    def looker(self) -> Looker:
+        """A looker of one's own: one for each thread."""
+        return Looker(self.records, self.book, self.dues, facts.facts_of, self.new_id, self._numbers, self.settings)
+
+    def posters(self, entity: str) -> list[Poster]:
+        """A poster for each lane of an entity's ERP. Asks the ERP how many it takes."""
+        erp = self.erps[entity]
+        return [self._poster(entity, erp, lane, erp.lanes) for lane in range(erp.lanes)]
+
+    def step_look(self) -> bool:
+        """Look at a group of subjects, if some are due."""
+        if self._looker is None:
+            self._looker = self.looker()
+        return self._looker.step()
+
+    def step_post(self) -> bool:
+        """One step of every lane of every ERP."""
+        if self._posters is None:
+            self._posters = [poster for entity in self.erps for poster in self.posters(entity)]
+        return any([poster.step() for poster in self._posters])
+
+    def step_jobs(self) -> bool:
+        """Every job of the schedule once."""
+        return self.jobs.step() > 0
+
+    def give_back(self) -> None:
+        """Hand the lanes of step_post back cleanly."""
+        for poster in self._posters or []:
+            poster.give_back()
+        self._posters = None
+
+    def load_rules(self, text: str, who: str = "settings") -> str:
+        """Put rules in force, unless this version was in force before with the same content; its label."""
+        rules = self.parse(text, None)
+        with self.records.transaction() as tx:
+            known = self.book.text_of(tx, rules.version)
+        if known == text:
+            return rules.version
+        return unpark.load_rules(self.records, lambda given: self.parse(given, None), text, who)[0]
+
+    def receiver(self, limits: config.Limits | None = None) -> Receiver:
+        limits = limits or config.Limits()
+        return Receiver(self.events, self.clock, limits.events, limits.retain_s)
+
+    def commands(self) -> OperatorCommands:
+        """What operators ask and do."""
+        return OperatorCommands(
+            self.records,
+            reports,
+            self.book,
+            self.looker(),
+            self.events,
+            lambda text: self.parse(text, None),
+            facts.subjects_since,
+            self.place,
+        )
+
+    def app(self, settings: config.Settings) -> Flask:
+        """The HTTP API."""
+        return create_app(
+            ApiEngine(self.receiver(settings.limits), self.commands(), self.check_database, self.clock, settings)
+        )
+
+    def check_database(self) -> None:
+        try:
+            with self.records.transaction() as tx:
+                tx.one("select 1 as works")
+        except Exception as error:
+            raise Unavailable(
+                f"The database doesn't answer ({type(error).__name__}).", "It is tried again by itself; see its log."
+            ) from error
+
+    def _poster(self, entity: str, erp: Erp, lane: int, of: int) -> Poster:
+        hold = lanes.Hold(self.database, self.registry, PARTY, entity, f"{socket.gethostname()} {self.new_id()}")
+        return Poster(self.records, self.book, erp, Lane(PARTY, entity, lanes.dealt(lane, of)), hold, self.jitter)
+
+    def _numbers(self, party: str, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """The ERP's own numbers of documents taken over, where it has them (R3)."""
+        erp = self.erps.get(entity) if party == PARTY else None
+        return {key: found[0].number for key, found in erp.find(keys).items() if found} if erp else {}
+
+    # Running.
+
+    def run(self, role: str, stop: threading.Event) -> list[threading.Thread]:
+        """Start a role's threads: worker, poster, scheduler, or all of them. They end once stop is set."""
+        threads: list[threading.Thread] = []
+
+        def start(name: str, target: Callable[[], None]) -> None:
+            threads.append(threading.Thread(target=target, name=name, daemon=True))
+            threads[-1].start()
+
+        if role in ("all", "worker"):
+            for number in range(1 if self.database.is_sqlite else WORKERS):
+                start(f"worker {number}", lambda: self._loop(self.looker().step, stop))
+        if role in ("all", "poster"):
+            for entity in self.erps:
+                start(f"lanes {entity}", lambda entity=entity: self._deal(entity, stop, start))  # type: ignore[misc]
+        if role in ("all", "scheduler"):
+            start("scheduler", lambda: self._schedule(stop))
+        return threads
+
+    def _deal(self, entity: str, stop: threading.Event, start: Callable[[str, Callable[[], None]], None]) -> None:
+        """One thread a lane; the first lane runs here."""
+        first, *others = self.posters(entity)
+        for number, poster in enumerate(others, start=1):
+            start(f"poster {entity} {number}", lambda poster=poster: self._post(poster, stop))  # type: ignore[misc]
+        self._post(first, stop)
+
+    def _post(self, poster: Poster, stop: threading.Event) -> None:
+        self._loop(poster.step, stop, poster.forget)
+        with contextlib.suppress(Exception):  # what can't be handed back waits for its commit lag
+            poster.give_back()
+
+    def _loop(self, step: Callable[[], bool], stop: threading.Event, forget: Callable[[], None] | None = None) -> None:
+        """Step until stopped. After an unforeseen failure the connection is opened anew, and lanes are taken anew."""
+        while not stop.is_set():
+            try:
+                if not step():
+                    stop.wait(IDLE_S)
+            except Exception:
+                logger.exception("step failed")
+                if forget:
+                    forget()
+                self._reopen()
+                stop.wait(AFTER_FAILURE_S)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Close this thread's connection, if it has one of its own; the next transaction opens another."""
+        if not self.database.is_sqlite:
+            with contextlib.suppress(Exception):
+                self.database.close()
+
+    def _schedule(self, stop: threading.Event) -> None:
+        scheduler = schedule(self.jobs, lambda: lanes.leads(self.database), self._reopen)
+        scheduler.start()
+        stop.wait()
+        scheduler.shutdown(wait=True)
+
+
+def build(
+    database: Database,
+    clock: Clock,
+    erps: Mapping[str, Erp],
+    *,
+    settings: LookSettings | None = None,
+    dues: DuesOf = domain_dues,
+    parse: Callable[[str, str | None], Rules] = parse_rules,
+    jitter: Callable[[], float] = random.random,
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    witnessed_starts: int = 0,
+) -> Engine:
+    """An engine over an open, migrated database; says who it is (R4). erps: by entity."""
+    records = records_over(database)
+    place = identity.place_of(database, socket.gethostname())
+    with database.transaction() as tx:
+        identity.establish(tx, place, new_id(), witnessed_starts)
+    return Engine(
+        database=database,
+        clock=clock,
+        erps=erps,
+        records=records,
+        book=Book(parse),
+        events=events.StoredEvents(database, waits.wake),
+        jobs=Jobs(records, _prune),
+        place=place,
+        dues=dues,
+        settings=settings or LookSettings(),
+        parse=parse,
+        jitter=jitter,
+        new_id=new_id,
+    )
+
+
+def _prune(tx: Any, before: datetime) -> None:
+    looks.prune(tx, before)
+    heartbeats.prune(tx, before)
+    today: date = tx.now().date()
+    events.add_partitions(tx, today.replace(day=1), 3)
+
+
+def erps_of(settings: config.Settings) -> dict[str, Erp]:
+    """Each entity's ERP, by the adapter that the settings name."""
+    from counterfoil_engine.adapters.erp.http import HttpErp
+
+    erps: dict[str, Erp] = {}
+    for entity, each in settings.erps.items():
+        if each.adapter != "http":
+            raise CounterfoilError(
+                f"Settings: [erp.{entity}] names the adapter {each.adapter!r}.", "There is: http.", "contract"
+            )
+        try:
+            erps[entity] = HttpErp(each.url, each.token, **each.options)
+        except TypeError as error:
+            raise CounterfoilError(
+                f"Settings: [erp.{entity}] has an option that the adapter doesn't know ({error}).",
+                "See counterfoil-engine.example.toml for those it has.",
+                "contract",
+            ) from None
+    return erps
+
+
+@contextlib.contextmanager
+def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
+    """The engine that the settings describe: database locked (SQLite) and migrated, rules loaded, identity known."""
+    with _alone(settings.database) as witness:
+        database = Database(settings.database, clock)
+        try:
+            database.migrate()
+            engine = build(database, clock, erps_of(settings), witnessed_starts=_starts(witness))
+            _note_starts(engine, witness)
+            if not database.is_sqlite:
+                other = Database(settings.database, clock)
+                try:
+                    lanes.refuse_poolers(database, other)
+                finally:
+                    other.close()
+            if settings.rules:
+                engine.load_rules(_text_of(settings.rules))
+            yield engine
+        finally:
+            database.close()
+
+
+def serve(path: Path | None, role: str = "all", environment: Mapping[str, str] | None = None) -> None:
+    """Run a role until SIGTERM or SIGINT. On SQLite one process holds all roles."""
+    import os
+
+    settings = config.load(path, os.environ if environment is None else environment)
+    if settings.database.startswith("sqlite") and role != "all":
+        raise CounterfoilError(
+            f"The role {role!r} needs PostgreSQL: SQLite has one process for all roles.",
+            "Leave --role away, or set database to postgresql://user@host:5432/name.",
+            "contract",
+        )
+    with opened(settings, SystemClock()):
+        pass  # what is wrong shows here, with its cause and remedy, before anything is forked
+    if role in ("all", "api"):
+        _serve_api(settings, role)
+    else:
+        _serve_behind(settings, role)
+
+
+def _serve_behind(settings: config.Settings, role: str) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with opened(settings, SystemClock()) as engine:
+        threads = engine.run(role, stop)
+        logger.info("serving", role=role)
+        stop.wait()
+        for thread in threads:
+            thread.join(timeout=30)
+
+
+def _serve_api(settings: config.Settings, role: str) -> None:
+    """gunicorn forks first; the engine is opened in its worker process, so that no connection is shared by two."""
+    stop, resources = threading.Event(), contextlib.ExitStack()
+    threads: list[threading.Thread] = []
+
+    def make_app() -> Flask:
+        engine = resources.enter_context(opened(settings, SystemClock()))
+        if role == "all":
+            threads.extend(engine.run("all", stop))
+        logger.info("serving", role=role, listen=settings.listen)
+        return engine.app(settings)
+
+    def ended(server: Any, worker: Any) -> None:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=10)
+        resources.close()
+
+    options: dict[str, Any] = {"bind": settings.listen, "worker_exit": ended}
+    if settings.database.startswith("sqlite"):
+        options["workers"] = 1
+    Server(make_app, **options).run()
+
+
+# SQLite: one process, and a note beside the file of how often it has started.
+
+
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[Path | None]:
+    """Hold the lock of a SQLite file, so that a second process refuses; the path of its note of starts."""
+    if not url.startswith("sqlite") or url.endswith(":memory:"):
+        yield None
+        return
+    path = Path(url.split(":///", 1)[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.lock").open("w") as file:
+        _lock(file, path)
+        yield Path(f"{path}.starts")
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise CounterfoilError(
+            f"Another process serves the database {path}.",
+            "Stop it first, or talk to it: commands that write go through its API.",
+            "conflict",
+        ) from None
+
+
+def _starts(witness: Path | None) -> int:
+    try:
+        return int(witness.read_text()) if witness else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def _note_starts(engine: Engine, witness: Path | None) -> None:
+    if witness:
+        with engine.records.transaction() as tx:
+            row = identity.read(tx)
+        witness.write_text(str(row["starts"] if row else 0))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CounterfoilError(
+            f"The rules file {path} can't be read: {error}.", "Check the setting rules in [engine].", "contract"
+        ) from None
