@@ -1,7 +1,7 @@
 """The composition root: puts the engine's parts together, by hand. Nothing connects before it is asked to.
 
-engine = build(database, clock, {"DE01": erp})     # tests, rehearsal: step_look(), step_post(), step_jobs()
-serve(Path("engine.toml"), "all")                   # one process on SQLite; api, worker, poster, scheduler on PostgreSQL
+engine = build(database, clock, {"DE01": erp})   # tests, rehearsal: step_look(), step_post(), step_jobs()
+serve(Path("engine.toml"), "all")                 # one process on SQLite; several roles on PostgreSQL
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,7 +52,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        return datetime.now(timezone.utc)  # noqa: UP017 (one import less to shadow)
+        return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
         threading.Event().wait(seconds)
@@ -98,7 +98,10 @@ class Engine:
         """One step of every lane of every ERP."""
         if self._posters is None:
             self._posters = [poster for entity in self.erps for poster in self.posters(entity)]
-        return any([poster.step() for poster in self._posters])
+        did = False
+        for poster in self._posters:
+            did = poster.step() or did
+        return did
 
     def step_jobs(self) -> bool:
         """Every job of the schedule once."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from counterfoil_engine.ports import WorkClass
 from counterfoil_engine.records.database import Transaction
 from counterfoil_engine.records.work import mark_due
 
@@ -67,7 +66,7 @@ def wake_by_result(tx: Transaction, party: str, entity: str, key: str) -> int:
     return tx.run("delete from waits where on_key = %s", result_key(party, entity, key))
 
 
-def wake(tx: Transaction, on_key: str, work_class: WorkClass = "live") -> list[str]:
+def wake(tx: Transaction, key: str) -> None:
     """Mark the subjects due whose wait for this `watermark <store>` has ended.
 
     Called in the transaction that raises the watermark, while it holds the epoch's row."""
@@ -75,12 +74,10 @@ def wake(tx: Transaction, on_key: str, work_class: WorkClass = "live") -> list[s
         "delete from waits where on_key = %s and exists (select 1 from epochs where epochs.store = %s"
         " and (epochs.epoch > waits.epoch or (epochs.epoch = waits.epoch and epochs.stored_through >= waits.n)))"
         " returning waiter",
-        on_key,
-        on_key.removeprefix("watermark "),
+        key,
+        key.removeprefix("watermark "),
     )
-    subjects = [row["waiter"].removeprefix("subject ") for row in rows]
-    mark_due(tx, subjects, work_class)
-    return subjects
+    mark_due(tx, [row["waiter"].removeprefix("subject ") for row in rows], "live")
 
 
 def check_again(tx: Transaction) -> list[str]:
