@@ -62,8 +62,8 @@ def check_token(request: Request, token: str) -> None:
             "Set COUNTERFOIL_API_TOKEN for the engine and for who calls it.",
             slug="token-not-set",
         )
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode("utf-8", "replace")
-    if not hmac.compare_digest(given, token.encode()):
+    given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, f"Bearer {token}".encode()):
         raise Rejected(
             "The token is missing or wrong.", "Send the engine's COUNTERFOIL_API_TOKEN as Bearer token.", slug="token"
         )
