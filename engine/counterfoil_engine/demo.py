@@ -29,8 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from counterfoil_engine import demo_proof
 from counterfoil_engine.demo_proof import Places, Proof
@@ -287,8 +289,7 @@ class Demo:
 
     def first_orders(self) -> None:
         self.story.head("Recorded WooCommerce orders come in")
-        for name in (*PAID, *UNPAID):
-            self.place(name)
+        shown = [self.place(name) for name in (*PAID, *UNPAID)][1]
         self.place("order_after_partial_refund", "refund_partial_line_restock")
         self.place("order_fully_refunded", "refund_full_amount")
         count = len(PAID) + len(UNPAID) + 2
@@ -296,7 +297,9 @@ class Demo:
         self.step_histories()
         paid = len(PAID) + 2
         self.until(lambda: self.posted("sales_order") >= paid or None, "the first orders to reach the ERP")
+        self.until(lambda: self.due() == 0 or None, "the first orders to be posted")
         self.tell(f"{self.posted('sales_order')} sales orders are in the ERP, with {self.posted()} documents in all.")
+        self.tell(f"Order {shown} there: {', '.join(self.documents_of(shown))}.")
 
     def merchants_day(self) -> None:
         self.story.head("The merchant works: edits, cancels, refunds")
@@ -309,11 +312,12 @@ class Demo:
         before = self.posted()
         self.erp_modes(fault="down", retry_after_s=1)
         self.tell("The ERP answers 503 to everything. The shop goes on selling:")
-        for name in WHILE_DOWN:
-            self.place(name)
-        self.tell(f"{len(WHILE_DOWN)} more orders, one of them with 90 lines, and {lower_first(self.step_histories())}")
+        placed = [self.place(name) for name in WHILE_DOWN]
+        self.tell(f"{len(placed)} more orders, one of them with 90 lines, and {lower_first(self.step_histories())}")
         self.until(self.breaker, "the engine to notice that the ERP is down")
-        self.tell(f"The engine has stopped calling it: {self.breaker()}. {self.due()} documents wait.")
+        self.tell(f"The engine has stopped calling it: {self.breaker()}.")
+        self.until(lambda: all(self.knows(order_id) for order_id in placed) or None, "the engine to go on taking in")
+        self.tell(f"It goes on taking in what the shop sells. {self.due()} documents wait, in the engine's database.")
         self.erp_modes(reset=True)
         self.tell("The ERP is back.")
         self.until(lambda: self.posted() > before or None, "the engine to try the ERP again")
@@ -322,23 +326,24 @@ class Demo:
 
     def an_answer_is_lost(self) -> None:
         self.story.head("The ERP commits, and its answer is lost")
-        before = self.posted()
         self.erp_modes(fault="cut_after_commit", fault_times=1)
         for name in AFTER:
             self.place(name)
         self.until(lambda: self.erp_mode("fault") is None or None, "the lost answer")
-        self.tell(f"The line was cut after {self.posted() - before} documents were committed: the engine can't know.")
+        self.tell("The ERP committed, and the line was cut before it answered: the engine can't know what was done.")
         self.until(lambda: self.due() == 0 or None, "the engine to look up what became of them")
-        self.tell("It looked up their keys in the ERP, found them, and posted none of them again.")
+        self.tell("It asked the ERP for the keys, found the documents, and posted none of them again.")
 
     def a_delivery_comes_twice(self) -> None:
         self.story.head("A webhook delivery comes twice")
+        self.until(lambda: not self.control_state("webhooks")["waiting"] or None, "earlier deliveries to go out")
+        self.control("webhook-faults", faults=["twice"])
         order_id = self.place("order_simple_paid")
-        self.control(f"orders/{order_id}/send-twice")
+        self.until(lambda: self.deliveries_of(order_id) > 1 or None, "the delivery to come twice")
         self.until(lambda: self.knows(order_id) or None, f"order {order_id} to reach the engine")
-        self.until(lambda: self.control_state("webhooks")["waiting"] == 0 or None, "the deliveries to go out")
         events = self.count("select count(*) from events where subject = ?", f"order {STORE}/{order_id}")
-        self.tell(f"Order {order_id} was sent twice; the engine keeps {events} fact{'s' * (events != 1)} of it.")
+        twice = f"Order {order_id} was delivered {self.deliveries_of(order_id)} times"
+        self.tell(f"{twice}; the engine keeps {events} fact{'s' * (events != 1)} of it.")
 
     def the_agent_dies(self) -> None:
         self.story.head("The agent dies: kill -9")
@@ -370,7 +375,6 @@ class Demo:
         self.tell("The missing row is filled in (counterfoil rules load); the order goes on by itself.")
 
     def finish_histories(self) -> None:
-        self.story.head("The day goes on")
         while told := self.step_histories():
             self.tell(told)
             time.sleep(STEP_PAUSE_S)
@@ -434,11 +438,13 @@ class Demo:
         ):
             self.story.console.print(f"  [bold]{what}[/bold]\n    {escape(how)}", soft_wrap=True)
         self.story.console.print("\nCtrl-C ends it and leaves nothing behind.")
-        while True:
-            time.sleep(1)
-            for child in self.children.values():
-                if not child.is_up():
-                    raise failed(f"The {child.name} has ended by itself.", child)
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(1)
+                for child in self.children.values():
+                    if not child.is_up():
+                        raise failed(f"The {child.name} has ended by itself.", child)
+        self.story.console.print("\nEnded.")
 
     def some_invoice(self) -> str | None:
         for key, document in demo_proof.Ledger.of_erp(self.places.erp_file).documents.items():
@@ -493,6 +499,16 @@ class Demo:
         query = "select count(*) from documents where kind like ?"
         return int(next(demo_proof.rows(self.places.erp_file, query, (kind,)))[0])
 
+    def documents_of(self, order_id: int) -> list[str]:
+        """What the ERP has of an order, in its own numbers."""
+        query = "select kind, number from documents where key like ? order by id"
+        found = demo_proof.rows(self.places.erp_file, query, (f"{STORE}/{order_id}/%",))
+        return [f"{row['kind'].replace('_', ' ')} {row['number']}" for row in found]
+
+    def deliveries_of(self, order_id: int) -> int:
+        recent = self.control_state("webhooks")["recent"]
+        return sum(1 for each in recent if each["order_id"] == order_id and each["outcome"] == "delivered")
+
     def due(self) -> int:
         return self.count("select count(*) from intents where state in ('ready', 'sent')")
 
@@ -536,10 +552,31 @@ def show_proof(story: Story, proof: Proof) -> bool:
         head = f"case {case['category']}, {case['subject']}"
         text = f"{escape(case['cause'])} {escape(case['remedy'])}"
         story.console.print(f"  [yellow]{escape(head)}[/yellow]: {text}", soft_wrap=True)
+    story.console.print(table_of(proof))
     for check in proof.checks:
         mark = "[green]OK  [/green]" if check.ok else "[red]FAIL[/red]"
         story.console.print(f"  {mark}  {escape(check.name)}: {escape(check.detail)}", soft_wrap=True)
     return proof.ok
+
+
+def table_of(proof: Proof) -> Table:
+    """What is kept of all orders without a case, by currency: as the shop, the engine and the ERP have it."""
+    table = Table(box=box.SIMPLE, title_justify="left")
+    for column, is_left in (
+        ("sold, less given back", True),
+        ("orders", False),
+        ("shop", False),
+        ("engine", False),
+        ("ERP", False),
+    ):
+        table.add_column(column, justify="left" if is_left else "right")
+    for total in proof.totals:
+        amounts = [
+            demo_proof.as_money(each, total.currency)
+            for each in (total.shop_minor, total.engine_minor, total.erp_minor)
+        ]
+        table.add_row(total.currency, str(total.orders), *amounts)
+    return table
 
 
 def rules() -> dict[str, Any]:

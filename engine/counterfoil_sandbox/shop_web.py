@@ -20,6 +20,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from email.utils import format_datetime
 from typing import Any
 
@@ -181,7 +182,8 @@ def add_control(app: Flask, shop: Shop, weather: Weather) -> None:
 
     @app.get("/sandbox/webhooks")
     def webhooks() -> Response:
-        return as_json(200, {"webhooks": shop.webhooks.all(), "waiting": shop.webhooks.waiting()})
+        recent = [asdict(delivery) for delivery in shop.webhooks.recent]
+        return as_json(200, {"webhooks": shop.webhooks.all(), "waiting": shop.webhooks.waiting(), "recent": recent})
 
 
 def add_page(app: Flask, shop: Shop, keys: Keys, rest: Rest, weather: Weather, form_token: str) -> None:

@@ -69,6 +69,7 @@ class Webhooks:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.faults: deque[str | float] = deque()
+        self.recent: deque[Delivery] = deque(maxlen=1000)
         shop.connection.executescript(SCHEMA)
 
     def add(
@@ -116,7 +117,7 @@ class Webhooks:
         return 0 if row is None else int(row[0])
 
     def deliver(self, send: Send = send_by_http) -> list[Delivery]:
-        """Send every delivery that is due, oldest first."""
+        """Send every delivery that is due, oldest first. What became of the last ones stays in `recent`."""
         done: list[Delivery] = []
         while (due := self._take()) is not None:
             webhook_id, topic, order_id = due
@@ -129,6 +130,7 @@ class Webhooks:
             else:
                 for _ in range(2 if fault == "twice" else 1):
                     done.append(self._send(webhook_id, topic, order_id, send))
+        self.recent.extend(done)
         return done
 
     def _take(self) -> tuple[int, str, int] | None:
