@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from loguru import logger
 
 from counterfoil_engine.cli import show
 from counterfoil_engine.cli.client import Client
@@ -60,6 +61,12 @@ class Commands(click.Group):
             _fail(words, error, 1)
         except BrokenPipeError:
             sys.exit(141)
+        except Exception as error:
+            if "COUNTERFOIL_DEBUG" in os.environ:
+                raise
+            cause = f"Something unforeseen went wrong ({type(error).__name__})."
+            remedy = "Report it; with COUNTERFOIL_DEBUG=1 in the environment it says where."
+            _fail(words, CounterfoilError(cause, remedy, "contract"), 1)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -358,6 +365,7 @@ def rehearse(
     """
     from counterfoil_engine.rehearsal.run import rehearse as run
 
+    logger.remove()
     given = _text_of(rules_path) if rules_path else None
     report = run(paths, store, given, trace=None if context.as_json or not trace else show.line)
     if write_rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from rich.table import Table
 
 from counterfoil_engine.domain.money import show as money
 
-console = Console(highlight=False)
+# Where the output is a file or a pipe there is no width to fit.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:

@@ -46,11 +46,11 @@ _SUMS = (
 
 
 def balances(tx: Transaction, entity: str | None = None, about: str | None = None) -> list[Mapping[str, Any]]:
-    """Sums by role and currency, of an entity, of one subject, or of all."""
+    """Sums by entity, role and currency, of an entity, of one subject, or of all."""
     return tx.all(
-        f"select role, currency, {_SUMS} from journal"
+        f"select entity, role, currency, {_SUMS} from journal"
         " where (cast(%s as text) is null or entity = %s) and (cast(%s as text) is null or about = %s)"
-        " group by role, currency order by role, currency",
+        " group by entity, role, currency order by entity, role, currency",
         entity,
         entity,
         about,
