@@ -314,8 +314,8 @@ class DueDocuments:
             "tender": "gift_card",
             "provider": tender.provider,
             "line": tender.line,
-            "book_minor": self._convert(amount, step.day),
-            "carried_book_minor": carried,
+            "book_minor": -self._convert(amount, step.day),
+            "carried_book_minor": -carried,
         }
         self.standing.book("refunds_owed", -amount, -carried)
         reason = f"with the store's refund {credit.refund.id}"
