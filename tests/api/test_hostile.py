@@ -215,7 +215,7 @@ def test_a_body_that_is_too_large_is_rejected_before_it_is_read(agent):
 
 
 def test_a_gzip_bomb_is_not_unpacked(agent):
-    bomb = gzip.compress(b"[" + b" " * 150_000_000 + b"]")
+    bomb = gzip.compress(b"[" + b" " * 150_000_000 + b"]", mtime=0)
     assert len(bomb) < 200_000
     answer = agent.post("/v1/events", bomb, content_encoding="gzip")
     _is_a_problem(answer, 413, "too-large")
@@ -226,9 +226,9 @@ def test_a_gzip_bomb_is_not_unpacked(agent):
     [
         b"no gzip",
         b"",
-        gzip.compress(b"[]")[:-4],
-        gzip.compress(b"[]") + b"more",
-        gzip.compress(b"[]") * 2,
+        gzip.compress(b"[]", mtime=0)[:-4],
+        gzip.compress(b"[]", mtime=0) + b"more",
+        gzip.compress(b"[]", mtime=0) * 2,
         zlib.compress(b"[]"),
     ],
 )

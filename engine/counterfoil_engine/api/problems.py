@@ -42,6 +42,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unavailable": (503, "The engine can't do this now"),
 }
 
+_PIECE_BYTES, _MOST_PIECES = 65_536, 512  # 32 MB in all
+
 _OF_STATUS = {404: "no-such-path", 405: "method", 413: "too-large", 415: "media-type"}
 _REMEDIES = {
     "no-such-path": "Look at the API's description: engine.openapi.yaml.",
@@ -95,12 +97,22 @@ def _of_http(error: HTTPException) -> Response:
     slug = _OF_STATUS.get(error.code or 500, "request")
     if (error.code or 500) >= 500:
         return _failed(error)
+    if slug == "too-large":
+        _take_in()
     cause = f"{PROBLEMS[slug][1]}: {request.method} {request.path[:200]}."
     answer = problem(slug, cause, _REMEDIES.get(slug, "Correct the request."), error.code)
     for name, value in error.get_headers():
         if name == "Allow":
             answer.headers[name] = value
     return answer
+
+
+def _take_in() -> None:
+    """Read a body that is too large to its end, or up to a bound: a sender whose line is cut never sees the answer."""
+    stream = request.environ["wsgi.input"]
+    for _ in range(_MOST_PIECES):
+        if not stream.read(_PIECE_BYTES):
+            return
 
 
 def _failed(error: Exception) -> Response:

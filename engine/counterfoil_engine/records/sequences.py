@@ -76,15 +76,14 @@ def advance(tx: Transaction, store: str, watermark: Watermark, numbers: Mapping[
     """Move the watermark over all numbers that follow it without a hole, and keep those that are still ahead of it."""
     moved = watermark
     while True:
-        before = moved
         while moved.n + 1 in numbers:
             moved = Watermark(moved.epoch, moved.n + 1, numbers[moved.n + 1])
-        for row in _ahead(tx, moved, store, _NUMBERS_AT_A_TIME):
-            if row["n"] != moved.n + 1:
-                break
-            moved = Watermark(moved.epoch, row["n"], row["event_id"])
-        if moved == before:
+        waiting = _ahead(tx, moved, store, _NUMBERS_AT_A_TIME)
+        if not waiting or waiting[0]["n"] != moved.n + 1:
             break
+        for row in waiting:
+            if row["n"] == moved.n + 1:
+                moved = Watermark(moved.epoch, row["n"], row["event_id"])
     if moved != watermark:
         sql = "update epochs set stored_through = %s, through_id = %s where store = %s and epoch = %s"
         tx.run(sql, moved.n, moved.id, store, moved.epoch)

@@ -203,7 +203,9 @@ def _salvaged(part: bytes, wrong: str) -> _Opened:
 
 def _broken(fields: Mapping[str, Any]) -> list[str]:
     """How an event breaks its contracts: the envelope's, then its data's."""
-    wrong = [str(fault) for fault in faults("events/envelope.v1", fields, _MOST_FAULTS)]
+    data = fields.get("data")
+    bare = {**fields, "data": {}} if isinstance(data, dict) else fields  # data has its own contract, checked below
+    wrong = [str(fault) for fault in faults("events/envelope.v1", bare, _MOST_FAULTS)]
     if wrong:
         return wrong
     if _moment(fields["time"]) is None:
@@ -213,7 +215,7 @@ def _broken(fields: Mapping[str, Any]) -> list[str]:
         return [f"/type: {fields['type']} is not known to this engine; update it"]
     if fields["dataschema"] != "urn:counterfoil:" + contract.replace("/", ":").replace(".v", ":"):
         return [f"/dataschema: {fields['dataschema']} is not that of {fields['type']}"]
-    wrong = [f"/data{fault}" for fault in faults(contract, fields["data"], _MOST_FAULTS)]
+    wrong = [f"/data{fault}" for fault in faults(contract, data, _MOST_FAULTS)]
     return wrong or _about_another(fields)
 
 
