@@ -175,7 +175,7 @@ class Engine:
 
         if role in ("all", "worker"):
             for number in range(1 if self.database.is_sqlite else WORKERS):
-                start(f"worker {number}", lambda: self._loop(self.looker().step, stop))
+                start(f"worker {number}", lambda: self._work(stop))
         if role in ("all", "poster"):
             for entity in self.erps:
                 start(f"lanes {entity}", lambda entity=entity: self._deal(entity, stop, start))  # type: ignore[misc]
@@ -194,6 +194,11 @@ class Engine:
         self._loop(poster.step, stop, poster.forget)
         with contextlib.suppress(Exception):  # what can't be handed back waits for its commit lag
             poster.give_back()
+        self._reopen()
+
+    def _work(self, stop: threading.Event) -> None:
+        self._loop(self.looker().step, stop)
+        self._reopen()
 
     def _loop(self, step: Callable[[], bool], stop: threading.Event, forget: Callable[[], None] | None = None) -> None:
         """Step until stopped. After an unforeseen failure the connection is opened anew, and lanes are taken anew."""
@@ -207,7 +212,6 @@ class Engine:
                     forget()
                 self._reopen()
                 stop.wait(AFTER_FAILURE_S)
-        self._reopen()
 
     def _reopen(self) -> None:
         """Close this thread's connection, if it has one of its own; the next transaction opens another."""

@@ -175,6 +175,5 @@ def test_dying_at_any_step_changes_nothing_in_the_end(dialect, unique_keys, tmp_
         assert died.lives > 1
         assert other == books, f"dying at step {step} of {steps} ({died.faults.names[step - 1]}) left other books"
     with capsys.disabled():
-        print(
-            f"\n{dialect}, {'unique' if unique_keys else 'late'}: {steps} steps, died at every {EVERY[dialect, unique_keys]}."
-        )
+        keys, every = "unique" if unique_keys else "late", EVERY[dialect, unique_keys]
+        print(f"\n{dialect}, {keys} keys: {steps} steps, died at every {every}.")

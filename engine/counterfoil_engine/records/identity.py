@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,14 @@ def doubt(tx: Transaction, reason: str) -> None:
 def confirm(tx: Transaction, place: str) -> int:
     """This is the one that writes, from here: a new engine epoch, in which nothing is posted to a party before what it
     holds since the last sign of life is adopted. The new epoch."""
+    row = read(tx)
+    until = as_time(row["written_until"]) if row else None
+    assert until is not None
     tx.run(
-        "update identity set confirmed = 1, reason = '', place = %s, engine_epoch = engine_epoch + 1 where one = 1",
+        "update identity set confirmed = 1, reason = '', place = %s, engine_epoch = engine_epoch + 1, adopt_since = %s"
+        " where one = 1",
         place,
+        until - SLACK,
     )
     row = read(tx)
     assert row is not None
@@ -92,7 +97,7 @@ def alive(tx: Transaction) -> None:
     tx.run("update identity set written_until = %s where one = 1 and confirmed = 1", tx.now())
 
 
-def to_adopt(tx: Transaction, party: str, entity: str) -> Any:
+def to_adopt(tx: Transaction, party: str, entity: str) -> datetime | None:
     """Since when the party's documents have to be listed before anything is posted to it; None: nothing to do."""
     row = read(tx)
     if row is None or row["engine_epoch"] == 1:
@@ -105,12 +110,10 @@ def to_adopt(tx: Transaction, party: str, entity: str) -> Any:
     )
     if done:
         return None
-    until = as_time(row["written_until"])
-    assert until is not None
-    return until - SLACK
+    return as_time(row["adopt_since"])
 
 
-def adopted(tx: Transaction, party: str, entity: str, since: Any, found_count: int) -> None:
+def adopted(tx: Transaction, party: str, entity: str, since: datetime, found_count: int) -> None:
     row = read(tx)
     assert row is not None
     tx.run(

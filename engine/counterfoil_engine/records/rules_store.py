@@ -58,7 +58,7 @@ class Book:
 
     def current(self, tx: Transaction) -> Rules:
         version = current_version(tx)
-        rules = self.version(tx, version) if version else None
+        rules = self._read(tx, version) if version else None
         if rules is None:
             raise Unavailable(
                 "No rules are loaded.", "Load a rules file: counterfoil rules load FILE.", "missing_mapping"
@@ -66,6 +66,13 @@ class Book:
         return rules
 
     def version(self, tx: Transaction, version: str) -> Rules | None:
+        """A version that was in force once; None where it is unknown, or written for a reader that is gone."""
+        try:
+            return self._read(tx, version)
+        except CounterfoilError:
+            return None
+
+    def _read(self, tx: Transaction, version: str) -> Rules | None:
         if version not in self._parsed:
             text = text_of(tx, version)
             if text is None:

@@ -10,72 +10,33 @@ code alone would change about standing documents is held (R2); reversals have a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from loguru import logger
 
-from counterfoil_engine.domain.difference import Post, Reverse, Step, Withdraw, difference
+from counterfoil_engine.domain.difference import Post, Reverse, Withdraw
 from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, CounterfoilError, Retry
-from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
     Claim,
     DuesOf,
     Facts,
-    Intent,
     LostClaim,
     NewIntent,
     Records,
-    Restated,
     RulesBook,
     Stale,
 )
 from counterfoil_engine.work.draw import Draw
-from counterfoil_engine.work.switches import setting_of
+from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standing, steps_to
+
+__all__ = ["Considered", "LookSettings", "Looker"]
 
 Numbers = Callable[[str, str, Sequence[str]], Mapping[str, str]]
 """party, entity, keys → the ERP's own numbers of documents taken over, where it has them. May raise Retry."""
-
-
-@dataclass(frozen=True)
-class LookSettings:
-    """group: subjects of one claim. rest_s: between two looks of one subject. give_up_after: claims in vain.
-
-    reversals_an_hour, reversed_book_minor_an_hour: the brake, per entity. revisions_a_day: postings of one slot.
-    """
-
-    group: int = 20
-    lease_s: float = 60.0
-    rest_s: float = 1.0
-    give_up_after: int = 5
-    pause_s: float = 5.0
-    revisions_a_day: int = 5
-    reversals_an_hour: int = 200
-    reversed_book_minor_an_hour: int = 10_000_000
-    code_version: str = "1"
-
-
-@dataclass
-class Considered:
-    """What a look came to before anything is written; `preview` shows it as it is.
-
-    existing: intents by slot. steps: what would be written. rules_version: of the dues that the steps come from.
-    """
-
-    facts: OrderFacts
-    dues: Dues
-    existing: dict[str, list[Intent]]
-    steps: list[Step]
-    rules_version: str
-    restated: list[Restated] = field(default_factory=list)
-    held_version: str = ""
-    cases: list[Case] = field(default_factory=list)
-
-    def intent(self, key: str) -> Intent | None:
-        return next((one for intents in self.existing.values() for one in intents if one.key == key), None)
 
 
 @dataclass
@@ -96,10 +57,11 @@ class Looker:
         facts: Facts,
         token: Callable[[], str],
         numbers: Numbers = lambda party, entity, keys: {},
-        settings: LookSettings = LookSettings(),
+        settings: LookSettings | None = None,
     ) -> None:
         self._records, self._book, self._dues, self._facts = records, book, dues, facts
-        self._token, self._numbers, self._settings = token, numbers, settings
+        self._token, self._numbers, self._settings = token, numbers, settings or LookSettings()
+        self._holds = Holds(records, book, dues, facts, self._settings)
         self._draw = Draw()
         self._known_numbers: dict[tuple[str, str, str], str] = {}
 
@@ -125,7 +87,7 @@ class Looker:
     def preview(self, subject: str, rules: Rules | None = None, as_of: datetime | None = None) -> Considered:
         """What a look would come to now, or by other rules; writes nothing."""
         with self._records.transaction() as tx:
-            return self._consider(tx, subject, rules or self._book.current(tx), as_of or tx.now())
+            return self._consider(tx, subject, rules or self._book.current(tx), as_of or tx.now(), is_preview=True)
 
     # Groups and failures.
 
@@ -237,7 +199,7 @@ class Looker:
 
     # What ought to be done, without doing it.
 
-    def _consider(self, tx: Any, subject: str, rules: Rules, as_of: datetime) -> Considered:
+    def _consider(self, tx: Any, subject: str, rules: Rules, as_of: datetime, is_preview: bool = False) -> Considered:
         store, order_id = subject.removeprefix("order ").split("/", 1)
         facts = self._facts(tx, store, order_id)
         if not facts.snapshots:
@@ -245,233 +207,9 @@ class Looker:
             return Considered(facts, nothing, {}, [], rules.version)
         dues = self._dues(facts, rules, as_of)
         existing = self._records.intents.of_slots(tx, subject, [document.slot for document in dues.documents])
-        steps = self._steps(dues, existing)
-        considered = Considered(facts, dues, existing, steps, dues.rules_version)
-        if any(isinstance(step, Reverse) for step in steps):
-            self._hold_restatements(tx, considered, rules, as_of)
-        self._hold_taken_over(considered)
-        self._hold_unexplained(considered)
-        self._hold_by_switch(tx, considered, rules)
-        self._hold_revisions(tx, considered)
-        self._hold_by_brake(tx, considered)
+        considered = Considered(facts, dues, existing, steps_to(dues, existing), dues.rules_version)
+        self._holds.apply(tx, considered, rules, as_of, is_preview)
         return considered
-
-    @staticmethod
-    def _steps(dues: Dues, existing: Mapping[str, Sequence[Intent]]) -> list[Step]:
-        slots = {slot: [intent.as_state() for intent in intents] for slot, intents in existing.items()}
-        return difference(dues.documents, slots, dues.subject, dues.day)
-
-    # R2: what rules or code alone changed is held as one break per version.
-
-    def _hold_restatements(self, tx: Any, considered: Considered, rules: Rules, as_of: datetime) -> None:
-        moved = self._moved(tx, considered, considered.dues, considered.steps, rules)
-        if not moved:
-            return
-        by_code = "code" in moved.values()
-        version = f"code {self._settings.code_version}" if by_code else rules.version
-        if self._records.restatements.is_approved(tx, version):
-            return
-        now_due, own = considered.dues, None
-        if not by_code:
-            own = self._by_own_rules(tx, considered, moved, as_of)
-        considered.held_version = version
-        if own is None:
-            considered.restated = _restated(now_due, None, considered, "code" if by_code else "rules")
-            considered.steps = []
-            return
-        considered.steps = self._steps(own, considered.existing)
-        considered.rules_version = own.rules_version
-        considered.restated = _restated(now_due, own, considered, "rules")
-
-    def _by_own_rules(self, tx: Any, considered: Considered, moved: Mapping[str, str], as_of: datetime) -> Dues | None:
-        """The dues of today's facts by the version of the documents that moved; None: all has to be held."""
-        latest = max((considered.intent(key) for key in moved), key=lambda intent: intent.id if intent else 0)
-        rules = self._book.version(tx, latest.rules_version) if latest else None
-        if rules is None:
-            return None
-        own = self._dues(considered.facts, rules, as_of)
-        steps = self._steps(own, considered.existing)
-        return None if self._moved(tx, considered, own, steps, rules) else own
-
-    def _moved(
-        self, tx: Any, considered: Considered, dues: Dues, steps: Sequence[Step], rules: Rules
-    ) -> dict[str, str]:
-        """Of the standing documents to be reversed: those that the facts they were made from don't give any more by
-        these rules. key → what moved: rules, or code (their own rules don't give them either)."""
-        due = {document.slot: document.content_hash for document in dues.documents}
-        ran: dict[tuple[int, str], dict[str, str]] = {}
-        moved = {}
-        for step in steps:
-            intent = considered.intent(step.of_key) if isinstance(step, Reverse) else None
-            if intent is None or intent.look_id is None or due.get(intent.slot) == intent.content_hash:
-                continue  # reversed only since it rests on another one
-            if self._then(tx, considered, intent, rules, ran) == intent.content_hash:
-                continue  # the facts moved
-            own = self._book.version(tx, intent.rules_version)
-            by_rules = own is not None and self._then(tx, considered, intent, own, ran) == intent.content_hash
-            moved[intent.key] = "rules" if by_rules else "code"
-        return moved
-
-    def _then(
-        self,
-        tx: Any,
-        considered: Considered,
-        intent: Intent,
-        rules: Rules,
-        ran: dict[tuple[int, str], dict[str, str]],
-    ) -> str | None:
-        """What an intent's slot is due by these rules on the facts and at the moment that the intent was made from."""
-        assert intent.look_id is not None
-        if (intent.look_id, rules.version) not in ran:
-            look = self._records.looks.read(tx, intent.look_id)
-            if look is None:
-                return None
-            facts = self._facts(tx, considered.facts.store, considered.facts.order_id, look.arrival)
-            dues = self._dues(facts, rules, look.as_of)
-            ran[intent.look_id, rules.version] = {one.slot: one.content_hash for one in dues.documents}
-        return ran[intent.look_id, rules.version].get(intent.slot)
-
-    # What else is held back, each with a case that says so.
-
-    def _hold_taken_over(self, considered: Considered) -> None:
-        """What was made before the start line is not ours to reverse (R3)."""
-        taken = [
-            intent
-            for step in considered.steps
-            if isinstance(step, Reverse)
-            and (intent := considered.intent(step.of_key))
-            and intent.origin == "taken_over"
-        ]
-        if not taken:
-            return
-        considered.steps = []
-        if all(intent.released for intent in taken):
-            return  # a person has corrected them in the ERP: they stand for what is due now
-        considered.cases.append(
-            Case(
-                "conflict",
-                f"{taken[0].kind} of an order from before the start line has changed since it was taken over.",
-                "Correct it in the ERP by hand, then retry this order; nothing of it is posted until then.",
-                money_minor=sum(intent.amount_minor for intent in taken),
-                currency=taken[0].currency,
-            )
-        )
-
-    def _hold_unexplained(self, considered: Considered) -> None:
-        """What the ERP holds since before a restore is reversed only once facts have explained it (R4)."""
-        for step in considered.steps:
-            intent = considered.intent(step.of_key) if isinstance(step, Reverse) else None
-            if intent is None or intent.document is not None:
-                continue
-            considered.cases.append(
-                Case(
-                    "conflict",
-                    f"The ERP holds {intent.key} (number {intent.number}), which no fact explains since the restore.",
-                    "Let the agent send what it kept; if it stays, reverse it in the ERP by hand and retry this order.",
-                )
-            )
-            considered.steps = []
-            return
-
-    def _hold_by_switch(self, tx: Any, considered: Considered, rules: Rules) -> None:
-        """A party whose switch is off gets no intents, not even to look at."""
-        store = considered.facts.store
-        off = {
-            party
-            for party in {document.party for document in considered.dues.documents}
-            if setting_of(self._records, tx, rules, store, party) == "off"
-        }
-        if off:
-            considered.steps = [step for step in considered.steps if not isinstance(step, Post | Reverse)]
-
-    def _hold_revisions(self, tx: Any, considered: Considered) -> None:
-        """More than a few postings of one slot a day are a conflict, not an edit (K3)."""
-        limit, since = self._settings.revisions_a_day, tx.now() - timedelta(days=1)
-        retried_at = self._records.cases.retried_at(tx, considered.facts.subject)
-        since = max(since, retried_at) if retried_at else since
-        for step in considered.steps:
-            if not isinstance(step, Post) or step.key.endswith("/r1"):
-                continue
-            if self._records.intents.postings_since(tx, step.document.slot, since) >= limit:
-                considered.cases.append(
-                    Case(
-                        "conflict",
-                        f"{step.document.kind} was posted {limit} times within a day and is due otherwise again.",
-                        "Find what keeps changing the order in the store, then retry it (counterfoil retry).",
-                        money_minor=step.document.amount_minor,
-                        currency=step.document.currency,
-                    )
-                )
-                considered.steps = []
-                return
-
-    def _hold_by_brake(self, tx: Any, considered: Considered) -> None:
-        """Reversals above a number or an amount per entity and hour stop and ask (R2)."""
-        undone = [considered.intent(step.of_key) for step in considered.steps if isinstance(step, Reverse)]
-        intents = [intent for intent in undone if intent is not None]
-        for entity in sorted({intent.entity for intent in intents}):
-            reason = self._brake(tx, entity, [intent for intent in intents if intent.entity == entity])
-            if reason:
-                considered.cases.append(
-                    Case(
-                        "conflict",
-                        f"Reversals in {entity} are stopped: {reason}",
-                        f"See what reverses so much (counterfoil cases), then release the brake of {entity}.",
-                    )
-                )
-                considered.steps = []
-                return
-
-    def _brake(self, tx: Any, entity: str, intents: Sequence[Intent]) -> str:
-        settings, records = self._settings, self._records
-        tripped, released_at = records.restatements.brake(tx, entity)
-        since = max(filter(None, [tx.now() - timedelta(hours=1), released_at]))
-        number, book = records.intents.reversals_since(tx, entity, since)
-        number += len(intents)
-        book += sum(records.intents.book_minor(intent.document) for intent in intents if intent.document)
-        reason = "the brake is on until a person releases it."
-        too_many = number > settings.reversals_an_hour or book > settings.reversed_book_minor_an_hour
-        if too_many and not tripped:
-            records.restatements.trip_brake(tx, entity, f"{number} reversals of {book} minor units within an hour")
-        return reason if tripped or too_many else ""
-
-
-def _restated(now_due: Dues, own: Dues | None, considered: Considered, moved: Any) -> list[Restated]:
-    """The slots on which today's rules and the documents' own disagree, with both amounts."""
-    subject = now_due.subject
-    if own is not None:
-        standing = {document.slot: document for document in own.documents if document.subject == subject}
-    else:
-        standing = {
-            slot: intent.document
-            for slot, intents in considered.existing.items()
-            if (intent := _standing(intents)) and intent.document and intent.subject == subject
-        }
-    due = {document.slot: document for document in now_due.documents if document.subject == subject}
-    rows = []
-    for slot in sorted(standing.keys() | due.keys()):
-        before, after = standing.get(slot), due.get(slot)
-        if (before and before.content_hash) == (after and after.content_hash):
-            continue
-        document = before or after
-        assert document is not None
-        rows.append(
-            Restated(
-                slot,
-                document.entity,
-                document.currency,
-                before.amount_minor if before else 0,
-                after.amount_minor if after else 0,
-                moved,
-            )
-        )
-    return rows
-
-
-def _standing(intents: Sequence[Intent]) -> Intent | None:
-    undone = {intent.reverses for intent in intents if intent.reverses and intent.state == "done"}
-    standing = [one for one in intents if one.reverses is None and one.state == "done" and one.key not in undone]
-    return standing[-1] if standing else None
 
 
 class _Writer:
@@ -490,9 +228,8 @@ class _Writer:
         self._records, self._tx, self._claim, self._considered = records, tx, claim, considered
         self._look_id, self._numbers, self._wanted = look_id, numbers, wanted
         # A reversal and what replaces it are one group, whatever becomes of the write switch meanwhile (R2).
-        undone = [considered.intent(step.of_key) for step in considered.steps if isinstance(step, Reverse)]
-        self._undone_slots = {intent.slot for intent in undone if intent is not None}
-        self._group = f"look {look_id}" if undone else None
+        self._undone_slots = {intent.slot for intent in considered.undone()}
+        self._group = f"look {look_id}" if self._undone_slots else None
 
     def write(self) -> list[str]:
         """Returns what was done, as sentences for people."""
@@ -515,15 +252,15 @@ class _Writer:
         return f"withdrew {key}"
 
     def _reverse(self, step: Reverse) -> str:
-        standing, refused = self._considered.intent(step.of_key), self._considered.intent(step.key)
+        original, refused = self._considered.intent(step.of_key), self._considered.intent(step.key)
         if refused is not None and refused.state == "refused":
             if not refused.released:
                 return ""
             self._records.intents.offer_again(self._tx, refused)
             return f"offered {step.key} again"
-        assert standing is not None and standing.document is not None
-        day = step.day or standing.day
-        self._add(step.key, standing.document, max(day, standing.day), step.after, standing.rules_version, step.of_key)
+        assert original is not None and original.document is not None
+        day = max(step.day or original.day, original.day)
+        self._add(step.key, original.document, day, step.after, original.rules_version, step.of_key)
         return f"reverses {step.of_key}"
 
     def _post(self, step: Post) -> str:
@@ -581,13 +318,13 @@ class _Writer:
         taken over, once a person has corrected them in the ERP (R3)."""
         existing = self._considered.existing
         for document in self._considered.dues.documents:
-            intent = _standing(existing.get(document.slot, []))
+            intent = standing(existing.get(document.slot, []))
             if intent is None:
                 continue
             adopted = intent.document is None and intent.content_hash == document.content_hash
             corrected = intent.origin == "taken_over" and intent.released
             if adopted or corrected:
-                before = [_standing(existing.get(slot, [])) for slot in document.after]
+                before = [standing(existing.get(slot, [])) for slot in document.after]
                 after = tuple(one.key for one in before if one is not None)
                 self._records.intents.explain(
                     self._tx,

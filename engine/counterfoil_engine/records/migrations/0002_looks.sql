@@ -246,7 +246,8 @@ create table identity (
   starts bigint not null,
   confirmed integer not null,
   reason text not null,
-  written_until {time} not null
+  written_until {time} not null,
+  adopt_since {time}
 );
 
 create table adoptions (
