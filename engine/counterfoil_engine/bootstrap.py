@@ -288,6 +288,14 @@ def erps_of(settings: config.Settings) -> dict[str, Erp]:
     return erps
 
 
+def looks_by(limits: config.Limits) -> LookSettings:
+    return LookSettings(
+        lease_s=limits.lease_s,
+        reversals_an_hour=limits.reversals_an_hour,
+        reversed_book_minor_an_hour=limits.reversed_minor_an_hour,
+    )
+
+
 @contextlib.contextmanager
 def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
     """The engine that the settings describe: database locked (SQLite) and migrated, rules loaded, identity known."""
@@ -295,7 +303,13 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
         database = Database(settings.database, clock)
         try:
             database.migrate()
-            engine = build(database, clock, erps_of(settings), witnessed_starts=_starts(witness))
+            engine = build(
+                database,
+                clock,
+                erps_of(settings),
+                settings=looks_by(settings.limits),
+                witnessed_starts=_starts(witness),
+            )
             _note_starts(engine, witness)
             if not database.is_sqlite:
                 other = Database(settings.database, clock)

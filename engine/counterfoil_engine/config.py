@@ -25,13 +25,19 @@ _STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what comes in. body_bytes: as sent; unpacked_bytes: after gunzip."""
+    """Bounds on what comes in and goes out. body_bytes: as sent; unpacked_bytes: after gunzip.
+
+    reversals_an_hour, reversed_minor_an_hour: the brake, per entity, in its book currency. lease_s: how long a look
+    may take before another worker takes it over, so also how long a dead worker's subjects rest."""
 
     body_bytes: int = 2_097_152
     unpacked_bytes: int = 16_777_216
     events: int = 500
     clock_skew_s: int = 300
     retain_s: int = 604_800
+    reversals_an_hour: int = 200
+    reversed_minor_an_hour: int = 10_000_000
+    lease_s: int = 60
 
 
 @dataclass(frozen=True)
