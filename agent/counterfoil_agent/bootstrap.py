@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from random import Random, SystemRandom
 
 from counterfoil_agent.config import Settings, address, secret
@@ -26,14 +25,6 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
-
-
-def offset_s(date: str | None, clock: Clock) -> float | None:
-    """How far the clock behind an HTTP Date is from ours, in seconds; None where it says nothing."""
-    try:
-        return (parsedate_to_datetime(date) - clock.now()).total_seconds() if date else None
-    except (ValueError, TypeError):
-        return None
 
 
 def store_of(settings: Settings, clock: Clock, environment: Mapping[str, str] = os.environ) -> RestStore:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,8 @@ from counterfoil_agent import bootstrap, snapshot
 from counterfoil_agent.config import Settings, secret
 from counterfoil_agent.errors import CounterfoilError, Stop
 from counterfoil_agent.outbox import Outbox, free_bytes_at
-from counterfoil_agent.ports import Clock
-from counterfoil_agent.rest import Answered, RestStore, refusal
+from counterfoil_agent.ports import Ask, Clock, OrderNotSupported, Page
+from counterfoil_agent.rest import RestStore
 from counterfoil_agent.uplink import Uplink
 
 SKEW_S = 120.0
@@ -113,35 +114,40 @@ def _contracts() -> Iterator[Finding]:
 
 def _shop(settings: Settings, clock: Clock, environment: Mapping[str, str]) -> Iterator[Finding]:
     store = bootstrap.store_of(settings, clock, environment)
-    answered = _asked(store, "orders", {"per_page": 1, "orderby": "modified", "dates_are_gmt": "true"})
+    page = store.page(Ask("created", since=datetime(2000, 1, 1, tzinfo=UTC), size=1))
     yield Finding("shop", "ok", f"{settings.shop.url} answers, and the key may read orders.")
     if settings.shop.url.startswith("http://") and "127.0.0.1" not in settings.shop.url:
         yield Finding("shop tls", "warning", "The shop is asked over plain http.", "Set shop.url to its https address.")
-    yield _clock("shop clock", answered.headers.get("Date"), clock, "the shop's host")
+    yield _clock("shop clock", (page.store_now - clock.now()).total_seconds(), "the shop's host")
     yield _version(store)
-    yield _refunds(store, answered)
+    yield _sorting(store, clock)
+    yield _refunds(store, page)
     yield from _webhooks(settings, store)
 
 
-def _asked(store: RestStore, endpoint: str, parameters: dict[str, Any]) -> Answered:
-    answered = store.get(endpoint, parameters)
-    if answered.status != 200:
-        raise refusal(answered, endpoint)
-    return answered
+def _clock(name: str, offset_s: float, whose: str) -> Finding:
+    detail = f"The clock of {whose} is {offset_s:+.0f} s off this machine's."
+    if abs(offset_s) <= SKEW_S:
+        return Finding(name, "ok", detail)
+    return Finding(
+        name,
+        "warning",
+        detail,
+        "Let both keep time (chrony, systemd-timesyncd). Nothing is lost by it, but what is told of times is wrong.",
+    )
 
 
-def _clock(name: str, date: str | None, clock: Clock, whose: str) -> Finding:
-    offset_s = bootstrap.offset_s(date, clock)
-    if offset_s is None:
-        return Finding(name, "warning", f"The answers of {whose} carry no time.", "Let its proxy pass the Date header.")
-    if abs(offset_s) > SKEW_S:
+def _sorting(store: RestStore, clock: Clock) -> Finding:
+    try:
+        store.page(Ask("modified", since=clock.now(), size=1))
+    except OrderNotSupported:
         return Finding(
-            name,
+            "listing",
             "warning",
-            f"The clock of {whose} is {offset_s:+.0f} s off this machine's.",
-            "Let both keep time (chrony, systemd-timesyncd). Nothing is lost by it, but times in orders are wrong.",
+            "This WooCommerce can't list orders by their last change; they are read by windows of time, twice.",
+            "Update WooCommerce to read less.",
         )
-    return Finding(name, "ok", f"The clock of {whose} is {offset_s:+.0f} s off this machine's.")
+    return Finding("listing", "ok", "Orders can be listed by their last change.")
 
 
 def _version(store: RestStore) -> Finding:
@@ -168,13 +174,12 @@ def _version(store: RestStore) -> Finding:
     return Finding("woocommerce", "ok", f"WooCommerce {version}.")
 
 
-def _refunds(store: RestStore, orders: Answered) -> Finding:
-    values = snapshot.values_of(orders.body)
-    if not values:
+def _refunds(store: RestStore, page: Page) -> Finding:
+    if not page.rows:
         return Finding("refunds", "ok", "There is no order yet, so none could be read by itself.")
-    order_id = snapshot.head_of(values[0]).id
-    _asked(store, f"orders/{order_id}", {})
-    _asked(store, f"orders/{order_id}/refunds", {})
+    order_id = page.rows[0].order_id
+    store.order(order_id)
+    store.refunds(order_id)
     return Finding("refunds", "ok", "An order by itself and its refunds can be read.")
 
 
@@ -234,7 +239,4 @@ def _engine(settings: Settings, clock: Clock, environment: Mapping[str, str]) ->
         )
         return
     yield Finding("engine", "ok", f"{settings.engine.url} answers and takes the signature of {settings.store}.")
-    offset_s = engine.clock_offset_s or 0.0
-    state: Literal["ok", "warning"] = "ok" if abs(offset_s) < SKEW_S else "warning"
-    remedy = "" if state == "ok" else "Let both keep time; the agent signs by the engine's clock meanwhile."
-    yield Finding("engine clock", state, f"The engine's clock is {offset_s:+.0f} s off this machine's.", remedy)
+    yield _clock("engine clock", engine.clock_offset_s or 0.0, "the engine")

@@ -49,13 +49,16 @@ class ShopSettings:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """batch_bytes: of the events before they are packed. longest_pause_s: between attempts while it is down."""
+    """batch_bytes: of the events before they are packed. idle_s: how often to look for new ones.
+
+    longest_pause_s: between attempts while the engine is down."""
 
     url: str
     secret_env: str = "COUNTERFOIL_ENGINE_SECRET"  # noqa: S105
     timeout_s: float = _within(1, 300, 30.0)
     batch_events: int = _within(1, 500, 100)
     batch_bytes: int = _within(1_000, 8_000_000, 1_000_000)
+    idle_s: float = _within(0.01, 60, 1.0)
     heartbeat_s: float = _within(1, 3600, 60.0)
     longest_pause_s: float = _within(1, 3600, 300.0)
 

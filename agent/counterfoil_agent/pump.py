@@ -29,7 +29,6 @@ from counterfoil_agent.outbox import NO_EPOCH, FreeBytes, Outbox, Position, Row
 from counterfoil_agent.ports import Answer, Clock, Engine, Through, Welcome
 from counterfoil_agent.uplink import batch_of
 
-IDLE_S = 1.0  # how soon after a row was written it is sent, at the latest
 DENIED_S = 60.0
 TRIES = 3  # as it is, then packed twice
 TOMBSTONES_AN_HOUR = 10
@@ -139,7 +138,7 @@ class Pump:
         if self._tidy_every.left_s(now) <= 0:
             self._outbox.prune(now, self._retain_s, self._bounds.share_bytes)
             self._tidy_every.done(now)
-        return min(IDLE_S, self._beat_every.left_s(now))
+        return min(self._settings.idle_s, self._beat_every.left_s(now))
 
     def _failed(self, error: CounterfoilError, at_least_s: float | None) -> None:
         wait_s = self._pause.failed(self._clock.now(), at_least_s)

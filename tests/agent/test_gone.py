@@ -14,7 +14,8 @@ from fakes.agent_world import World
 @pytest.fixture
 def shop(world: World) -> FakeShop:
     """Orders 1001 to 1005, sent; the re-read goes through them every six minutes."""
-    world.shop_settings |= {"reread_days": 14, "reread_every_h": 0.1, "reread_page_s": 0}
+    world.shop_settings |= {"reread_days": 14, "reread_every_h": 0.1, "reread_page_s": 0, "poll_s": 60}
+    world.engine_settings["idle_s"] = 15
     for order_id in range(1001, 1006):
         world.shop.put(order_id)
     world.run(60)
@@ -38,7 +39,7 @@ def test_a_deleted_order_is_told_with_its_evidence(world: World, shop: FakeShop)
 
 def test_it_is_told_once(world: World, shop: FakeShop) -> None:
     shop.delete(1003)
-    world.run(3600)
+    world.run(1500)
     assert gone(world) == ["order/1003"]
 
 
@@ -55,10 +56,10 @@ def test_where_every_order_answers_404_none_is_gone(world: World, shop: FakeShop
     shop.all_unknown = True
     for order_id in range(1001, 1006):
         world.agent.hint(order_id)
-    world.run(3600)
+    world.run(1500)
     assert gone(world) == []
     shop.all_unknown = False
-    world.run(3600)
+    world.run(1500)
     assert gone(world) == []
     assert world.agent.outbox.in_doubt("probing") == 0
 
@@ -67,7 +68,7 @@ def test_a_404_that_isnt_woocommerces_own_proves_nothing(world: World, shop: Fak
     ask = shop.order
     shop.order = lambda order_id: Absent(404, "rest_no_route") if order_id == 1003 else ask(order_id)  # type: ignore[method-assign]
     world.agent.hint(1003)
-    world.run(3600)
+    world.run(1500)
     assert gone(world) == []
 
 
@@ -77,7 +78,7 @@ def test_an_order_that_is_found_at_the_second_look_was_never_gone(world: World, 
     world.agent.hint(1003)
     world.run(20)
     shop.orders[1003] = order
-    world.run(3600)
+    world.run(1500)
     assert gone(world) == []
 
 
@@ -98,13 +99,19 @@ def test_an_order_that_was_never_sent_needs_no_taking_back(world: World, shop: F
 
 
 def test_many_deletions_wait_for_a_person(world: World) -> None:
-    world.shop_settings |= {"reread_days": 14, "reread_every_h": 0.1, "reread_page_s": 0, "deletions_an_hour": 3}
+    world.shop_settings |= {
+        "reread_days": 14,
+        "reread_every_h": 0.1,
+        "reread_page_s": 0,
+        "poll_s": 60,
+        "deletions_an_hour": 3,
+    }
     for order_id in range(1001, 1020):
         world.shop.put(order_id)
     world.run(60)
     for order_id in range(1001, 1011):
         world.shop.delete(order_id)
-    world.run(7200)
+    world.run(1500)
     assert gone(world) == []
     assert world.agent.outbox.recall(HELD)
     assert world.agent.outbox.in_doubt("held") == 10
@@ -114,7 +121,13 @@ def test_many_deletions_wait_for_a_person(world: World) -> None:
 
 
 def test_only_as_many_go_as_were_allowed(world: World) -> None:
-    world.shop_settings |= {"reread_days": 14, "reread_every_h": 0.1, "reread_page_s": 0, "deletions_an_hour": 1}
+    world.shop_settings |= {
+        "reread_days": 14,
+        "reread_every_h": 0.1,
+        "reread_page_s": 0,
+        "poll_s": 60,
+        "deletions_an_hour": 1,
+    }
     for order_id in range(1001, 1010):
         world.shop.put(order_id)
     world.run(60)

@@ -22,7 +22,7 @@ class World:
         self.shop, self.engine = FakeShop(self.clock), FakeEngine()
         self.random, self.free_bytes = Random(1), 10**12
         self.shop_settings = {"reread_days": 0, "poll_s": 10, **shop_settings}
-        self.engine_settings: dict[str, Any] = {}
+        self.engine_settings: dict[str, Any] = {"idle_s": 5}
         self._agent: Agent | None = None
 
     @property
