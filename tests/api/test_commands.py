@@ -57,6 +57,13 @@ def test_commands_say_what_they_were_asked(client):
         ("/v1/rules", {"text": "rules: x"}, {"length": 8, "dry_run": False}),
         ("/v1/approve", {"version": "2"}, {"version": "2"}),
         ("/v1/handover", {"store": "eu1"}, {"store": "eu1"}),
+        ("/v1/release-brake", {"entity": "DE01"}, {"entity": "DE01"}),
+        (
+            "/v1/switch",
+            {"store": "eu1", "party": "erp", "setting": "on"},
+            {"store": "eu1", "party": "erp", "setting": "on", "confirmed": False},
+        ),
+        ("/v1/confirm", {}, {"engine_epoch": 1}),
     ]:
         assert client.post(path, json=body, headers=HEADERS).json == expected
 
@@ -75,6 +82,9 @@ def test_commands_say_what_they_were_asked(client):
         ("/v1/rules", {"text": 7}),
         ("/v1/approve", {"version": None}),
         ("/v1/handover", {"store": "x" * 201}),
+        ("/v1/release-brake", {}),
+        ("/v1/switch", {"store": "eu1", "party": "erp", "setting": "full"}),
+        ("/v1/confirm", {"yes": True}),
     ],
 )
 def test_a_wrong_command_is_told_what_is_wrong(client, path, body):

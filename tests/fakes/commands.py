@@ -43,3 +43,12 @@ class FakeCommands:
 
     def hand_over(self, store: str) -> Mapping[str, Any]:
         return {"store": store}
+
+    def release_brake(self, entity: str) -> Mapping[str, Any]:
+        return {"entity": entity}
+
+    def switch(self, store: str, party: str, setting: str, confirmed: bool) -> Mapping[str, Any]:
+        return {"store": store, "party": party, "setting": setting, "confirmed": confirmed}
+
+    def confirm(self) -> Mapping[str, Any]:
+        return {"engine_epoch": 1}

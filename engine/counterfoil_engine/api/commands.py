@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Blueprint, Response, make_response, request
@@ -53,6 +53,21 @@ class _Version(_Strict):
 
 class _StoreName(_Strict):
     store: _Name
+
+
+class _Entity(_Strict):
+    entity: _Name
+
+
+class _Switch(_Strict):
+    store: _Name
+    party: _Name
+    setting: Literal["off", "preview", "on"]
+    confirmed: bool = False
+
+
+class _Nothing(_Strict):
+    pass
 
 
 def commands(does: Commands, settings: Settings) -> Blueprint:
@@ -107,6 +122,20 @@ def commands(does: Commands, settings: Settings) -> Blueprint:
     @blueprint.post("/handover")
     def handover() -> Response:
         return _said(does.hand_over(asked(request, _StoreName, limits).store))
+
+    @blueprint.post("/release-brake")
+    def release_brake() -> Response:
+        return _said(does.release_brake(asked(request, _Entity, limits).entity))
+
+    @blueprint.post("/switch")
+    def switch() -> Response:
+        wanted = asked(request, _Switch, limits)
+        return _said(does.switch(wanted.store, wanted.party, wanted.setting, wanted.confirmed))
+
+    @blueprint.post("/confirm")
+    def confirm() -> Response:
+        asked(request, _Nothing, limits)
+        return _said(does.confirm())
 
     return blueprint
 

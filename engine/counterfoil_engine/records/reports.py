@@ -22,7 +22,7 @@ def status(tx: Transaction) -> dict[str, Any]:
     stores = [_store_line(tx, state, now) for state in store_states(tx)]
     parties = _parties(tx)
     held = restatements.totals(tx)
-    brakes = [dict(row) for row in restatements.brakes(tx) if row["tripped_at"] and not row["released_at"]]
+    brakes = restatements.brakes(tx)
     place = identity.read(tx)
     work = tx.one("select count(*) as subjects, min(marked_at) as oldest from work") or {}
     problems = [*_store_problems(stores), *_party_problems(parties)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from counterfoil_engine.domain.difference import Post, Reverse, Step
@@ -183,4 +184,7 @@ def preview(considered: Considered) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON can say it; PostgreSQL's sums are Decimals."""
+    if isinstance(value, Decimal):
+        return int(value)
     return value if value is None or isinstance(value, str | int | bool) else str(value)
