@@ -5,11 +5,13 @@ A missing row is never guessed: `Parked` carries the row to fill in (domain.md, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from counterfoil_engine.domain.errors import Parked
@@ -109,13 +111,33 @@ class Rules:
         best: tuple[tuple[int, ...], date] | None = None
         found: Row | None = None
         fields = [(name, match[name]) for name in reversed(TABLES[table][0]) if name in match]
-        for row in self.tables.get(table, ()):
+        for row in self._candidates(table, match):
             if row.since > on or not all(_fits(row.match.get(name, "*"), value) for name, value in fields):
                 continue
             rank = (tuple(_closeness(row.match.get(name, "*"), value) for name, value in fields), row.since)
             if best is None or rank >= best:
                 best, found = rank, row
         return found
+
+    def _candidates(self, table: str, match: Mapping[str, str]) -> Iterable[Row]:
+        """The rows that may fit: those with that very value in the table's last match field, and the patterns."""
+        last = TABLES[table][0][-1]
+        if last not in match:
+            return self.tables.get(table, ())
+        exact, patterns = self._by_last_field.get(table, ({}, ()))
+        return chain(exact.get(match[last], ()), patterns)
+
+    @cached_property
+    def _by_last_field(self) -> dict[str, tuple[dict[str, list[Row]], list[Row]]]:
+        """table → rows by the exact value of its last match field, and rows with a pattern there: a shop has thousands
+        of SKUs, and each line of an order would be compared with every row."""
+        by_table: dict[str, tuple[dict[str, list[Row]], list[Row]]] = {}
+        for table, rows in self.tables.items():
+            exact, patterns = by_table.setdefault(table, ({}, []))
+            for row in rows:
+                pattern = row.match.get(TABLES[table][0][-1], "*")
+                (patterns if _is_pattern(pattern) else exact.setdefault(pattern, [])).append(row)
+        return by_table
 
     def look_up(self, table: str, what: str, on: date, **match: str) -> Mapping[str, Any]:
         """The values of the row that fits. Parks with the missing row, ready to fill in; what: for the sentence."""
@@ -143,4 +165,8 @@ def _closeness(pattern: str, value: str) -> int:
 
 
 def _fits(pattern: str, value: str) -> bool:
-    return pattern == value or (any(sign in pattern for sign in "*?[") and fnmatchcase(value.lower(), pattern.lower()))
+    return pattern == value or (_is_pattern(pattern) and fnmatchcase(value.lower(), pattern.lower()))
+
+
+def _is_pattern(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
