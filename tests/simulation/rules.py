@@ -1,0 +1,70 @@
+"""The rules of the world's one store: what the sandbox shop's recorded orders need, as a controller would write them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from counterfoil_sandbox.shop import recorded
+
+STORE, ENTITY = "eu1", "DE01"
+SINCE = {"from": "2020-01-01"}
+ORDERS = (
+    "order_simple_paid",
+    "order_before_edit",
+    "order_guest_fr",
+    "order_multiline_coupon_fee",
+    "order_variation",
+    "order_gift_card_negative_fee",
+    "order_status_pending",
+    "order_status_on-hold",
+)
+
+
+@functools.cache
+def rules_text(label: str = "one", goods: str = "goods") -> str:
+    """The rules file: JSON is YAML too. goods: the class of every item, which a controller may rename."""
+    return json.dumps(_rules(label, goods))
+
+
+def _rules(label: str, goods: str) -> dict[str, Any]:
+    lines = [line for name in ORDERS for line in recorded(name)["line_items"]]
+    untaxed = {line["sku"] for line in lines if not line["taxes"]}
+    codes = (("DE-MWST 19%-1", "domestic", "DE"), ("DE-MWST 7%-1", "domestic", "DE"), ("FR-TVA 20%-1", "oss", "FR"))
+    return {
+        "rules": label,
+        "entities": [
+            {
+                "id": ENTITY,
+                "book_currency": "EUR",
+                "zone": "Europe/Berlin",
+                "country": "DE",
+                "registrations": [
+                    {"jurisdiction": "DE", "treatment": "domestic"},
+                    {"jurisdiction": "FR", "treatment": "oss"},
+                ],
+            }
+        ],
+        "stores": [
+            {
+                "id": STORE,
+                "entity": ENTITY,
+                "pool": "eu",
+                "start_line": "2026-01-01T00:00:00Z",
+                "switches": {"erp": "on"},
+            }
+        ],
+        "payment_methods": [{"store": "*", "method": m, "gateway": m, **SINCE} for m in ("bacs", "cod", "cheque")],
+        "tax_rates": [{"store": "*", "code": c, "treatment": t, "jurisdiction": j, **SINCE} for c, t, j in codes],
+        "items": [
+            {"store": "*", "sku": sku, "item": sku, "class": goods, "exempt": sku in untaxed, **SINCE}
+            for sku in sorted({line["sku"] for line in lines if line["sku"]})
+        ],
+        "guests": [{"store": "*", "policy": "per_country", **SINCE}],
+        "fees": [
+            {"store": "*", "title": "Gift card*", "reads_as": "gift_card", "provider": "gift-cards", **SINCE},
+            {"store": "*", "title": "Loyalty discount", "reads_as": "fee", **SINCE},
+        ],
+        "invoice_on": [{"entity": "*", "on": "acceptance", **SINCE}],
+    }
