@@ -365,22 +365,35 @@ def rehearse(
     """
     from counterfoil_engine.rehearsal.run import rehearse as run
 
+    if rules_path and write_rules:
+        raise click.UsageError("--write-rules saves what is proposed; with --rules nothing is.")
+    if write_rules and (write_rules.is_dir() or not os.access(write_rules.parent, os.W_OK)):
+        raise _unwritable(write_rules, "it is a folder" if write_rules.is_dir() else "its folder can't be written")
     logger.remove()
     given = _text_of(rules_path) if rules_path else None
-    report = run(paths, store, given, trace=None if context.as_json or not trace else show.line)
+    report = run(paths, store, given, trace=_tell(context) if trace else None)
     if write_rules:
         _write(write_rules, report.rules_text)
     context.answer(report.as_json(), lambda _: report.show(show))
     return 0 if report.holds else 1
 
 
+def _tell(context: Context) -> Callable[[str], None]:
+    """Where hops are told: beside the JSON, or among the lines."""
+    return (lambda hop: click.echo(hop, err=True)) if context.as_json else show.line
+
+
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CounterfoilError(
-            f"The rules can't be saved to {path}: {error.strerror}.", "Name a place that can be written.", "contract"
-        ) from None
+        raise _unwritable(path, error.strerror) from None
+
+
+def _unwritable(path: Path, why: str | None) -> CounterfoilError:
+    return CounterfoilError(
+        f"The rules can't be saved to {path}: {why}.", "Name a place that can be written.", "contract"
+    )
 
 
 @command("serve")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,9 +18,11 @@ from counterfoil_engine.domain.money import show as money
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table; values are text, never markup."""
-    drawn = Table(*columns, title=escape(title) or None, title_justify="left", box=None, pad_edge=False)
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", right: Sequence[str] = ()) -> None:
+    """A table; values are text, never markup. right: the columns of numbers."""
+    drawn = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(escape("" if value is None else str(value)) for value in row))
     console.print(drawn)
@@ -31,7 +35,30 @@ def line(text: str, style: str = "") -> None:
 def amount(row: Mapping[str, Any], field: str = "amount_minor") -> str:
     """An amount of a row with its currency; empty where there is none."""
     value = row.get(field)
-    return money(int(value), row.get("currency") or "") if value is not None else ""
+    return money(int(value), row.get("currency") or "").strip() if value is not None else ""
+
+
+def side(row: Mapping[str, Any], field: str) -> str:
+    """One side of a journal line; empty where nothing stands on it."""
+    return amount(row, field) if row[field] else ""
+
+
+def fields(row: Mapping[str, Any]) -> str:
+    """A row of the rules as the file has it, on one line; what is to fill in is left blank."""
+    return ", ".join(f"{name}: {_value(value)}".rstrip() for name, value in row.items())
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return "{" + fields(value) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    return text if re.fullmatch(r"[A-Za-z_][\w./-]*|\d{4}-\d\d-\d\d\S*", text) else json.dumps(text, ensure_ascii=False)
 
 
 def status(answer: Mapping[str, Any]) -> None:
@@ -101,23 +128,30 @@ def order(answer: Mapping[str, Any]) -> None:
     table(
         ["document", "role", "debit", "credit"],
         [
-            [row["document"], row["role"], amount(row, "debit_minor"), amount(row, "credit_minor")]
+            [row["document"], row["role"], side(row, "debit_minor"), side(row, "credit_minor")]
             for row in answer["journal"]
         ],
         "Journal",
+        right=["debit", "credit"],
     )
-    proofs(answer["proof"])
-
-
-def proofs(rows: Sequence[Mapping[str, Any]]) -> None:
+    currency = answer["currency"]
     table(
         ["proof", "left", "right", ""],
-        [[row["name"], row["left_minor"], row["right_minor"], "holds" if row["ok"] else "FAILS"] for row in rows],
-        "Proof (minor units)",
+        [
+            [row["name"], money(row["left_minor"], currency), money(row["right_minor"], currency), _holds(row["ok"])]
+            for row in answer["proof"]
+        ],
+        "Proof",
+        right=["left", "right"],
     )
+
+
+def _holds(ok: bool) -> str:
+    return "holds" if ok else "FAILS"
 
 
 def cases(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each case with its remedy and the rows that are missing; those of one cause say how many they are."""
     for row in rows:
         stake = f" ({amount(row, 'money_minor')})" if row.get("money_minor") is not None and row.get("currency") else ""
         many = (
@@ -130,7 +164,9 @@ def cases(rows: Sequence[Mapping[str, Any]]) -> None:
         line(f"{many}[{row['category']}] {row['cause']}{stake}", "red")
         line(f"  {row['remedy']}")
         for missing in row.get("rows", ()):
-            line(f"  missing row: {missing}")
+            table_name = str(missing.get("table", "rules"))
+            asked = {name: value for name, value in missing.items() if name != "table"}
+            line(f"  missing row: {table_name}: {{{fields(asked)}}}")
 
 
 def would(answer: Mapping[str, Any]) -> None:
@@ -138,4 +174,5 @@ def would(answer: Mapping[str, Any]) -> None:
     table(
         ["step", "kind", "documents", "amount"],
         [[row["step"], row["kind"], row["documents"], amount(row)] for row in answer["would"]],
+        right=["documents", "amount"],
     )

@@ -60,9 +60,9 @@ def balances(tx: Transaction, entity: str | None = None, about: str | None = Non
 
 def lines(tx: Transaction, about: str | None = None) -> list[Mapping[str, Any]]:
     """Every line, of one subject or of all, in the order of booking."""
+    which, told = ("", ()) if about is None else (" where about = %s", (about,))
     return tx.all(
         "select document, about, posting_date, role, currency, debit_minor, credit_minor, book_debit_minor,"
-        " book_credit_minor from journal where (cast(%s as text) is null or about = %s) order by id",
-        about,
-        about,
+        f" book_credit_minor from journal{which} order by id",
+        *told,
     )

@@ -6,7 +6,7 @@ Every part is the shipped one. Only the line between agent and engine is a call 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -111,9 +111,11 @@ class Chain:
             lambda: 10**12,
         )
 
-    def append(self, event: Event) -> bool:
-        """Put a snapshot into the outbox; False where it says what the latest said."""
-        return self.outbox.append(event, self.clock.now()) is not None
+    def append(self, events: Iterable[Event]) -> None:
+        """Put snapshots into the outbox, durably; one that says what the order's latest said stays out."""
+        with self.outbox.writing():
+            for event in events:
+                self.outbox.append(event, self.clock.now())
 
     def flow(self) -> None:
         """Let everything travel until nothing moves: outbox to engine, looks, postings, results, looks again."""

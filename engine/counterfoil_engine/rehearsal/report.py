@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from counterfoil_engine.work.propose import Proposal
 
 READINGS = ("posted", "waiting", "cancelled", "filtered", "parked", "closed")
+# What is shown of much: a rehearsal of a year's orders still ends on one screen or two.
+ORDERS_SHOWN_MAX, PROPOSED_SHOWN_MAX, CAUSES_SHOWN_MAX, SKIPPED_SHOWN_MAX = 50, 25, 30, 8
+_COLUMNS = {
+    "ordered": "sales_order",
+    "paid": "payment",
+    "gift cards": "tender",
+    "invoiced": "invoice",
+    "credited": "credit_note",
+    "refunded": "refund_payment",
+}
 Balances = dict[tuple[str, str, str], tuple[int, int]]  # (entity, role, currency) → debits less credits, order and book
 
 
@@ -48,54 +60,111 @@ class Report:
         return (
             f"rehearse: {len(self.orders)} orders, {posted} posted, {readings['waiting']} waiting,"
             f" {readings['cancelled']} cancelled, {readings['filtered']} filtered, {readings['parked']} cases,"
-            f" remainder {self.remainder_minor / 100:.2f}"
+            f" remainder {Decimal(self.remainder_minor).scaleb(-2):.2f}"
         )
 
+    @property
+    def first_line(self) -> str:
+        """The answer, before anything else."""
+        broken = [invariant["id"] for invariant in self.invariants if not invariant["ok"]]
+        if broken:
+            return f"Not everything ended right: {', '.join(broken)} broken (see below)."
+        if not self.orders:
+            return "No order was found in what was named."
+        parked = sum(order["reading"] == "parked" for order in self.orders)
+        rest = f"; {parked} as an explained case" if parked else ""
+        return f"Every order ended right: none lost, none twice, not a cent off{rest}."
+
     def show(self, show: Any) -> None:
-        """For a person: what was proposed, the cases, the invariants, and the last line. show: `cli.show`."""
+        """For a person: the answer, the cases, the orders, what was assumed and skipped, the invariants, the sum.
+        show: `cli.show`."""
+        show.line(self.first_line, "bold green" if self.holds else "bold red")
+        show.cases(_causes(self.orders))
+        self._show_orders(show)
         self._show_proposed(show)
-        show.table(
-            ["order", "reading", "total", "documents", "what stands", "proofs"],
-            [_order_row(order, show) for order in self.orders],
-            "Orders",
-        )
-        for order in self.orders:
-            show.cases([{**case, "subject": order["order"]} for case in order["cases"]])
-        if self.skipped:
-            show.table(["skipped", "why"], [[entry["path"], entry["reason"]] for entry in self.skipped])
+        self._show_skipped(show)
         show.table(
             ["invariant", "", "what was compared"],
             [[entry["id"], "holds" if entry["ok"] else "BROKEN", entry["detail"]] for entry in self.invariants],
         )
         show.line(self.last_line, "bold")
 
-    def _show_proposed(self, show: Any) -> None:
-        if not self.proposed:
-            return
-        unsure = sorted(self.proposed, key=lambda proposal: proposal.confidence)
+    def _show_orders(self, show: Any) -> None:
+        """Those that a person should look at first; of many, not all."""
+        rows = sorted(self.orders, key=lambda order: not _is_remarkable(order))[:ORDERS_SHOWN_MAX]
         show.table(
-            ["confidence", "table", "row", "why"],
-            [
-                [f"{proposal.confidence:.1f}", proposal.table, _short(proposal.row), proposal.because]
-                for proposal in unsure
-                if proposal.table != "items" or proposal.confidence < 0.8
-            ],
-            "Proposed rules, the least sure first (items that are plainly goods left out; --write-rules saves all)",
+            ["order", "reading", "total", *_COLUMNS, "proofs"],
+            [_order_row(order, show) for order in rows],
+            "Orders",
+            right=["total", *_COLUMNS],
         )
+        if len(self.orders) > len(rows):
+            show.line(f"… and {len(self.orders) - len(rows)} more (--json has all).")
+
+    def _show_proposed(self, show: Any) -> None:
+        unsure = sorted(
+            (row for row in self.proposed if row.table != "items" or row.confidence < 0.8),
+            key=lambda proposal: proposal.confidence,
+        )
+        if not unsure:
+            return
+        show.table(
+            ["sure", "table", "row", "why"],
+            [
+                [f"{row.confidence:.1f}", row.table, show.fields(_short(row.row)), row.because]
+                for row in unsure[:PROPOSED_SHOWN_MAX]
+            ],
+            "Rules assumed, the least sure first (items that are plainly goods left out; --write-rules saves all)",
+        )
+        if len(unsure) > PROPOSED_SHOWN_MAX:
+            show.line(f"… and {len(unsure) - PROPOSED_SHOWN_MAX} more, surer ones.")
+
+    def _show_skipped(self, show: Any) -> None:
+        """One line a reason, with the first files."""
+        by_reason: dict[str, list[str]] = {}
+        for entry in self.skipped:
+            by_reason.setdefault(entry["reason"].split(", in a list of")[0], []).append(Path(entry["path"]).name)
+        if by_reason:
+            show.line(f"Skipped, {len(self.skipped)} in all:", "bold")
+        for reason, names in list(by_reason.items())[:SKIPPED_SHOWN_MAX]:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            show.line(f"  {reason}: {', '.join(names[:3])}{more}")
+        if len(by_reason) > SKIPPED_SHOWN_MAX:
+            show.line(f"  … and for {len(by_reason) - SKIPPED_SHOWN_MAX} other reasons (--json has all).")
 
 
-def _short(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("store", "from"))
+def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("store", "from")}
+
+
+def _causes(orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Cases of one cause together, as a person wants to end them; the most orders first."""
+    together: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for order in orders:
+        for case in order["cases"]:
+            together.setdefault(repr((case["category"], case["cause"], case["rows"])), []).append(
+                (order["order"], case)
+            )
+    shown: list[dict[str, Any]] = []
+    for held in sorted(together.values(), key=len, reverse=True)[:CAUSES_SHOWN_MAX]:
+        name, case = held[0]
+        shown.append({**case, "subject": name, "subjects": len(held) if len(held) > 1 else None})
+    return shown
+
+
+def _is_remarkable(order: Mapping[str, Any]) -> bool:
+    return bool(order["cases"]) or order["reading"] == "waiting" or not all(proof["ok"] for proof in order["proof"])
 
 
 def _order_row(order: Mapping[str, Any], show: Any) -> list[Any]:
     stands: Counter[str] = Counter()
     for document in order["documents"]:
         stands[document["kind"]] += document["amount_minor"]
-    amounts = ", ".join(f"{kind} {amount}" for kind, amount in stands.items() if amount and kind != "application")
+    currency = order["currency"]
+    amounts = [show.amount({"amount_minor": stands[kind] or None, "currency": currency}) for kind in _COLUMNS.values()]
     failed = [proof["name"] for proof in order["proof"] if not proof["ok"]]
-    total = show.amount({"amount_minor": order["total_minor"], "currency": order["currency"]})
-    return [order["order"], order["reading"], total, len(order["documents"]), amounts, ", ".join(failed) or "hold"]
+    total = show.amount({"amount_minor": order["total_minor"], "currency": currency})
+    return [order["order"], order["reading"], total, *amounts, ", ".join(failed) or "hold"]
 
 
 def invariant(name: str, broken: Sequence[str], detail: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from counterfoil_agent.snapshot import Event, gone_event, order_event, unreadabl
 
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.order import Order, read_order
-from counterfoil_engine.records import intents, journal, looks, reports
+from counterfoil_engine.records import intents, looks, reports
 from counterfoil_engine.rehearsal.chain import Chain
 from counterfoil_engine.rehearsal.exports import Exports, Snapshot, read_exports
 from counterfoil_engine.rehearsal.report import Report, invariant, judge_books, judge_orders
@@ -102,8 +102,7 @@ def _travel(chain: Chain, journeys: Sequence[_Journey], trace: Trace | None) -> 
     longest = max((len(journey.snapshots) for journey in journeys), default=0)
     for step in range(longest):
         moving = [journey for journey in journeys if step < len(journey.snapshots)]
-        for journey in moving:
-            chain.append(_event(journey.snapshots[step]))
+        chain.append([_event(journey.snapshots[step]) for journey in moving])
         chain.flow()
         if trace:
             for journey in moving:
@@ -156,7 +155,6 @@ def _order(chain: Chain, order_id: int) -> dict[str, Any]:
         story = reports.order(tx, chain.store, str(order_id)) or {}
         posted = [intent for intent in intents.of_subject(tx, subject) if intent.state == "done"]
         waiting = [intent for intent in intents.of_subject(tx, subject) if intent.state in ("ready", "sent")]
-        lines = journal.lines(tx, subject)
         invalid = tx.all("select reason from events where subject = %s and verdict = 'kept-invalid'", subject)
     cases = [{name: case[name] for name in ("category", "cause", "remedy", "rows")} for case in story.get("cases", [])]
     cases += [_invalid_case(row["reason"]) for row in invalid[-1:]]
@@ -175,7 +173,10 @@ def _order(chain: Chain, order_id: int) -> dict[str, Any]:
             }
             for intent in posted
         ],
-        "journal": [{name: line[name] for name in ("document", "role", "currency", *_AMOUNTS)} for line in lines],
+        "journal": [
+            {name: line[name] for name in ("document", "role", "currency", *_AMOUNTS)}
+            for line in story.get("journal", [])
+        ],
         "proof": story.get("proof", []),
         "cases": cases,
     }
@@ -199,8 +200,7 @@ def _judge_replay(chain: Chain, folder: Path, rules_text: str, now: datetime) ->
     broken = [key for key, _ in set(chain.intents()) ^ set(before)]
     empty = Chain(folder / "empty", chain.store, rules_text, now)
     try:
-        for row in rows:
-            empty.append(Event(row.type, row.order_id, row.body))
+        empty.append([Event(row.type, row.order_id, row.body) for row in rows])
         empty.flow()
         differing = set(empty.balances_by_order().items()) ^ set(by_order.items())
         broken += sorted(f"{subject} {role}" for (subject, role), _ in differing)
