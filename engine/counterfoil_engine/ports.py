@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -247,6 +247,15 @@ class Commands(Protocol):
 
     def hand_over(self, store: str) -> Mapping[str, Any]:
         """Let the next other installation of the store's agent take over (E1)."""
+
+    def release_brake(self, entity: str) -> Mapping[str, Any]:
+        """Let an entity's reversals go on after its brake stopped them (R2)."""
+
+    def switch(self, store: str, party: str, setting: str, confirmed: bool) -> Mapping[str, Any]:
+        """Set a write switch; switching on without `confirmed` changes nothing and says what would be posted (R3)."""
+
+    def confirm(self) -> Mapping[str, Any]:
+        """Say that this database, where it stands now, is the one that writes (R4)."""
 
 
 # Looks and posting: what the use cases need of the records. Modules of `records/` are what fulfils these.
@@ -534,7 +543,13 @@ class CaseRecords(Protocol):
         rules_version: str | None = None,
     ) -> None: ...
     def settle(
-        self, tx: Any, subject: str, store: str, origin: str, found: Sequence[Case], rules_version: str | None = None
+        self,
+        tx: Any,
+        subject: str,
+        store: str,
+        found: Mapping[str, Sequence[Case]],
+        still_refused: Callable[[str], bool],
+        rules_version: str,
     ) -> None: ...
     def resolve(self, tx: Any, case_id: int, resolution: str) -> None: ...
     def resolve_key(self, tx: Any, subject: str, slot: str, resolution: str) -> None: ...

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from counterfoil_engine.domain.errors import Case
@@ -88,7 +89,7 @@ class Document:
     taken_over: bool = False
     number: str | None = None
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Hash of what is due: never of dates, numbers, book amounts or personal data (K3)."""
         due = {

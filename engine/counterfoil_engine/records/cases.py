@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -47,17 +47,27 @@ def open_case(
 
 
 def settle(
-    tx: Transaction, subject: str, store: str, origin: str, found: Sequence[Case], rules_version: str | None = None
+    tx: Transaction,
+    subject: str,
+    store: str,
+    found: Mapping[str, Sequence[Case]],
+    still_refused: Callable[[str], bool],
+    rules_version: str,
 ) -> None:
-    """What a look found of one origin is what is open; the rest has lost its cause and resolves itself."""
-    kept = {case.fingerprint for case in found}
-    for row in tx.all(
-        "select id, fingerprint from cases where subject = %s and origin = %s and resolved_at is null", subject, origin
-    ):
-        if row["fingerprint"] not in kept:
+    """What a look found, by origin, is what is open; the rest has lost its cause and resolves itself.
+
+    still_refused: whether the cause of a refused posting's case goes on, by its key."""
+    kept = {(origin, case.fingerprint) for origin, cases in found.items() for case in cases}
+    for row in of_subject(tx, subject):
+        if row["origin"] == "post":
+            goes_on = still_refused(row["about_key"] or "")
+        else:
+            goes_on = row["origin"] not in found or (row["origin"], row["fingerprint"]) in kept
+        if not goes_on:
             resolve(tx, row["id"], "the cause is gone")
-    for case in found:
-        open_case(tx, subject, store, origin, case, rules_version=rules_version)
+    for origin, cases in found.items():
+        for case in cases:
+            open_case(tx, subject, store, origin, case, rules_version=rules_version)
 
 
 def resolve(tx: Transaction, case_id: int, resolution: str) -> None:

@@ -202,6 +202,8 @@ class Holds:
 
     def _switched_off(self, tx: Any, considered: Considered, rules: Rules) -> None:
         """A party whose switch is off gets no intents, not even to look at."""
+        if not considered.steps:
+            return
         parties = {document.party for document in considered.dues.documents}
         parties |= {intent.party for intent in considered.undone()}
         if any(setting_of(self._records, tx, rules, considered.facts.store, party) == "off" for party in parties):
@@ -211,12 +213,13 @@ class Holds:
 
     def _revisions(self, tx: Any, considered: Considered) -> None:
         """More than a few postings of one slot a day are a conflict, not an edit; a retry begins the count anew."""
+        again = [step for step in considered.steps if isinstance(step, Post) and not step.key.endswith("/r1")]
+        if not again:
+            return
         limit, since = self._settings.revisions_a_day, tx.now() - timedelta(days=1)
         retried_at = self._records.cases.retried_at(tx, considered.facts.subject)
         since = max(since, retried_at) if retried_at else since
-        for step in considered.steps:
-            if not isinstance(step, Post) or step.key.endswith("/r1"):
-                continue
+        for step in again:
             if self._records.intents.postings_since(tx, step.document.slot, since) >= limit:
                 considered.stop(
                     Case(

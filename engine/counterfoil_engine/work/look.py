@@ -154,12 +154,14 @@ class Looker:
         done = _Writer(records, tx, claim, considered, look_id, self._known_numbers, wanted).write()
         records.looks.record_steps(tx, look_id, done)
         records.restatements.hold(tx, claim.subject, considered.held_version, considered.restated)
-        records.cases.settle(tx, claim.subject, store, "look", dues.cases, dues.rules_version)
-        records.cases.settle(tx, claim.subject, store, "engine", considered.cases, dues.rules_version)
-        self._settle_refusals(tx, claim.subject, considered)
+        found = {"look": dues.cases, "engine": considered.cases}
+        records.cases.settle(
+            tx, claim.subject, store, found, lambda key: _still_refused(considered, key), dues.rules_version
+        )
         self._wait(tx, claim, considered)
         records.looks.save_reading(tx, store, dues, as_of, look_id)
-        records.looks.forget_failure(tx, claim.subject)
+        if claim.claims > 1:
+            records.looks.forget_failure(tx, claim.subject)
         records.claims.finish(tx, claim)
 
     def _wait(self, tx: Any, claim: Claim, considered: Considered) -> None:
@@ -171,20 +173,6 @@ class Looker:
             for snapshot in unproven[:1]:
                 if not records.waits.wait_for_watermark(tx, claim.subject, store, snapshot.epoch, snapshot.n):
                     records.work.mark_due(tx, [claim.subject], claim.work_class)
-
-    def _settle_refusals(self, tx: Any, subject: str, considered: Considered) -> None:
-        """A refused posting's case ends when its slot is due no more, or otherwise."""
-        due = {document.slot: document.content_hash for document in considered.dues.documents}
-        for case in self._records.cases.of_subject(tx, subject):
-            if case["origin"] != "post":
-                continue
-            intent = considered.intent(case["about_key"] or "")
-            still = intent is not None and intent.state == "refused" and not intent.released
-            if still and intent is not None:
-                stands = due.get(intent.slot) == intent.content_hash
-                still = stands if intent.reverses is None else not stands
-            if not still:
-                self._records.cases.resolve(tx, case["id"], "the cause is gone")
 
     def _park(self, tx: Any, claim: Claim) -> None:
         told = self._records.looks.failure(tx, claim.subject) or "the worker died"
@@ -210,6 +198,16 @@ class Looker:
         considered = Considered(facts, dues, existing, steps_to(dues, existing), dues.rules_version)
         self._holds.apply(tx, considered, rules, as_of, is_preview)
         return considered
+
+
+def _still_refused(considered: Considered, key: str) -> bool:
+    """Whether an intent stays refused: a posting while it is due like that, a reversal while it is not."""
+    intent = considered.intent(key)
+    if intent is None or intent.state != "refused" or intent.released:
+        return False
+    due = next((one for one in considered.dues.documents if one.slot == intent.slot), None)
+    is_due = due is not None and due.content_hash == intent.content_hash
+    return is_due if intent.reverses is None else not is_due
 
 
 class _Writer:
