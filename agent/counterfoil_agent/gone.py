@@ -14,6 +14,7 @@ import msgspec
 from loguru import logger
 
 from counterfoil_agent import snapshot
+from counterfoil_agent.errors import Unreadable
 from counterfoil_agent.outbox import Missing, Outbox
 from counterfoil_agent.ports import Absent, Clock, Store
 
@@ -32,9 +33,9 @@ class Gone:
     def probe(self, missing: Missing) -> None:
         """Ask for it between two questions for an order that stands. What the store raises leaves nothing noted."""
         control = self._standing(missing.order_id)
-        answer = self._store.order(missing.order_id)
+        answer = self._asked(missing.order_id)
         now = self._clock.now()
-        if not isinstance(answer, Absent):
+        if answer is None:
             with self._outbox.writing():
                 self._outbox.found_again(missing.order_id)
                 self._outbox.mark(missing.order_id, now)
@@ -57,7 +58,15 @@ class Gone:
         return next((control for control in self._outbox.controls(besides) if self._stands(control)), None)
 
     def _stands(self, order_id: int) -> bool:
-        return not isinstance(self._store.order(order_id), Absent)
+        return self._asked(order_id) is None
+
+    def _asked(self, order_id: int) -> Absent | None:
+        """None: it is there, whether it can be read or not."""
+        try:
+            answer = self._store.order(order_id)
+        except Unreadable:
+            return None
+        return answer if isinstance(answer, Absent) else None
 
     def _no_proof(self, missing: Missing, now: datetime) -> None:
         logger.bind(subject=f"order {missing.order_id}").warning("missing, without proof that it is gone")

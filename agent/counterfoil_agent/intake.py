@@ -327,7 +327,7 @@ class Intake:
         assert missing is not None
         try:
             self.gone.probe(missing)
-        except (Retry, Denied, Unreadable):
+        except (Retry, Denied):
             self._outbox.doubt(missing.order_id, "[]", "probing", now + timedelta(seconds=60))
             raise
 

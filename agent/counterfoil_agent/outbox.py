@@ -396,7 +396,7 @@ class Outbox:
     def renumber(self, new_epoch: int) -> int:
         """Move what waits into a new epoch, as 1, 2, … in its old order; ids stay. Returns how many."""
         with self.writing():
-            if new_epoch <= self._one("select max(epoch, (select coalesce(max(epoch), 0) from rows)) from counter")[0]:
+            if new_epoch <= self.newest_epoch():
                 raise Stop(
                     f"The engine granted epoch {new_epoch}, which this outbox has used already.",
                     "Look at the engine's record of this store: it may have been restored from an old backup.",
@@ -409,6 +409,10 @@ class Outbox:
             ).rowcount
             self._run("update counter set epoch = ?, n = ?", (new_epoch, moved))
             return moved
+
+    def newest_epoch(self) -> int:
+        """The highest epoch that anything kept here was ever numbered in."""
+        return int(self._one("select max(epoch, (select coalesce(max(epoch), 0) from rows)) from counter")[0])
 
     def fill(self, holes: Sequence[tuple[int, int]], now: datetime) -> int:
         """Numbers that the engine misses: kept rows are sent again; one that no row has any more is sent as void."""

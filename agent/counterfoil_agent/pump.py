@@ -12,7 +12,7 @@ place. More than a few of those in an hour wait for a person: then it isn't one 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -24,7 +24,7 @@ from loguru import logger
 from counterfoil_agent import __version__, snapshot
 from counterfoil_agent.backoff import Every, Pause, delay_s
 from counterfoil_agent.config import EngineSettings, OutboxSettings
-from counterfoil_agent.errors import Blocked, CounterfoilError, Denied, OtherEpoch, Retry, TooLarge
+from counterfoil_agent.errors import Blocked, CannotPass, CounterfoilError, Denied, OtherEpoch, Retry, TooLarge
 from counterfoil_agent.outbox import NO_EPOCH, FreeBytes, Outbox, Position, Row
 from counterfoil_agent.ports import Answer, Clock, Engine, Through, Welcome
 from counterfoil_agent.uplink import batch_of
@@ -33,6 +33,7 @@ DENIED_S = 60.0
 TRIES = 3  # as it is, then packed twice
 TOMBSTONES_AN_HOUR = 10
 TIDY_S = 60.0
+EPOCHS_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Pump:
             self.welcomed = False
             self._failed(error, None)
             return 0.0
-        except Denied as error:
+        except (Denied, CannotPass) as error:
             self.welcomed = False
             self._failed(error, DENIED_S)
             return 0.0
@@ -172,15 +173,7 @@ class Pump:
         agreed = agree(position, welcome, lambda n: self._outbox.id_of(position.epoch, n))
         self._prepare(agreed)
         if agreed.new_epoch is not None:
-            logger.warning("asking for a new epoch", epoch=position.epoch, reason=agreed.new_epoch)
-            welcome = self._engine.new_epoch(
-                {
-                    "store": self._store,
-                    "installation": self._outbox.installation,
-                    "epoch": position.epoch,
-                    "reason": agreed.new_epoch,
-                }
-            )
+            welcome = self._next_epoch(welcome, agreed.new_epoch)
         with self._outbox.writing():
             if agreed.adopt or agreed.new_epoch is not None:
                 moved = self._outbox.renumber(welcome.epoch)
@@ -189,6 +182,18 @@ class Pump:
         if welcome.retain_s is not None:
             self._retain_s = max(self._bounds.retain_days * 86_400, welcome.retain_s)
         self.welcomed = True
+
+    def _next_epoch(self, welcome: Welcome, reason: str) -> Welcome:
+        """Ask for the epoch after the engine's, until it is one that the outbox hasn't used: an engine restored from a
+        backup grants again those that it forgot."""
+        for _ in range(EPOCHS_AT_ONCE):
+            logger.warning("asking for a new epoch", epoch=welcome.epoch, reason=reason)
+            asked = {"store": self._store, "installation": self._outbox.installation, "epoch": welcome.epoch}
+            granted = self._engine.new_epoch({**asked, "reason": reason})
+            welcome = replace(granted, retain_s=welcome.retain_s)
+            if welcome.epoch > self._outbox.newest_epoch():
+                return welcome
+        raise Retry("The engine grants only epochs that were used before.", "It asks on from there by itself.")
 
     def _prepare(self, agreed: Agreed) -> None:
         """Durable before an epoch is asked for: were the answer lost, the next hello would no longer know why."""
@@ -271,6 +276,8 @@ class Pump:
     # -- heartbeat
 
     def _beat(self, now: datetime) -> None:
+        # One that fails isn't tried again at once: the events behind it matter more.
+        self._beat_every.done(now)
         body = msgspec.json.encode(self.vital_signs(now))
         trace, span = self._random.getrandbits(128) | 1, self._random.getrandbits(64) | 1
         event = snapshot.envelope(
@@ -283,7 +290,6 @@ class Pump:
         )
         through = self._engine.heartbeat(event)
         self._told_invalid_s = now.timestamp()
-        self._beat_every.done(now)
         self._heard(through, now)
 
     def vital_signs(self, now: datetime) -> dict[str, Any]:

