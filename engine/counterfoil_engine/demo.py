@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--prove", metavar="FOLDER", type=Path, help="prove again, of a demo that is up")
     options = parser.parse_args(arguments)
     story = Story()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         if options.prove:
             return 0 if show_proof(story, demo_proof.prove(read_places(options.prove))) else 1
@@ -418,25 +419,25 @@ class Demo:
         return demo_proof.Check(name, is_same, detail)
 
     def stay_up(self) -> None:
-        prove = f"{sys.executable} -m counterfoil_engine.demo --prove {self.folder}"
-        key = next(iter(demo_proof.Ledger.of_erp(self.places.erp_file).documents), "")
-        json_header = "-H 'Content-Type: application/json'"
-        token = f"-H 'Authorization: Bearer {self.places.erp_token}'"
+        """Until Ctrl-C, saying how to look around and how to break things."""
+        post = "curl -H 'Content-Type: application/json'"
+        erp = f'{post} -H "Authorization: Bearer $COUNTERFOIL_ERP_TOKEN" {self.erp_url}/sandbox'
+        edit = json.dumps({"key": self.some_invoice(), "amount_minor": 1})
         self.story.head("Look around, and break things")
         for what, how in (
-            ("The shop (edit, refund, cancel, send twice)", self.shop_url),
-            ("The ERP's books and its switches", self.erp_url),
-            ("Stop the ERP", f'curl {token} {json_header} {self.erp_url}/sandbox/modes -d \'{{"fault":"down"}}\''),
-            ("… and start it", f"curl {token} {json_header} {self.erp_url}/sandbox/modes -d '{{\"reset\":true}}'"),
-            ("Send an order twice", f"curl {json_header} {self.shop_url}/sandbox/orders/1001/send-twice -d '{{}}'"),
-            (
-                "Edit a document behind Counterfoil's back",
-                f"curl {token} {json_header} {self.erp_url}/sandbox/tamper"
-                f' -d \'{{"key":"{self.some_invoice() or key}","amount_minor":1}}\'',
-            ),
-            ("… and see it found: prove again", prove),
+            ("The shop: place orders, edit, refund, cancel, send twice", self.shop_url),
+            ("The ERP: its books, and switches for its bad days", self.erp_url),
+            ("In another terminal, first", f". {self.write_env()}"),
+            ("Ask the engine", f"counterfoil status; counterfoil order {STORE}/1002; counterfoil cases"),
+            ("Stop the ERP, and start it again", f'{erp}/modes -d \'{{"fault": "down"}}\''),
+            ("", f"{erp}/modes -d '{{\"reset\": true}}'"),
+            ("Send an order twice", f"{post} {self.shop_url}/sandbox/orders/1001/send-twice -d '{{}}'"),
+            ("Edit a document behind Counterfoil's back", f"{erp}/tamper -d '{edit}'"),
+            ("Prove again, which finds it", f"{sys.executable} -m counterfoil_engine.demo --prove {self.folder}"),
         ):
-            self.story.console.print(f"  [bold]{what}[/bold]\n    {escape(how)}", soft_wrap=True)
+            if what:
+                self.story.console.print(f"  [bold]{what}[/bold]")
+            self.story.console.print(f"    {escape(how)}", soft_wrap=True)
         self.story.console.print("\nCtrl-C ends it and leaves nothing behind.")
         with suppress(KeyboardInterrupt):
             while True:
@@ -445,6 +446,18 @@ class Demo:
                     if not child.is_up():
                         raise failed(f"The {child.name} has ended by itself.", child)
         self.story.console.print("\nEnded.")
+
+    def write_env(self) -> Path:
+        """What a shell needs to speak to the engine and the ERP; in the demo's folder, which is its owner's alone."""
+        variables = {
+            "COUNTERFOIL_URL": self.engine_url,
+            "COUNTERFOIL_API_TOKEN": self.engine_environment["COUNTERFOIL_API_TOKEN"],
+            "COUNTERFOIL_ERP_TOKEN": self.places.erp_token,
+            "PATH": f"{Path(sys.executable).parent}:$PATH",
+        }
+        file = self.folder / "env"
+        file.write_text("".join(f'export {name}="{value}"\n' for name, value in variables.items()))
+        return file
 
     def some_invoice(self) -> str | None:
         for key, document in demo_proof.Ledger.of_erp(self.places.erp_file).documents.items():

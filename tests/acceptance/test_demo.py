@@ -168,7 +168,7 @@ def test_the_demo_proves_itself_and_finds_a_document_that_is_edited_behind_its_b
         command = [prove[1], "-m", "counterfoil_engine.demo", "--prove", prove[2]]
         assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
         places = demo.read_places(Path(prove[2]))
-        key = re.search(r'"key":"([^"]+)"', said)[1]
+        key = re.search(r'"key": "([^"]+)"', said)[1]
         headers = {"Authorization": f"Bearer {places.erp_token}"}
         edit = {"key": key, "amount_minor": 1}
         requests.post(f"{places.erp_url}/sandbox/tamper", json=edit, headers=headers, timeout=30).raise_for_status()
