@@ -156,7 +156,17 @@ def _after(document: Document, held: Mapping[str, _Slot], undone: set[str]) -> t
     keys = [_key_that_counts(held[before], before in undone) for before in document.after if before in held]
     if slot.standing and document.slot in undone:
         keys.append(f"{slot.standing.key}/reversal")
-    return tuple(keys)
+    return (*keys, *(key for key in _making_room(keys, held, undone) if key not in keys))
+
+
+def _making_room(keys: Sequence[str], held: Mapping[str, _Slot], undone: set[str]) -> list[str]:
+    """The reversals of what rests on one of these keys and goes.
+
+    An invoice takes a new credit note only once the one that is no longer due is off it: in one batch, or with the
+    reversal still under way, it would be credited above what it has.
+    """
+    leaving = [standing for slot in undone if (standing := held[slot].standing) and set(standing.after) & set(keys)]
+    return sorted(f"{standing.key}/reversal" for standing in leaving)
 
 
 def _stays(
