@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import random
 import signal
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -326,8 +328,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
 
 def serve(path: Path | None, role: str = "all", environment: Mapping[str, str] | None = None) -> None:
     """Run a role until SIGTERM or SIGINT. On SQLite one process holds all roles."""
-    import os
-
+    _log_to_stderr()
     settings = config.load(path, os.environ if environment is None else environment)
     if settings.database.startswith("sqlite") and role != "all":
         raise CounterfoilError(
@@ -341,6 +342,19 @@ def serve(path: Path | None, role: str = "all", environment: Mapping[str, str] |
         _serve_api(settings, role)
     else:
         _serve_behind(settings, role)
+
+
+def _log_to_stderr() -> None:
+    """Lines of one past participle and fields. diagnose=False: loguru would print variables, secrets among them."""
+    logger.remove()
+    logger.add(
+        sys.stderr,
+        level="INFO",
+        format="{time:YYYY-MM-DD[T]HH:mm:ss.SSS[Z]!UTC} {level} {message} {extra}",
+        colorize=False,
+        backtrace=False,
+        diagnose=False,
+    )
 
 
 def _serve_behind(settings: config.Settings, role: str) -> None:
