@@ -9,6 +9,7 @@ from decimal import Decimal
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.money import round_half_up, show, spread
 from counterfoil_engine.domain.order import Line, Order, Refund
+from counterfoil_engine.domain.tax import unit_minor
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def credits_of(
         if returned >= order.total_minor or (is_refunded and is_last):
             credited, tender = tuple(line for line in open_lines if _something(line)), tenders_minor
         elif refund.lines:
-            credited, tender = tuple(_by_line(order, open_lines, refund)), 0
+            credited, tender = _within_open(order, open_lines, list(_by_line(order, open_lines, refund))), 0
         else:
             credited, tender = tuple(_reduction(order, open_lines, refund)), 0
         open_lines = _less(order, open_lines, credited)
@@ -67,7 +68,37 @@ def _by_line(order: Order, open_lines: Sequence[Line], refund: Refund) -> Iterat
                 currency=order.currency,
             )
         sold = by_id[line.id]
-        yield replace(line, key=sold.key, name=sold.name, type=sold.type)
+        borne = {rate for rate, _ in sold.taxes}
+        if any(tax and rate not in borne for rate, tax in line.taxes):
+            raise Parked(
+                f"Refund {refund.id} gives back tax at a rate that line {line.id} doesn't bear.",
+                "Compare the refund's taxes with the order's in the store; delete it and write it anew.",
+                "refund",
+                money_minor=refund.amount_minor,
+                currency=order.currency,
+            )
+        taxes = tuple((rate, tax) for rate, tax in line.taxes if rate in borne)
+        yield replace(line, key=sold.key, name=sold.name, type=sold.type, taxes=taxes)
+
+
+def _within_open(order: Order, open_lines: Sequence[Line], credited: list[Line]) -> tuple[Line, ...]:
+    """Where only rounding makes a refund's taxes more than is open at a rate, those units count as net.
+
+    A line shows its tax rounded by itself, and the order's tax may have been less by a unit a line.
+    """
+    for rate in order.rates:
+        opened = sum(dict(line.taxes).get(rate, 0) for line in open_lines)
+        excess = sum(dict(line.taxes).get(rate, 0) for line in credited) - opened
+        taxed = [index for index, line in enumerate(credited) if dict(line.taxes).get(rate, 0) > 0]
+        unit = unit_minor(order)
+        if not 0 < excess <= unit * len(taxed):
+            continue
+        for index in taxed[: -(-excess // unit)]:
+            line, less = credited[index], min(unit, excess)
+            taxes = tuple((each, tax - less if each == rate else tax) for each, tax in line.taxes)
+            credited[index] = replace(line, net_minor=line.net_minor + less, taxes=taxes)
+            excess -= less
+    return tuple(credited)
 
 
 def _reduction(order: Order, open_lines: Sequence[Line], refund: Refund) -> Iterator[Line]:
@@ -144,12 +175,10 @@ def _less(order: Order, open_lines: Sequence[Line], credited: Sequence[Line]) ->
 
 
 def _minus(line: Line, net_minor: int, taxes: dict[int, int], quantity: Decimal) -> Line:
-    left = tuple((rate, tax - taxes.get(rate, 0)) for rate, tax in line.taxes)
-    extra = tuple((rate, -tax) for rate, tax in taxes.items() if rate not in dict(line.taxes) and tax)
     return replace(
         line,
         net_minor=line.net_minor - net_minor,
-        taxes=left + extra,
+        taxes=tuple((rate, tax - taxes.get(rate, 0)) for rate, tax in line.taxes),
         quantity=line.quantity - quantity if line.type == "item" else line.quantity,
     )
 

@@ -25,6 +25,8 @@ DECIMALS: dict[str, int] = {
     for code in codes.split()
 }
 
+# Far above any order; sums of many of them still fit into 64 bits.
+AMOUNT_MAX_MINOR = 10**15
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?")
 
 
@@ -54,6 +56,8 @@ def minor_units(text: object, currency: str) -> int:
             f"The amount {text} has a digit that {currency} can't hold ({decimals(currency)} decimals).",
             "Set the store's number of decimals to the currency's and correct the order.",
         )
+    if abs(scaled) > AMOUNT_MAX_MINOR:
+        raise Parked(f"The amount {text} {currency} is too large to be an order's.", "Correct the amount in the store.")
     return int(scaled)
 
 

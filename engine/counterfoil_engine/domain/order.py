@@ -107,6 +107,12 @@ def read_order(body: Mapping[str, Any], as_of: datetime) -> Order:
     raw = _mapping(body.get("order"), "order")
     currency = _text(raw, "currency", 3)
     decimals(currency)
+    lines = tuple(_lines(raw, currency))
+    if len({line.id for line in lines}) < len(lines):
+        raise Parked(
+            "Two lines of the order bear the same id.",
+            "Correct the order in the store, or report the plugin that writes it so; the order is then read again.",
+        )
     refunds = [read_refund(refund, currency, as_of) for refund in _list(body, "refunds") if isinstance(refund, Mapping)]
     created = _time(raw, "date_created_gmt", as_of)
     if created is None:
@@ -122,7 +128,7 @@ def read_order(body: Mapping[str, Any], as_of: datetime) -> Order:
         decimals=_decimals_of(raw.get("total"), currency),
         total_minor=_amount(raw, "total", currency),
         tax_minor=_amount(raw, "total_tax", currency),
-        lines=tuple(_lines(raw, currency)),
+        lines=lines,
         rates={rate.id: rate for rate in _rates(raw, currency)},
         refunds=tuple(sorted(refunds, key=lambda refund: (refund.created, int(refund.id)))),
         refund_totals=tuple(
@@ -135,7 +141,7 @@ def read_order(body: Mapping[str, Any], as_of: datetime) -> Order:
         modified=_time(raw, "date_modified_gmt", as_of) or created,
         paid=_time(raw, "date_paid_gmt", as_of),
         customer_id=_whole(raw, "customer_id") if raw.get("customer_id") else 0,
-        country=(_text(address, "country", 2) or _text(billing, "country", 2)).upper(),
+        country=_country(address) or _country(billing),
         state=(_text(address, "state", 100) or _text(billing, "state", 100)).upper(),
         name=f"{_text(billing, 'first_name', 200)} {_text(billing, 'last_name', 200)}".strip(),
         email=_text(billing, "email", 320),
@@ -170,11 +176,11 @@ def _lines(raw: Mapping[str, Any], currency: str, sign: int = 1) -> Iterator[Lin
                 raise Parked(
                     f"The order has more than {LINES_MAX} lines.", "Split the order in the store, or raise the bound."
                 )
-            own = f"{kind}:{_whole(line, 'id')}" if "id" in line else None
+            own = f"{kind}:{_whole(line, 'id')}" if sign > 0 else None
             named = next((meta.get("value") for meta in _meta(line) if meta.get("key") == "_refunded_item_id"), None)
             taxes = tuple(_taxes(line, currency, sign))
             yield Line(
-                id=own if sign > 0 else (f"{kind}:{str(named)[:20]}" if named else None),
+                id=own or (f"{kind}:{str(named)[:20]}" if named else None),
                 type=kind,
                 key=_key(line, kind),
                 name=_text(line, "name", 500) or _text(line, "method_title", 500),
@@ -207,12 +213,20 @@ def _rates(raw: Mapping[str, Any], currency: str) -> Iterator[Rate]:
 
 def _percent(line: Mapping[str, Any]) -> Decimal:
     value = line.get("rate_percent")
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise _wrong("tax_lines.rate_percent", value)
-    percent = Decimal(value)
-    if not Decimal(0) <= percent <= Decimal(1000):
+    percent = _decimal(value, "tax_lines.rate_percent", places=8)
+    if not 0 <= percent < 1_000:
         raise _wrong("tax_lines.rate_percent", value)
     return percent.normalize()
+
+
+def _decimal(value: object, field: str, places: int) -> Decimal:
+    """A JSON number that is no amount, with at most so many places: floats of the store end in 0000000004."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _wrong(field, value)
+    number = Decimal(value)
+    if not number.is_finite() or abs(number) > QUANTITY_MAX:
+        raise _wrong(field, value)
+    return number.quantize(Decimal(1).scaleb(-places))
 
 
 def _key(line: Mapping[str, Any], kind: str) -> str:
@@ -227,10 +241,7 @@ def _key(line: Mapping[str, Any], kind: str) -> str:
 
 
 def _quantity(line: Mapping[str, Any]) -> Decimal:
-    value: Any = line.get("quantity", 0)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or abs(Decimal(value)) > QUANTITY_MAX:
-        raise _wrong("line_items.quantity", value)
-    return Decimal(value)
+    return _decimal(line.get("quantity", 0), "line_items.quantity", places=10)
 
 
 def _decimals_of(total: object, currency: str) -> int:
@@ -260,6 +271,14 @@ def _text(raw: Mapping[str, Any], field: str, size_max: int) -> str:
     if not isinstance(value, str) or len(value) > size_max:
         raise _wrong(field, value)
     return value
+
+
+def _country(raw: Mapping[str, Any]) -> str:
+    """ISO 3166-1 alpha-2, or empty where the store doesn't know it."""
+    country = _text(raw, "country", 2).upper()
+    if country and not re.fullmatch("[A-Z]{2}", country):
+        raise _wrong("country", country)
+    return country
 
 
 def _number(raw: Mapping[str, Any]) -> str:
