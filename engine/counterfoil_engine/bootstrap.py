@@ -350,7 +350,7 @@ def _log_to_stderr() -> None:
     logger.add(
         sys.stderr,
         level="INFO",
-        format="{time:YYYY-MM-DD[T]HH:mm:ss.SSS[Z]!UTC} {level} {message} {extra}",
+        format="{time:YYYY-MM-DDTHH:mm:ss.SSS[Z]!UTC} {level} {message} {extra}",
         colorize=False,
         backtrace=False,
         diagnose=False,

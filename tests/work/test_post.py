@@ -358,3 +358,38 @@ def test_history_does_not_hold_up_what_is_live(world):
     poster = world.poster()
     poster.step()
     assert "eu1/1001/payment/x/r1" in world.erp.posted()
+
+
+def test_the_results_of_a_backfill_are_no_live_work(world):
+    world.due("1001", a_document("payment", 100))
+    with world.database.transaction() as tx:
+        tx.run("update work set class = 'history'")
+    world.looker().step()
+    world.poster().step()
+    assert world.one("select class from work") == "history"
+
+
+def test_an_erp_whose_answers_break_the_contract_is_not_hammered(world):
+    from counterfoil_engine.domain.errors import Parked
+
+    orders(world, 1001)
+    asked = []
+
+    def find_day(entity, on):
+        asked.append(on)
+        raise Parked("The answer can't be read.", "Correct the adapter.", "contract")
+
+    world.erp.open_day = find_day
+    poster = world.poster()
+    for _ in range(60):
+        poster.step()
+        world.clock.pass_time(1)
+    assert len(asked) <= 6
+
+
+def test_without_rules_nothing_is_posted_and_nothing_fails(world):
+    with world.database.transaction() as tx:
+        tx.run("delete from rules_versions")
+    world.due("1001", a_document("payment", 100))
+    assert world.looker().step() and not world.poster().step()
+    assert world.one("select claims from work") == 0  # not the subject's own failure

@@ -32,12 +32,14 @@ from counterfoil_engine.ports import (
     Refused,
     RulesBook,
     Unknown,
+    WorkClass,
 )
 from counterfoil_engine.work.draw import Draw
 from counterfoil_engine.work.switches import stores_on
 from counterfoil_engine.work.wire import posting_of
 
 Answer = TypeVar("Answer")
+_Due = tuple[WorkClass, str]
 
 OPEN_DAY_KEPT_S = 60.0  # how long the answer "this period is open" is believed; a refusal for it heals by itself
 ADOPTED_AT_ONCE = 500
@@ -76,6 +78,9 @@ class Poster:
         except LaneLost:
             logger.warning("lane lost", party=self._lane.party, entity=self._lane.entity)
             self._hold.forget()
+            return False
+        except Retry as error:
+            logger.warning("nothing posted", cause=error.cause)  # no rules are loaded yet
             return False
 
     def give_back(self) -> None:
@@ -137,12 +142,11 @@ class Poster:
         lane = self._lane
         try:
             work()
-        except Retry as error:
+        except CounterfoilError as error:
             logger.warning("party failed", party=lane.party, entity=lane.entity, cause=error.cause)
+            retry_after_s = error.retry_after_s if isinstance(error, Retry) else None
             with self._records.transaction() as tx:
-                self._records.breakers.trip(
-                    tx, lane.party, lane.entity, error.cause, self._jitter(), error.retry_after_s
-                )
+                self._records.breakers.trip(tx, lane.party, lane.entity, error.cause, self._jitter(), retry_after_s)
         else:
             with self._records.transaction() as tx:
                 self._records.breakers.worked(tx, lane.party, lane.entity)
@@ -208,7 +212,7 @@ class Poster:
     def _record(self, batch: Sequence[Intent], postings: Sequence[Posting], outcomes: Sequence[Outcome]) -> None:
         """One transaction for all results of a call. A key without an answer is unknown, whatever the others say."""
         answers = {outcome.key: outcome for outcome in outcomes}
-        due: set[str] = set()
+        due: set[_Due] = set()
         with self._records.transaction() as tx:
             for intent in batch:
                 match answers.get(intent.key, Unknown(intent.key)):
@@ -218,9 +222,9 @@ class Poster:
                         due |= self._refused(tx, intent, case)
                     case Unknown():
                         self._records.intents.no_answer(tx, [intent])
-            self._records.work.mark_due(tx, sorted(due), "live")
+            self._mark_due(tx, due)
 
-    def _done(self, tx: Any, intent: Intent, number: str) -> set[str]:
+    def _done(self, tx: Any, intent: Intent, number: str) -> set[_Due]:
         """The result, its journal, and whom it wakes; returns the subjects that deserve a look."""
         records = self._records
         if not records.intents.done(tx, intent, number, intent.posting_date):
@@ -229,9 +233,9 @@ class Poster:
         records.waits.wake_by_result(tx, intent.party, intent.entity, intent.key)
         records.cases.resolve_key(tx, intent.subject, intent.slot, "posted")
         logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
-        return {intent.about}
+        return {(intent.work_class, intent.about)}
 
-    def _refused(self, tx: Any, intent: Intent, case: Case) -> set[str]:
+    def _refused(self, tx: Any, intent: Intent, case: Case) -> set[_Due]:
         """A refusal is a case; a look decides what follows. A closed period heals: the next date is chosen anew."""
         if case.category == "closed_period":
             self._open_days.clear()
@@ -241,7 +245,12 @@ class Poster:
             case = replace(case, money_minor=intent.amount_minor, currency=intent.currency)
         self._records.cases.open_case(tx, intent.subject, intent.store, "post", case, intent.key)
         logger.warning("refused", document=intent.key, category=case.category)
-        return {intent.about}
+        return {(intent.work_class, intent.about)}
+
+    def _mark_due(self, tx: Any, due: set[_Due]) -> None:
+        """What has a result deserves a look, in the class of its intent: a backfill's results are no live work."""
+        for work_class in sorted({of for of, _ in due}):
+            self._records.work.mark_due(tx, sorted(subject for of, subject in due if of == work_class), work_class)
 
     # Looking up.
 
@@ -254,7 +263,7 @@ class Poster:
     def _resolve(self, intents: Sequence[Intent]) -> list[Intent]:
         """Find every key; write what was found; the intents that the party doesn't hold."""
         found = self._call(lambda: self._erp.find([intent.key for intent in intents]))
-        due: set[str] = set()
+        due: set[_Due] = set()
         absent = []
         with self._records.transaction() as tx:
             for intent in intents:
@@ -262,10 +271,10 @@ class Poster:
                     due |= self._settle(tx, intent, there)
                 else:
                     absent.append(intent)
-            self._records.work.mark_due(tx, sorted(due), "live")
+            self._mark_due(tx, due)
         return absent
 
-    def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[str]:
+    def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[_Due]:
         """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
         first = min(found, key=lambda one: (one.posted_at, one.number))
         if first.content_hash != intent.content_hash:
@@ -304,7 +313,7 @@ class Poster:
 
     def _adopt_chunk(self, chunk: Sequence[Found]) -> None:
         lane, records = self._lane, self._records
-        due: set[str] = set()
+        due: set[_Due] = set()
         with records.transaction() as tx:
             for found in chunk:
                 intent = records.intents.by_key(tx, lane.party, lane.entity, found.key)
@@ -314,12 +323,12 @@ class Poster:
                     subject = records.intents.adopt(
                         tx, lane.party, lane.entity, found.key, found.number, found.content_hash, found.posted_at.date()
                     )
-                    due |= {subject} if subject and subject.startswith("order ") else set()
+                    due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
                 elif intent.state in ("ready", "sent", "refused"):
                     due |= self._adopt_known(tx, intent, found)
-            records.work.mark_due(tx, sorted(due), "repair")
+            self._mark_due(tx, due)
 
-    def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[str]:
+    def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[_Due]:
         if intent.state == "refused" and not self._records.intents.offer_again(tx, intent):
             return set()
         self._records.intents.mark_sent(tx, [intent])
