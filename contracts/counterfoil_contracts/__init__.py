@@ -23,6 +23,8 @@ MOST_DIGITS = 400  # in one number; beyond that nothing of ours can hold it
 MOST_LEVELS = 64  # of nesting; an order has some ten
 _LONGEST = 300  # characters of a message or a path
 
+_NESTING = frozenset({dict, list})
+
 # What people write about their own company may be repeated to them; what comes from shoppers may not.
 _SPOKEN_FREELY = ("config/",)
 
@@ -97,13 +99,13 @@ def parse(raw: bytes) -> Any:
 
 def _is_deeper(value: Any, levels: int) -> bool:
     """Level by level, so that hostile nesting can't exhaust the stack (a reader's neighbour in it would pay)."""
-    level = [value] if type(value) in (dict, list) else []
+    level = [value] if type(value) in _NESTING else []
     for _ in range(levels):
         level = [
             child
             for node in level
             for child in (node.values() if type(node) is dict else node)
-            if type(child) is dict or type(child) is list
+            if type(child) in _NESTING
         ]
         if not level:
             return False

@@ -8,6 +8,7 @@ connections writing at one moment can corrupt a WAL database before 3.51.3 (http
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -31,6 +32,7 @@ class Transaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.is_sqlite = database.is_sqlite
+        self._now: datetime | None = None
 
     def all(self, sql: str, *params: Any) -> list[Row]:
         """Every row, as mappings of column name to value."""
@@ -52,8 +54,11 @@ class Transaction:
         self._database.execute_many(sql, rows)
 
     def now(self) -> datetime:
-        """The database's own clock, UTC: the one that leases are measured by (L1)."""
-        return self._database.now()
+        """The database's own clock, UTC: the one that leases are measured by (L1). It is read once: a transaction has
+        one moment, that of when it first asked."""
+        if self._now is None:
+            self._now = self._database.now()
+        return self._now
 
 
 class Database:
@@ -118,14 +123,14 @@ class Database:
 
     def execute(self, sql: str, params: Sequence[Any]) -> Any:
         if self.is_sqlite:
-            sql = sql.replace("%s", "?").replace("%%", "%")
+            sql = _sqlite_text(sql)
             params = [_sqlite_value(value) for value in params]
         return self.peewee.execute_sql(sql, params)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         cursor = self.peewee.cursor()
         if self.is_sqlite:
-            sql = sql.replace("%s", "?").replace("%%", "%")
+            sql = _sqlite_text(sql)
             rows = [[_sqlite_value(value) for value in row] for row in rows]
         cursor.executemany(sql, rows)
 
@@ -180,6 +185,11 @@ def statements(text: str, is_sqlite: bool) -> list[str]:
     for name, column_type in types.items():
         sql = sql.replace("{" + name + "}", column_type)
     return [part.strip() for part in sql.split(";\n") if part.strip().rstrip(";")]
+
+
+@functools.lru_cache(maxsize=1024)
+def _sqlite_text(sql: str) -> str:
+    return sql.replace("%s", "?").replace("%%", "%")
 
 
 def _sqlite_value(value: Any) -> Any:

@@ -18,6 +18,7 @@ from counterfoil_engine.records import heartbeats
 from counterfoil_engine.records.database import Database, Row, Transaction
 from counterfoil_engine.records.sequences import (
     advance,
+    are_ahead,
     current_epoch,
     holes,
     is_empty,
@@ -132,11 +133,13 @@ class StoredEvents:
             by_number = sorted(range(len(events)), key=lambda index: events[index].n)
             verdicts = {index: batch.take(events[index]) for index in by_number}
             batch.write()
-            moved = advance(tx, store, watermark, batch.numbers)
+            moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
             mark_due(tx, batch.changed, "live")
             if moved.n > watermark.n:
                 self._wake(tx, f"watermark {store}")
-            return Appended([verdicts[index] for index in range(len(events))], moved, holes(tx, store, moved))
+            has_holes = batch.ahead or any(n > moved.n for n in batch.numbers)
+            missing = holes(tx, store, moved) if has_holes else []
+            return Appended([verdicts[index] for index in range(len(events))], moved, missing)
 
     def beat(self, store: str, body: bytes) -> Watermark:
         with self._database.transaction() as tx:
@@ -175,13 +178,15 @@ class _Batch:
     """One store's events on their way in, taken in the order of their numbers; written in one go at the end.
 
     numbers: those that the batch fills above the watermark, each with its event's id. changed: subjects with new facts.
+    ahead: whether numbers of earlier batches wait above the watermark.
     """
 
     def __init__(self, tx: Transaction, store: str, watermark: Watermark, events: Sequence[Incoming]) -> None:
         self._tx, self._store, self._watermark = tx, store, watermark
         self._known = _find(tx, store, [_key(event) for event in events])
         self._latest = _latest_of(tx, {event.subject for event in events if event.subject and event.type in READERS})
-        self._taken = taken(tx, store, watermark.epoch, [event.n for event in events])
+        self.ahead = are_ahead(tx, store, watermark)
+        self._taken = taken(tx, store, watermark.epoch, [event.n for event in events]) if self.ahead else {}
         self._fresh: list[tuple[Incoming, str | None]] = []
         self._moves: list[tuple[int, int, str, str, date]] = []
         self.numbers: dict[int, str] = {}
@@ -317,17 +322,21 @@ def _find(tx: Transaction, store: str, keys: Sequence[_Key]) -> dict[_Key, _Kept
 
 def _latest_of(tx: Transaction, subjects: set[str]) -> dict[str, _Latest]:
     """The latest snapshot of each subject."""
+    if not subjects:
+        return {}
     columns = "epoch, n, type, body_hash, event_id, same_as"
-    one = (
-        f"select {columns} from events where subject = {{}} and verdict = 'stored' order by epoch desc, n desc limit 1"
-    )
+    latest = "from events where subject = wanted.subject and verdict = 'stored' order by epoch desc, n desc limit 1"
     if tx.is_sqlite:
-        found = [(subject, tx.one(one.format("%s"), subject)) for subject in subjects]
-        rows: list[Row] = [{"subject": subject, **row} for subject, row in found if row]
+        marks = ", ".join(["(%s)"] * len(subjects))
+        rows: list[Row] = tx.all(
+            f"select wanted.subject, {columns} from (select column1 as subject from (values {marks})) as wanted"
+            f" join events on events.rowid = (select rowid {latest})",
+            *subjects,
+        )
     else:
         rows = tx.all(
             f"select wanted.subject, {columns} from unnest(%b::text[]) as wanted (subject)"
-            f" cross join lateral ({one.format('wanted.subject')}) as latest",
+            f" cross join lateral (select {columns} {latest}) as latest",
             sorted(subjects),
         )
     return {

@@ -72,12 +72,23 @@ def _ahead(tx: Transaction, watermark: Watermark, store: str, limit: int) -> lis
     )
 
 
-def advance(tx: Transaction, store: str, watermark: Watermark, numbers: Mapping[int, str]) -> Watermark:
-    """Move the watermark over all numbers that follow it without a hole, and keep those that are still ahead of it."""
+def are_ahead(tx: Transaction, store: str, watermark: Watermark) -> bool:
+    """Whether numbers wait above the watermark: only while there is a hole."""
+    return bool(_ahead(tx, watermark, store, 1))
+
+
+def advance(
+    tx: Transaction, store: str, watermark: Watermark, numbers: Mapping[int, str], ahead: bool = True
+) -> Watermark:
+    """Move the watermark over all numbers that follow it without a hole, and keep those that are still ahead of it.
+
+    ahead: whether numbers of earlier batches wait above the watermark."""
     moved = watermark
     while True:
         while moved.n + 1 in numbers:
             moved = Watermark(moved.epoch, moved.n + 1, numbers[moved.n + 1])
+        if not ahead:
+            break
         waiting = _ahead(tx, moved, store, _NUMBERS_AT_A_TIME)
         if not waiting or waiting[0]["n"] != moved.n + 1:
             break
@@ -87,6 +98,7 @@ def advance(tx: Transaction, store: str, watermark: Watermark, numbers: Mapping[
     if moved != watermark:
         sql = "update epochs set stored_through = %s, through_id = %s where store = %s and epoch = %s"
         tx.run(sql, moved.n, moved.id, store, moved.epoch)
+    if moved != watermark and ahead:
         tx.run("delete from numbers where store = %s and epoch = %s and n <= %s", store, moved.epoch, moved.n)
     kept = [(store, moved.epoch, n, event_id) for n, event_id in sorted(numbers.items()) if n > moved.n]
     if kept:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import msgspec
-from counterfoil_contracts import contract_of, faults, parse
+from counterfoil_contracts import MOST_DIGITS, contract_of, faults, parse
 from counterfoil_contracts.versions import NoCommonVersion, agree, spoken
 
 from counterfoil_engine.ports import Clock, EventLog, Incoming, Rejected, Verdict, Watermark
@@ -33,6 +33,11 @@ _TYPE = re.compile(r"[!-~]{1,100}")
 _SUBJECT = re.compile(r"([a-z][a-z_]{0,40})/([A-Za-z0-9_.:-]{1,100})")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL)
+
+_ALL_DIGITS_NINE = bytes.maketrans(b"012345678", b"999999999")
+_TOO_MANY_DIGITS = b"9" * (MOST_DIGITS + 1)
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _Store = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")]
 _Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -176,13 +181,28 @@ class _Opened:
 
 def _opened(part: bytes) -> _Opened:
     try:
-        fields = parse(part)
+        fields = _parsed_at_once(part) or parse(part)
         if not isinstance(fields, dict):
             return _Opened({}, part, ["it is no object"])
-        raw = msgspec.json.decode(part, type=dict[str, msgspec.Raw])  # takes no half surrogate pair
+        raw = _members.decode(part)  # takes no half surrogate pair
         return _Opened(fields, bytes(raw.get("data", part)), [])
     except ValueError as error:
         return _salvaged(part, str(error))
+
+
+def _parsed_at_once(part: bytes) -> Any:
+    """What `parse` would read, several times quicker; None where only `parse` can tell, or say what is wrong.
+
+    msgspec refuses all that `parse` refuses, except numbers that are too long, which are looked for first, and equal
+    keys, of which it keeps the last. A member that was dropped took at least its own colon along: so what was read is
+    written again, and the colons are counted. Only a colon written as an escape could hide that."""
+    if _TOO_MANY_DIGITS in part.translate(_ALL_DIGITS_NINE) or b"\\u003" in part:
+        return None
+    try:
+        fields = msgspec.json.decode(part)
+        return fields if msgspec.json.encode(fields).count(b":") == part.count(b":") else None
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return None
 
 
 def _salvaged(part: bytes, wrong: str) -> _Opened:
