@@ -101,6 +101,8 @@ def status(answer: Mapping[str, Any]) -> None:
 
 def order(answer: Mapping[str, Any]) -> None:
     line(f"{answer['subject']}: {answer['reading']}. {answer['reason']}", "bold")
+    if answer["unread"] and answer["unread"] != answer["reason"]:
+        line(answer["unread"], "red")
     cases(answer["cases"])
     table(
         ["n", "read at", "kind", "status", "total", "refunds"],

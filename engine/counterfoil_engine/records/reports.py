@@ -14,6 +14,8 @@ from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.records.stores import StoreState, store_states
 
 SILENT_AFTER = timedelta(minutes=5)
+TOMBSTONE = "counterfoil.tombstone.v1"
+_FIRST_LOOK = "It waits for its first look."
 
 
 def status(tx: Transaction) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def _store_line(tx: Transaction, state: StoreState, now: datetime) -> dict[str, 
         "stored_through": state.watermark.n,
         "holes": [list(hole) for hole in state.holes],
         "kept_invalid": state.kept_invalid,
+        "unread": _unread_subjects(tx, state.store),
         "orders": {row["reading"]: row["subjects"] for row in looks.readings(tx, state.store)},
         "stuck": parked["subjects"] if parked else 0,
         "money_held": _money_held(tx, state.store),
@@ -72,6 +75,21 @@ def _store_line(tx: Transaction, state: StoreState, now: datetime) -> dict[str, 
         "agent_version": state.agent_version,
         "handover": state.handover,
     }
+
+
+def _unread_subjects(tx: Transaction, store: str) -> int:
+    """Of how many subjects the newest that came can't be used; an invalid event that another followed is history."""
+    row = tx.one(
+        "select count(*) as subjects from (select subject, store, epoch, n from events"
+        "  where store = %s and verdict = 'kept-invalid'"
+        "  union select subject, store, epoch, n from events where store = %s and type = %s) as e"
+        " where subject is null or not exists (select 1 from events later where later.subject = e.subject"
+        "  and (later.epoch > e.epoch or (later.epoch = e.epoch and later.n > e.n)))",
+        store,
+        store,
+        TOMBSTONE,
+    )
+    return row["subjects"] if row else 0
 
 
 def _money_held(tx: Transaction, store: str) -> list[dict[str, Any]]:
@@ -108,8 +126,8 @@ def _store_problems(stores: Sequence[Mapping[str, Any]]) -> list[str]:
         if line["holes"]:
             first, last = line["holes"][0]
             said.append(f"Store {store} has a hole: numbers {first} to {last} are missing.")
-        if line["kept_invalid"]:
-            said.append(f"Store {store}: {line['kept_invalid']} event(s) don't fulfil their contract; kept, not used.")
+        if line["unread"]:
+            said.append(f"Store {store}: what came last of {line['unread']} subject(s) can't be read; kept, not used.")
         if line["stuck"]:
             said.append(f"Store {store}: {line['stuck']} subject(s) are stuck (counterfoil cases).")
     return said
@@ -131,12 +149,13 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
     subject = f"order {store}/{order_id}"
     facts = facts_of(tx, store, order_id)
     reading = looks.reading(tx, subject)
-    if not facts.snapshots and reading is None:
+    unread = _unread(tx, subject)
+    if not facts.snapshots and reading is None and unread is None:
         return None
     return {
         "subject": subject,
-        "reading": reading["reading"] if reading else "waiting",
-        "reason": reading["reason"] if reading else "It waits for its first look.",
+        "reading": reading["reading"] if reading else "waiting" if facts.snapshots else "parked",
+        "reason": reading["reason"] if reading else _FIRST_LOOK if facts.snapshots else str(unread),
         "currency": reading["currency"] if reading else "",
         "total_minor": reading["total_minor"] if reading else None,
         "unproven": bool(reading["unproven"]) if reading else False,
@@ -144,6 +163,7 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
         "waits": reading["waits"] if reading else [],
         "proof": proofs(reading),
         "facts": [_fact(snapshot) for snapshot in facts.snapshots],
+        "unread": unread,
         "documents": [document(intent) for intent in intents.of_subject(tx, subject)],
         "journal": [_plain(row) for row in journal.lines(tx, subject)],
         "cases": [case_line(row) for row in cases.of_subject(tx, subject)],
@@ -152,6 +172,18 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
             for row in looks.of_subject(tx, subject, 20)
         ],
     }
+
+
+def _unread(tx: Transaction, subject: str) -> str | None:
+    """Why the newest that came of a subject is no fact: it breaks its contract, or the agent couldn't read it."""
+    row = tx.one(
+        "select type, verdict, reason, body from events where subject = %s order by epoch desc, n desc limit 1", subject
+    )
+    if row is None or (row["verdict"] == "stored" and row["type"] != TOMBSTONE):
+        return None
+    if row["verdict"] == "stored":
+        return f"The store's answer could not be read: {json.loads(row['body']).get('reason')}"
+    return f"What came last breaks its contract, and was kept without being used: {row['reason']}."
 
 
 def proofs(reading: Mapping[str, Any] | None) -> list[dict[str, Any]]:

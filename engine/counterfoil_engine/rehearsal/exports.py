@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from counterfoil_agent.snapshot import LARGEST_ID
 
 from counterfoil_engine.domain.errors import CounterfoilError
 
@@ -148,7 +149,7 @@ def _take(raw: bytes, source: str, exports: Exports) -> None:
         _take_order(raw, source, exports)
     elif "amount" in fields and "line_items" in fields:
         refund_id = _value(fields.get("id"))
-        if isinstance(refund_id, int) and not isinstance(refund_id, bool):
+        if _is_id(refund_id):
             exports.refunds[refund_id] = raw
         else:
             exports.skipped.append({"path": source, "reason": "a refund without an id"})
@@ -169,8 +170,9 @@ def _take_list(entries: Sequence[bytes], source: str, exports: Exports) -> None:
 def _take_order(raw: bytes, source: str, exports: Exports, listed: int = -1, after: str = "") -> Snapshot | None:
     fields = _object(raw)
     order_id = _value(fields.get("id"))
-    if not isinstance(order_id, int) or isinstance(order_id, bool) or order_id <= 0:
-        exports.skipped.append({"path": source, "reason": "an order whose id is no positive whole number"})
+    if not _is_id(order_id):
+        reason = f"an order whose id is no whole number from 1 to {LARGEST_ID}"
+        exports.skipped.append({"path": source, "reason": reason})
         return None
     modified = _value(fields.get("date_modified_gmt"))
     snapshot = Snapshot(
@@ -225,6 +227,10 @@ def _take_history(fields: Mapping[str, bytes], source: str, exports: Exports) ->
             exports.snapshots.append(Snapshot(order_id, "gone", gone, [], source, str(after or ""), modified, index))
         else:
             exports.skipped.append({"path": name, "reason": "a step that is neither an order nor a 404 after one"})
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID
 
 
 def _object(raw: bytes) -> dict[str, bytes]:

@@ -155,9 +155,9 @@ def _order(chain: Chain, order_id: int) -> dict[str, Any]:
         story = reports.order(tx, chain.store, str(order_id)) or {}
         posted = [intent for intent in intents.of_subject(tx, subject) if intent.state == "done"]
         waiting = [intent for intent in intents.of_subject(tx, subject) if intent.state in ("ready", "sent")]
-        invalid = tx.all("select reason from events where subject = %s and verdict = 'kept-invalid'", subject)
     cases = [{name: case[name] for name in ("category", "cause", "remedy", "rows")} for case in story.get("cases", [])]
-    cases += [_invalid_case(row["reason"]) for row in invalid[-1:]]
+    if story.get("unread"):
+        cases.append(_unread_case(story["unread"]))
     reading = story.get("reading", "parked") if not cases else "parked"
     return {
         "order": f"{chain.store}/{order_id}",
@@ -182,10 +182,10 @@ def _order(chain: Chain, order_id: int) -> dict[str, Any]:
     }
 
 
-def _invalid_case(reason: str | None) -> dict[str, Any]:
+def _unread_case(why: str) -> dict[str, Any]:
     return {
         "category": "contract",
-        "cause": f"A snapshot doesn't fulfil its contract: {reason or 'unknown'}."[:3900],
+        "cause": why[:3900],
         "remedy": "Correct the order in the store, or report the plugin that writes it so; it was kept as it came.",
         "rows": [],
     }

@@ -89,6 +89,7 @@ insert into work_gen (value) values (0);
 create index events_by_place on events (store, epoch, n);
 create index events_by_subject on events (subject, epoch, n);
 create index events_kept_invalid on events (store, arrival) where verdict = 'kept-invalid';
+create index events_unreadable on events (store, arrival) where type = 'counterfoil.tombstone.v1';
 
 create table heartbeats (
     store text not null,
