@@ -14,6 +14,7 @@ from counterfoil_engine.records.database import Transaction, as_time
 
 FULL = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 300.0
+LONGEST_ASKED_S = 3600.0  # of what a party may ask for
 
 
 def allowance(tx: Transaction, party: str, entity: str) -> int:
@@ -35,11 +36,19 @@ def pause_s(failures: int, jitter: float) -> float:
 def trip(
     tx: Transaction, party: str, entity: str, reason: str, jitter: float, retry_after_s: float | None = None
 ) -> None:
-    """The party is down or asks for a pause: open, for longer each time in a row."""
-    row = tx.one("select failures from breakers where party = %s and entity = %s", party, entity)
-    failures = (int(row["failures"]) if row else 0) + 1
-    pause = max(pause_s(failures, jitter), min(retry_after_s or 0.0, 3600.0))
+    """The party is down or asks for a pause: open, for longer each time in a row.
+
+    What fails while it is open began before it opened, in another lane: the same outage, counted once."""
+    lock = "" if tx.is_sqlite else " for update"
+    row = tx.one("select state, failures, until from breakers where party = %s and entity = %s" + lock, party, entity)
     now = tx.now()
+    until = as_time(row["until"]) if row and row["state"] == "open" else None
+    if until is not None and now < until:
+        later = now + timedelta(seconds=min(retry_after_s or 0.0, LONGEST_ASKED_S))
+        tx.run("update breakers set until = %s where party = %s and entity = %s", max(until, later), party, entity)
+        return
+    failures = (int(row["failures"]) if row else 0) + 1
+    pause = max(pause_s(failures, jitter), min(retry_after_s or 0.0, LONGEST_ASKED_S))
     tx.run(
         "insert into breakers (party, entity, state, failures, allowance, until, reason, changed_at)"
         " values (%s, %s, 'open', %s, 1, %s, %s, %s) on conflict (party, entity) do update set state = 'open',"
