@@ -548,6 +548,8 @@ class Outbox:
 
     def remember(self, key: str, value: str) -> None:
         with self.writing():
+            if self.recall(key) == value:
+                return  # a poll that found nothing new costs the disk nothing
             self._run("insert into meta values (?, ?) on conflict do update set value = excluded.value", (key, value))
 
     def recall(self, key: str) -> str | None:

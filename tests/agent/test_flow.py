@@ -284,10 +284,10 @@ def test_an_engine_that_went_back_beyond_what_is_kept_has_the_shop_read_again(wo
     assert {subject for subject, _, _ in world.engine.facts.values()} == {f"order/{n}" for n in (1001, 1002, 1003)}
 
 
-def test_a_second_agent_of_a_store_sends_nothing_until_it_is_handed_over(world: World, tmp_path: Path) -> None:
+def test_a_second_agent_of_a_store_sends_nothing_until_it_is_handed_over(world: World, quick_path: Path) -> None:
     world.shop.put(1001)
     world.run()
-    second = World(tmp_path / "second" / "outbox.sqlite")
+    second = World(quick_path / "second" / "outbox.sqlite")
     second.shop, second.engine, second.clock = world.shop, world.engine, world.clock
     second.random.seed(99)
     second.run(120)
@@ -462,11 +462,11 @@ def outcome(world: World) -> dict[str, Any]:
 
 
 def test_whichever_step_the_power_is_cut_after_the_engine_ends_with_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(cut_after: int | None) -> tuple[dict[str, Any], Steps]:
         with monkeypatch.context() as patched:
-            world, steps = World(tmp_path / f"{cut_after}" / "outbox.sqlite"), Steps(cut_after)
+            world, steps = World(quick_path / f"{cut_after}" / "outbox.sqlite"), Steps(cut_after)
             watched(world, steps, patched)
             play(world)
             placed = sorted(n for epoch, n in world.engine.numbers if epoch == world.engine.epoch)
