@@ -64,3 +64,29 @@ def open_cases(folder: Path) -> list[Row]:
 def facts(folder: Path) -> list[Row]:
     """What was stored, in the stores' order."""
     return rows(folder / "engine.sqlite", "select * from events order by store, epoch, n")
+
+
+def standing(folder: Path) -> dict[str, Row]:
+    """By slot, the ERP's document that stands in it."""
+    found: dict[str, Row] = {}
+    for document in erp_documents(folder):
+        if document["reverses"]:
+            found.pop(document["slot"], None)
+        else:
+            found[document["slot"]] = document
+    return found
+
+
+def by_order(folder: Path) -> dict[int, tuple[int, int]]:
+    """Order id → sales orders that stand in the ERP, and invoices less credit notes and their reversals."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for document in erp_documents(folder):
+        order = json.loads(document["body"]).get("order")
+        if order is None:
+            continue
+        pair = sums[int(order)]
+        if document["kind"] == "sales_order":
+            pair[0] += -1 if document["reverses"] else 1
+        elif document["kind"] in ("invoice", "credit_note"):
+            pair[1] += document["amount_minor"] * (1 if document["kind"] == "invoice" else -1)
+    return {order: (pair[0], pair[1]) for order, pair in sums.items()}

@@ -1,4 +1,4 @@
-"""The rules of the world's one store: what the sandbox shop's recorded orders need, as a controller would write them."""
+"""The rules of the world's one store: what the recorded orders need, as a controller would write them."""
 
 from __future__ import annotations
 

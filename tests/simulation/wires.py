@@ -59,8 +59,7 @@ class Wire(HTTPAdapter):
     def _through(self, gate: str, request: requests.PreparedRequest, timeout: Any) -> requests.Response:
         fault = self._weather.fault(gate)
         if fault == LOST:
-            refused = urllib3.exceptions.NewConnectionError(None, "refused")  # type: ignore[arg-type]
-            raise requests.ConnectionError(refused, request=request)
+            raise refused(request)
         if fault in (BUSY, AWAY):
             return answer_of(request, int(fault), {"Retry-After": "2"}, b"A pause, please.")
         if fault == BLOCKED:
@@ -81,6 +80,11 @@ class Wire(HTTPAdapter):
         except Crash as crash:
             self._died(crash)
             raise requests.ConnectionError("The other side died.", request=request) from None
+
+
+def refused(request: requests.PreparedRequest) -> requests.ConnectionError:
+    """Nobody was there to take the call."""
+    return requests.ConnectionError(urllib3.exceptions.NewConnectionError(None, "refused"), request=request)  # type: ignore[arg-type]
 
 
 def answer_of(

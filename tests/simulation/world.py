@@ -136,6 +136,7 @@ class World:
         self.weather = weather or FairWeather()
         self.disk: Callable[..., Any] = self._open_outbox
         self.lives, self.starts = {"agent": 0, "engine": 0}, 0
+        self.down_until = {"agent": START, "engine": START}
         self.store_secrets: tuple[str, ...] = (STORE_SECRET,)
         self.agent_environment = {
             "COUNTERFOIL_SHOP_KEY": SHOP_KEY,
@@ -281,6 +282,8 @@ class World:
             )
 
     def _into_engine(self, request: Any, timeout: Any) -> Any:
+        if self.clock.true < self.down_until["engine"]:
+            raise wires.refused(request)
         adapter = in_process_session(self.engine.app).get_adapter("http://engine")
         return adapter.send(request, timeout=timeout)
 

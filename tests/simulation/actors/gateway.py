@@ -1,0 +1,43 @@
+"""A gateway that refunds by itself: the money goes back first, the shop is told by the gateway's own call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from random import Random
+from typing import TYPE_CHECKING
+
+from counterfoil_sandbox.shop_rest import Rest
+
+from simulation import books
+from simulation.actors.merchant import PAID, gift_card, one_of, refundable
+
+if TYPE_CHECKING:
+    from simulation.storm import Simulation
+
+
+def refund(simulation: Simulation, random: Random) -> str | None:
+    """Half or all of what is left, over the shop's API, as paid back already (refunded_payment)."""
+    order = one_of(simulation, random, *PAID)
+    if order is None or (left := refundable(order)) <= 0 or gift_card(order):
+        return None
+    amount = str((left / random.choice((1, 2))).quantize(Decimal("0.01")))
+    body = {"amount": amount, "reason": "charged back", "api_refund": True}
+    answer = Rest(simulation.world.shop).answer("POST", f"orders/{order['id']}/refunds", {}, body)
+    assert answer.status == 201, answer.body
+    simulation.notes.setdefault("paid back", {})[answer.body["id"]] = order["id"]
+    return f"{order['id']}, {amount}"
+
+
+HAPPENINGS = {"refunds by itself": (3, refund)}
+
+
+def check(simulation: Simulation) -> Iterator[str]:
+    """What the gateway paid back stands in the ERP as paid back, once."""
+    posted = books.standing(simulation.world.folder)
+    for refund_id, order_id in simulation.notes.get("paid back", {}).items():
+        order = simulation.world.shop.order(order_id)
+        stands = order and any(one["id"] == refund_id for one in order["refunds"])
+        slots = [slot for slot in posted if f"/{order_id}/refund_payment/{refund_id}" in slot]
+        if stands and order["status"] in PAID and order_id not in simulation.explained and len(slots) != 1:
+            yield f"I1 refund {refund_id} of order {order_id} was paid back, the ERP has {slots}"
