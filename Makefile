@@ -44,3 +44,9 @@ $(READY): pyproject.toml
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+
+# Torture: all parties as real processes, killed with kill -9 KILLS times, shared by the databases; DATABASE: sqlite,
+# postgresql or both; SEED: of what is placed, killed and when.
+.PHONY: torture
+torture: $(READY)
+	cd tests && ../$(BIN)/python -m torture --kills $(or $(KILLS),20) --database $(or $(DATABASE),both) $(if $(SEED),--seed $(SEED))

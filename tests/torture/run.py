@@ -177,6 +177,7 @@ class Run:
         world = self._world
         back = away()
         changes = world.load.burst(self._plan.backlog, timeout_s=300)
+        orders = world.orders()
         back()
         documents, began_s, first_s = world.posted(), time.monotonic(), 0.0
 
@@ -184,7 +185,7 @@ class Run:
             nonlocal first_s
             if not first_s and world.posted() > documents:
                 first_s = time.monotonic()
-            return self._is_normal()
+            return not (orders & world.orders() - world.looked_at()) and self._is_normal()
 
         world.until(drained, f"the backlog to drain after the {who} was away", DRAIN_TIMEOUT_S, 0.5)
         took_s = time.monotonic() - began_s

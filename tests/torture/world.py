@@ -115,7 +115,7 @@ class World:
         # A day of a shop that edits, refunds and cancels much is no accident here: the brake is wide open.
         (self.folder / "engine.toml").write_text(
             f'[engine]\ndatabase = "{database}"\nlisten = "127.0.0.1:{self._ports["engine"]}"\nrules = "{rules}"\n\n'
-            "[limits]\nreversals_an_hour = 1000000\nreversed_minor_an_hour = 1000000000000\nlease_s = 10\n\n"
+            "[limits]\nreversals_an_hour = 1000000\nreversed_minor_an_hour = 1000000000000\nlease_s = 30\n\n"
             f'[erp.{ENTITY}]\nadapter = "http"\nurl = "{self.erp_url}"\ntoken_env = "COUNTERFOIL_ERP_TOKEN"\n{options}'
         )
         reread = (
@@ -195,12 +195,18 @@ class World:
         return int(self.erp_rows("select count(*) as n from documents")[0]["n"])
 
     def outstanding(self) -> int:
-        """How far behind the chain is: orders that were not looked at, subjects that are due, intents without result."""
-        known = {row["subject"].rpartition("/")[2] for row in self.engine_rows("select subject from subjects")}
-        new = sum(str(row["id"]) not in known for row in self.shop_rows("select id from orders"))
-        return new + self.engine_count(
+        """How far behind the chain is: orders that were not looked at, subjects that are due, intents that wait."""
+        return len(self.orders() - self.looked_at()) + self.engine_count(
             "(select count(*) from work) + (select count(*) from intents where state in ('ready', 'sent'))"
         )
+
+    def orders(self) -> set[str]:
+        """The ids of all orders that the shop has."""
+        return {str(row["id"]) for row in self.shop_rows("select id from orders")}
+
+    def looked_at(self) -> set[str]:
+        """The orders that the engine has read, by the shop's ids."""
+        return {row["subject"].rpartition("/")[2] for row in self.engine_rows("select subject from subjects")}
 
     def memory_kb(self) -> dict[str, int]:
         return {name: child.rss_kb() for name, child in self.crew.children.items() if child.wanted}
