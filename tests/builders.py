@@ -7,7 +7,6 @@ prices, coupons and taxes are computed as WooCommerce does (per line, or at subt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -399,9 +398,7 @@ def facts_of(
         "eu1",
         order_id or str(first),
         tuple(
-            Snapshot(
-                "order" if "order" in body else "gone", 1, n + 1, START + timedelta(hours=n), deepcopy(body), flags[n]
-            )
+            Snapshot("order" if "order" in body else "gone", 1, n + 1, START + timedelta(hours=n), body, flags[n])
             for n, body in enumerate(bodies)
         ),
     )

@@ -111,6 +111,12 @@ def test_a_negative_fee_over_two_rates_bears_each_rates_share() -> None:
     assert found["tax:domestic:DE:7"] == -(280 - 28)
 
 
+def test_a_negative_fee_under_compound_tax_bears_both_taxes() -> None:
+    order = an_order(a_line("A", 1, "100.00"), a_fee("Loyalty discount", "-10.00"), shop=Shop(QUEBEC), country="CA")
+    found = balances(due(order).documents)
+    assert (found["tax:domestic:CA-QC:5"], found["tax:domestic:CA-QC:9.975"]) == (-(500 - 50), -(1047 - 105))
+
+
 def test_an_untaxed_line_is_a_case_until_a_rule_says_why() -> None:
     order = an_order(a_line("A", 1), a_line("B", 1, tax_class="none"))
     result = due(order)

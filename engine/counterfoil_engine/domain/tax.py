@@ -88,24 +88,23 @@ def _shares(order: Order, lines: Sequence[Line]) -> list[_Share]:
 
 
 def _check_amounts(order: Order, lines: Sequence[Line], shares: Sequence[_Share]) -> None:
-    """Each tax within half a unit of its base × rate; a negative fee's is apportioned over the rates by WooCommerce."""
+    """Each tax within half a unit of its base × rate.
+
+    WooCommerce apportions a negative fee over the classes of the items, so at each rate it bears up to that much.
+    """
     unit = unit_minor(order)
     for index, line in enumerate(lines):
         own = [share for share in shares if share.line == index]
         if abs(sum(share.given_minor for share in own) - line.tax_minor) > unit * max(1, len(own)):
             raise _wrong_tax(order, line, sum(share.given_minor for share in own), line.tax_minor)
-        if line.type == "fee" and line.net_minor < 0 and len(own) > 1:
-            percents = {share.rate_id: order.rates[share.rate_id].percent for share in own if share.exact_minor}
-            based = sum((s.given_minor * 100 / percents[s.rate_id] for s in own if s.rate_id in percents), Decimal(0))
-            slack = sum((unit * 100 / percent for percent in percents.values()), Decimal(0))
-            if abs(based) > abs(line.net_minor) + slack:
-                raise _wrong_tax(order, line, line.tax_minor, line.net_minor)
-            continue
+        is_apportioned = line.type == "fee" and line.net_minor < 0 and len(own) > 1
         for share in own:
             # Half a unit of the tax, and what half a unit of a base worked out from a price with tax comes to.
             slack = unit * max(TOLERANCE_UNITS, (1 + order.rates[share.rate_id].percent / 100) / 2)
             if order.rates[share.rate_id].compound:
                 slack += unit * order.rates[share.rate_id].percent / 100
+            if is_apportioned and share.exact_minor - slack <= share.given_minor <= 0:
+                continue
             if abs(share.given_minor - share.exact_minor) > slack:
                 raise _wrong_tax(order, line, share.given_minor, round(share.exact_minor))
 
