@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import hashlib
 import os
 import random
 import signal
@@ -16,8 +18,9 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
@@ -255,11 +258,22 @@ def build(
         jobs=Jobs(records, _prune),
         place=place,
         dues=dues,
-        settings=settings or LookSettings(),
+        settings=replace(settings or LookSettings(), code_version=domain_version()),
         parse=parse,
         jitter=jitter,
         new_id=new_id,
     )
+
+
+@functools.cache
+def domain_version() -> str:
+    """The version of what decides what is due: a hash over the domain's sources, so that what code alone changed is
+    held once per code (R2), and an approval never covers code that came later."""
+    digest = hashlib.sha256()
+    folder = resources.files("counterfoil_engine.domain")
+    for source in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".py")), key=lambda one: one.name):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _prune(tx: Any, before: datetime) -> None:
