@@ -484,6 +484,20 @@ def test_whichever_step_the_power_is_cut_after_the_engine_ends_with_the_same(
         assert run(cut_after)[0] == undisturbed, f"after step {cut_after}"
 
 
+def test_a_long_pass_that_is_cut_off_anywhere_misses_no_page(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cut_after in range(1, 40):
+        with monkeypatch.context() as patched:
+            world, steps = World(quick_path / f"{cut_after}" / "outbox.sqlite"), Steps(cut_after)
+            world.shop_settings |= {"page_orders": 3, "overlap_s": 1}
+            for order_id in range(1001, 1011):
+                world.shop.put(order_id)
+                world.clock.pass_time(10)
+            watched(world, steps, patched)
+            survive(world, 40)
+            assert len({subject for subject, _, _ in world.engine.facts.values()}) == 10, f"after step {cut_after}"
+            world.crash()
+
+
 def test_unreadable_pages_dont_stop_the_walk(world: World) -> None:
     world.shop.put(1001)
 

@@ -80,6 +80,21 @@ def test_a_shop_that_cant_sort_by_change_is_read_by_windows_and_twice() -> None:
     assert at.marker == START + timedelta(seconds=6)
 
 
+def test_what_a_late_commit_pushes_onto_a_page_already_read_is_met_in_the_second_reading() -> None:
+    shop = a_shop([0] * 9, sorts=False)
+    shop.orders = {order_id + 10: {**order, "id": order_id + 10} for order_id, order in shop.orders.items()}
+    asked: list[int] = []
+
+    def commit_late(ask: Ask) -> None:
+        asked.append(ask.page)
+        if asked == [1, 3, 2]:
+            shop.orders[1] = {**shop.orders[11], "id": 1}
+
+    shop.before_page = commit_late
+    _, met, _ = one_pass(shop, Walk(START))
+    assert set(met) == {1, *range(11, 20)}
+
+
 def test_a_shop_that_sorts_otherwise_than_asked_is_read_by_windows() -> None:
     class Unsorted(FakeShop):
         def select(self, ask: Ask) -> list[dict[str, Any]]:
