@@ -119,7 +119,9 @@ class World:
             f'[erp.{ENTITY}]\nadapter = "http"\nurl = "{self.erp_url}"\ntoken_env = "COUNTERFOIL_ERP_TOKEN"\n{options}'
         )
         reread = (
-            "reread_every_h = 0.1\nreread_page_s = 0.3" if self._is_long else "reread_every_h = 0.01\nreread_page_s = 0"
+            "reread_every_h = 0.05\nreread_page_s = 0.3"
+            if self._is_long
+            else "reread_every_h = 0.01\nreread_page_s = 0"
         )
         (self.folder / "agent.toml").write_text(
             f'store = "{STORE}"\n\n[shop]\nurl = "{self.shop_url}"\npoll_s = 1\noverlap_s = 5\n{reread}\n'
