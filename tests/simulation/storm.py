@@ -129,7 +129,11 @@ class Simulation:
         return fault
 
     def later(self, carry: Callable[[], object]) -> None:
-        self.late.append((self.world.clock.true + timedelta(seconds=self.random.uniform(2, 40)), carry))
+        self.after(self.random.uniform(2, 40), carry)
+
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
+        """Let this happen so many seconds from now, or when the storm is over."""
+        self.late.append((self.world.clock.true + timedelta(seconds=seconds), act))
 
     def at_gate(self, gate: str) -> None:
         """Somebody may die here, or others may act while this one stands still."""
@@ -232,7 +236,6 @@ class Simulation:
     def _deliver_late(self) -> None:
         for entry in [entry for entry in self.late if entry[0] <= self.world.clock.true]:
             self.late.remove(entry)
-            self.say("a late message arrives")
             with suppress(requests.RequestException):
                 self.guarded(entry[1])
 
@@ -298,10 +301,9 @@ class Simulation:
         self.calm = True
         self.next_calls.clear()
         world.down_until = dict.fromkeys(world.down_until, world.clock.true)
-        for _, carry in self.late:
+        while self.late:
             with suppress(requests.RequestException):
-                self.guarded(carry)
-        self.late.clear()
+                self.guarded(self.late.pop(0)[1])
         for actor in actors():
             getattr(actor, "heal", lambda simulation: None)(self)
         self.rest()
@@ -312,10 +314,7 @@ class Simulation:
         for number in range(CALM_ROUNDS):
             if self.agent_steps() == 0:
                 continue
-            did = True
-            while did:
-                did = any([world.step_look(worker) for worker in range(len(world.engine.lookers))])
-                did = any([world.step_post(poster) for poster in range(len(world.engine.posters))]) or did
+            while self.guarded(world.step_engine):
                 self.steps += 2
             on_its_way = world.on_its_way()
             ended = float(world.agent.outbox.recall("reread:ended") or 0)
@@ -326,7 +325,9 @@ class Simulation:
                 break
             pause_s = 2.0 if number < 40 else 10.0 if number < 100 else 60.0
             world.clock.pass_time(pause_s if on_its_way else 30.0)
-        self.failures.append(f"It doesn't come to rest: {'; '.join(world.on_its_way()[:4]) or 'the re-read never ends'}")
+        self.failures.append(
+            f"It doesn't come to rest: {'; '.join(world.on_its_way()[:4]) or 'the re-read never ends'}"
+        )
 
 
 def simulate(seed: int, plan: Sequence[Happening] | None = None) -> Ended:

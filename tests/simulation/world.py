@@ -145,6 +145,7 @@ class World:
         }
         self.rules_text = rules_text()
         self.free_bytes = 10**12
+        self.front: Any = None
         self._agent: Agent | None = None
         self._engine: EngineLife | None = None
         self._database: Database | None = None
@@ -158,8 +159,7 @@ class World:
 
     def _make_shop(self) -> None:
         clock = self.clock.of("shop")
-        self.shop = Shop(clock=clock.now, utc_offset_minutes=60, site_url="https://shop", seed=self.seed)
-        self.front = wires.ShopFront(self.shop, {SHOP_KEY: (SHOP_SECRET, "read")})
+        self.take_shop(Shop(clock=clock.now, utc_offset_minutes=60, site_url="https://shop", seed=self.seed))
         wire = wires.Wire(
             wires.shop_gate,
             lambda request, timeout: self.front.send(request, timeout),
@@ -168,6 +168,13 @@ class World:
             self.fell,
         )
         wires.open_shop("shop", wires.session_over(wire))
+
+    def take_shop(self, shop: Shop) -> None:
+        """From now on this is the shop, behind the keys that there were."""
+        keys = self.front.keys.keys if self.front else {SHOP_KEY: (SHOP_SECRET, "read")}
+        mode = self.front.mode if self.front else "up"
+        self.shop, self.front = shop, wires.ShopFront(shop, dict(keys))
+        self.front.mode = mode
 
     def _make_erp(self) -> None:
         clock, options = self.clock.of("erp"), self.options
@@ -366,7 +373,7 @@ class World:
         while idle_s <= self.options.poll_s:
             if self.surviving(self.step_agent) == 0:
                 continue
-            while self.surviving(self._step_engine):
+            while self.surviving(self.step_engine):
                 idle_s = 0.0
             step_s = 2.0 if self.on_its_way() else 15.0  # longer than a subject rests between two looks
             self.clock.pass_time(step_s)
@@ -393,7 +400,8 @@ class World:
             found += [f"{row['key']} {row['state']}" for row in tx.all(_ON_ITS_WAY)]
         return found
 
-    def _step_engine(self) -> bool:
+    def step_engine(self) -> bool:
+        """A step of every worker and every poster."""
         did = False
         for worker in range(len(self.engine.lookers)):
             did = self.step_look(worker) or did
