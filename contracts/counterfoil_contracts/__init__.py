@@ -62,11 +62,12 @@ def contract_of(event_type: str) -> str | None:
     return name if first == "counterfoil" and name != "events/envelope.v1" and name in _all() else None
 
 
-def faults(name: str, value: Any, most: int = MOST_FAULTS) -> list[Fault]:
+def faults(name: str, value: Any, most: int = MOST_FAULTS, is_shallow: bool = False) -> list[Fault]:
     """How a value breaks its contract; empty: it doesn't. Never raises, whatever the value.
 
     value: JSON as bytes (UTF-8; equal keys, NaN and infinite numbers are faults), or what was parsed from it, with
-    dict, list, str, int, float, Decimal, bool and None. most: faults told at most.
+    dict, list, str, int, float, Decimal, bool and None. most: faults told at most. is_shallow: the caller has seen that
+    it has no more than MOST_LEVELS levels (see `can_be_deep`), which spares looking for them.
     """
     validator = _validator(name)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -74,7 +75,7 @@ def faults(name: str, value: Any, most: int = MOST_FAULTS) -> list[Fault]:
             value = parse(bytes(value))
         except ValueError as error:
             return [Fault("", str(error), "json")]
-    if _is_deeper(value, MOST_LEVELS):
+    if not is_shallow and _is_deeper(value, MOST_LEVELS):
         return [Fault("", f"This is nested too deeply: at most {MOST_LEVELS} levels can be read.", "json")]
     try:
         return [_fault(error) for error in islice(validator.iter_errors(value), most)]
@@ -95,6 +96,11 @@ def parse(raw: bytes) -> Any:
         raise ValueError(f"This is not JSON: {error.msg} at character {error.pos}.") from None
     except RecursionError:
         raise ValueError(f"This is nested too deeply: at most {MOST_LEVELS} levels can be read.") from None
+
+
+def can_be_deep(raw: bytes) -> bool:
+    """Whether JSON may have more than MOST_LEVELS levels: each takes a bracket of its own."""
+    return raw.count(b"{") + raw.count(b"[") > MOST_LEVELS
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

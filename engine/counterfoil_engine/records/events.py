@@ -56,12 +56,11 @@ _INSERT_ROW = _INSERT + f"values ({', '.join(['%s'] * len(_COLUMNS))})"
 _INSERT_ARRAYS = (
     _INSERT
     + """
-select %s, event_id, occurred_on, epoch, n, type, subject, arrival, %s, occurred_at, body, body_hash, verdict, reason,
-    same_as
-from unnest(%b::text[], %b::date[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::bigint[],
-    %b::timestamptz[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[])
-    as fresh (event_id, occurred_on, epoch, n, type, subject, arrival, occurred_at, body, body_hash, verdict, reason,
-    same_as)
+select %s, event_id, occurred_on, epoch, n, type, subject, %s + place, %s, occurred_at, body, body_hash,
+    case when reason is null then 'stored' else 'kept-invalid' end, reason, same_as
+from unnest(%b::text[], %b::date[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::timestamptz[],
+    %b::bytea[], %b::text[], %b::text[], %b::text[]) with ordinality
+    as fresh (event_id, occurred_on, epoch, n, type, subject, occurred_at, body, body_hash, reason, same_as, place)
 order by event_id
 """
 )
@@ -274,20 +273,22 @@ def _insert(
             event.n,
             event.type,
             event.subject,
-            arrival + index,
             event.occurred_at,
             None if holder else event.body,
             event.body_hash,
-            "kept-invalid" if event.reason else "stored",
             event.reason,
             holder,
         )
-        for index, (event, holder) in enumerate(fresh, start=1)
+        for event, holder in fresh
     ]
-    if tx.is_sqlite:
-        tx.run_many(_INSERT_ROW, [(store, *row[:7], now, *row[7:]) for row in rows])
-    else:
-        tx.run(_INSERT_ARRAYS, store, now, *map(list, zip(*rows, strict=True)))
+    if not tx.is_sqlite:
+        tx.run(_INSERT_ARRAYS, store, arrival, now, *map(list, zip(*rows, strict=True)))
+        return
+    whole = [
+        (store, *row[:6], arrival + place, now, *row[6:9], "kept-invalid" if row[9] else "stored", *row[9:])
+        for place, row in enumerate(rows, start=1)
+    ]
+    tx.run_many(_INSERT_ROW, whole)
 
 
 def _key(event: Incoming) -> _Key:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import msgspec
-from counterfoil_contracts import MOST_DIGITS, contract_of, faults, parse
+from counterfoil_contracts import MOST_DIGITS, can_be_deep, contract_of, faults, parse
 from counterfoil_contracts.versions import NoCommonVersion, agree, spoken
 
 from counterfoil_engine.ports import Clock, EventLog, Incoming, Rejected, Verdict, Watermark
@@ -166,7 +166,7 @@ def judge(store: str, part: bytes) -> Incoming | Verdict:
         occurred_at=_moment(event.fields.get("time")),
         body=event.body,
         body_hash=body_hash,
-        reason=_reason(event.wrong or _broken(event.fields)) or None,
+        reason=_reason(event.wrong or _broken(event.fields, not can_be_deep(part))) or None,
     )
 
 
@@ -221,11 +221,11 @@ def _salvaged(part: bytes, wrong: str) -> _Opened:
     return _Opened(fields, body, [wrong])
 
 
-def _broken(fields: Mapping[str, Any]) -> list[str]:
+def _broken(fields: Mapping[str, Any], is_shallow: bool) -> list[str]:
     """How an event breaks its contracts: the envelope's, then its data's."""
     data = fields.get("data")
     bare = {**fields, "data": {}} if isinstance(data, dict) else fields  # data has its own contract, checked below
-    wrong = [str(fault) for fault in faults("events/envelope.v1", bare, _MOST_FAULTS)]
+    wrong = [str(fault) for fault in faults("events/envelope.v1", bare, _MOST_FAULTS, is_shallow)]
     if wrong:
         return wrong
     if _moment(fields["time"]) is None:
@@ -235,7 +235,7 @@ def _broken(fields: Mapping[str, Any]) -> list[str]:
         return [f"/type: {fields['type']} is not known to this engine; update it"]
     if fields["dataschema"] != "urn:counterfoil:" + contract.replace("/", ":").replace(".v", ":"):
         return [f"/dataschema: {fields['dataschema']} is not that of {fields['type']}"]
-    wrong = [f"/data{fault}" for fault in faults(contract, data, _MOST_FAULTS)]
+    wrong = [f"/data{fault}" for fault in faults(contract, data, _MOST_FAULTS, is_shallow)]
     return wrong or _about_another(fields)
 
 
