@@ -192,13 +192,22 @@ def _fees(orders: Sequence[Order], store: str) -> Iterator[Proposal]:
         for line in order.lines
         if line.type == "fee" and line.net_minor < 0
     }
-    for title in sorted(titles):
+    for title in sorted({_without_code(title) for title in titles}):
         row: dict[str, Any] = {"store": store, "title": title, "reads_as": "fee", "from": _FROM}
         if _GIFT_CARD.search(title):
             row |= {"reads_as": "gift_card", "provider": "gift-cards"}
             yield Proposal("fees", row, 0.8, "Its title speaks of a gift card: it pays, and is no discount.")
         else:
             yield Proposal("fees", row, 0.6, "A negative fee whose title doesn't speak of a gift card: a discount.")
+
+
+def _without_code(title: str) -> str:
+    """A gift card's title up to its code, as a pattern: each card has another code, and one row is for all."""
+    words = title.split(" ")
+    code = next((index for index, word in enumerate(words) if any(sign.isdigit() for sign in word)), len(words))
+    name = " ".join(words[:code])
+    plain = not any(sign in name for sign in "*?[")
+    return f"{name}*" if code < len(words) and plain and _GIFT_CARD.search(name) else title
 
 
 def _statuses(orders: Sequence[Order], store: str) -> Iterator[Proposal]:
