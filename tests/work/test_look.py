@@ -1,8 +1,11 @@
 """Looks: each rule of claims, dues and difference, named by the history that it prevents (L1 to L6, K1 to K3)."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from counterfoil_engine.domain.errors import Case
-from counterfoil_engine.ports import LostClaim
+from counterfoil_engine.ports import LostClaim, Stale
 from counterfoil_engine.work.look import LookSettings
 from fakes.engine import a_document
 
@@ -406,3 +409,22 @@ def test_more_than_a_few_revisions_a_day_are_a_conflict_and_not_an_edit(world):
     world.run()
     assert next(iter(world.erp.standing().values()))["amount_minor"] == 107
     assert world.open_cases() == []
+
+
+def test_a_look_that_another_one_overtook_leaves_no_failure_behind(world):
+    """A subject's own failures alone are kept for the case that it may become."""
+    world.due("1001", *an_order())
+    looker, real = world.looker(), world.records.claims.finish
+    failing = [Stale("order eu1/1001")]
+
+    def finish(tx, claim):
+        if failing:
+            raise failing.pop()
+        return real(tx, claim)
+
+    looker._records = replace(world.records, claims=SimpleNamespace(**{**vars(world.records.claims), "finish": finish}))
+    looker.step()
+    world.clock.pass_time(10)
+    world.run()
+    assert world.work() == []
+    assert world.one("select count(*) from failures") == 0

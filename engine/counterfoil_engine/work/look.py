@@ -122,7 +122,8 @@ class Looker:
         told = str(error) if isinstance(error, CounterfoilError) else type(error).__name__
         (logger.warning if own else logger.info)("look failed", subject=claim.subject, error=told, claims=claim.claims)
         with self._records.transaction() as tx:
-            self._records.looks.note_failure(tx, claim.subject, told)
+            if own:  # the next look, which counts this claim, forgets it where it succeeds
+                self._records.looks.note_failure(tx, claim.subject, told)
             self._records.claims.release(tx, claim, tx.now() + timedelta(seconds=pause), own)
 
     def _ask_for_numbers(self, wanted: Sequence[tuple[str, str, str]]) -> None:
