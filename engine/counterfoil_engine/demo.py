@@ -422,7 +422,7 @@ class Demo:
         """Until Ctrl-C, saying how to look around and how to break things."""
         post = "curl -H 'Content-Type: application/json'"
         erp = f'{post} -H "Authorization: Bearer $COUNTERFOIL_ERP_TOKEN" {self.erp_url}/sandbox'
-        edit = json.dumps({"key": self.some_invoice(), "amount_minor": 1})
+        edit = json.dumps(self.a_cent_more())
         self.story.head("Look around, and break things")
         for what, how in (
             ("The shop: place orders, edit, refund, cancel, send twice", self.shop_url),
@@ -432,7 +432,7 @@ class Demo:
             ("Stop the ERP, and start it again", f'{erp}/modes -d \'{{"fault": "down"}}\''),
             ("", f"{erp}/modes -d '{{\"reset\": true}}'"),
             ("Send an order twice", f"{post} {self.shop_url}/sandbox/orders/1001/send-twice -d '{{}}'"),
-            ("Edit a document behind Counterfoil's back", f"{erp}/tamper -d '{edit}'"),
+            ("Edit a document behind its back, by a cent", f"{erp}/tamper -d '{edit}'"),
             ("Prove again, which finds it", f"{sys.executable} -m counterfoil_engine.demo --prove {self.folder}"),
         ):
             if what:
@@ -459,11 +459,11 @@ class Demo:
         file.write_text("".join(f'export {name}="{value}"\n' for name, value in variables.items()))
         return file
 
-    def some_invoice(self) -> str | None:
-        for key, document in demo_proof.Ledger.of_erp(self.places.erp_file).documents.items():
-            if document["kind"] == "invoice":
-                return key
-        return None
+    def a_cent_more(self) -> dict[str, Any]:
+        """What to edit in the ERP: one of its invoices, by a cent."""
+        documents = demo_proof.Ledger.of_erp(self.places.erp_file).documents
+        key = next(k for k, document in documents.items() if document["kind"] == "invoice" and document["amount_minor"])
+        return {"key": key, "amount_minor": documents[key]["amount_minor"] + 1}
 
     # Asking and telling the processes
 

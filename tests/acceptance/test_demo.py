@@ -1,5 +1,6 @@
 """The demo: its proof can fail, its story ends well, and nothing stays behind when it ends."""
 
+import json
 import os
 import re
 import signal
@@ -90,8 +91,6 @@ def test_what_the_shop_keeps_of_an_order_is_computed_from_the_order_alone():
 
 
 def test_the_demos_rules_are_sound():
-    import json
-
     parsed = parse_rules(json.dumps(demo.rules()))
     assert set(parsed.stores) == {demo.STORE}
 
@@ -167,10 +166,12 @@ def test_the_demo_proves_itself_and_finds_a_document_that_is_edited_behind_its_b
         prove = re.search(r"(\S+) -m counterfoil_engine\.demo --prove (\S+)", said)
         command = [prove[1], "-m", "counterfoil_engine.demo", "--prove", prove[2]]
         assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+        words = re.search(r"(\. \S+/env)\s+Ask the engine\s+(counterfoil .+)", said)
+        asked = subprocess.run(["sh", "-ec", f"{words[1]}; {words[2]}"], capture_output=True, text=True, timeout=60)
+        assert asked.returncode == 0, asked.stderr
         places = demo.read_places(Path(prove[2]))
-        key = re.search(r'"key": "([^"]+)"', said)[1]
+        edit = json.loads(re.search(r"tamper -d '(.+)'", said)[1])
         headers = {"Authorization": f"Bearer {places.erp_token}"}
-        edit = {"key": key, "amount_minor": 1}
         requests.post(f"{places.erp_url}/sandbox/tamper", json=edit, headers=headers, timeout=30).raise_for_status()
         found = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert found.returncode == 1 and "FAIL" in found.stdout
