@@ -218,7 +218,7 @@ class Outbox:
                     raise _damaged(self.path, found)
             self.remember("clean", "0")
         except sqlite3.DatabaseError as error:
-            raise _damaged(self.path, error) from None
+            raise _trouble(self.path, error) from None
         return self
 
     def _make(self) -> None:
@@ -724,17 +724,26 @@ def _connect(path: Path) -> sqlite3.Connection:
         # No file of ours is for others' eyes: it holds orders.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        connection.execute("pragma auto_vacuum = incremental")
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-        connection.execute("pragma journal_size_limit = 16777216")
+        try:
+            connection.execute("pragma auto_vacuum = incremental")
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = full")
+            connection.execute("pragma journal_size_limit = 16777216")
+        except BaseException:
+            connection.close()
+            raise
         return connection
     except OSError as error:
         raise Stop(
             f"The outbox can't be opened: {error.strerror} ({path}).", "Give the agent's user this file and its folder."
         ) from None
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, error) from None
+        raise _trouble(path, error) from None
+
+
+def _trouble(path: Path, error: sqlite3.DatabaseError) -> Stop:
+    """A full disk is no damage: who were told so would put a good file, and what waits in it, aside."""
+    return _no_room(path, error) if isinstance(error, sqlite3.OperationalError) else _damaged(path, error)
 
 
 def _damaged(path: Path, error: object) -> Stop:

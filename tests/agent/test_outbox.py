@@ -310,3 +310,20 @@ def test_who_looks_on_sees_what_the_agent_has_committed(outbox: Outbox) -> None:
     with pytest.raises(Stop):
         view.remember("a", "b")
     view.close()
+
+
+def test_a_full_disk_at_the_start_is_not_told_as_damage(tmp_path, monkeypatch):
+    """Who were told "damaged" would put the file aside, and with it what still waits in it."""
+    Outbox.open(tmp_path / "outbox.sqlite", Random(1)).close(clean=False)
+
+    class Full(sqlite3.Connection):
+        def execute(self, sql, *values):
+            if sql == "pragma journal_mode = wal":
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: connect(*given, **named, factory=Full))
+    with pytest.raises(Stop) as stopped:
+        Outbox.open(tmp_path / "outbox.sqlite", Random(1))
+    assert "damaged" not in stopped.value.cause and "Make room" in stopped.value.remedy
