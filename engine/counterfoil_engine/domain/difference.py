@@ -91,6 +91,7 @@ class _Slot:
             None,
         )
         self.reversal = reversals.get(self.standing.key) if self.standing else None
+        self.reversed = {intent.key for intent in reversals.values() if intent.state == "done"}
         self.refused = refused[-1] if refused and not self.standing else None
 
     def blocked(self, content_hash: str) -> bool:
@@ -180,7 +181,13 @@ def _stays(
         return True
     if held[slot].standing and slot not in undone:
         return False
-    return ready.content_hash == document.content_hash and ready.after == _after(document, held, undone)
+    after = _after(document, held, undone)
+    return ready.content_hash == document.content_hash and _still_ahead(ready.after, held) == _still_ahead(after, held)
+
+
+def _still_ahead(after: Sequence[str], held: Mapping[str, _Slot]) -> set[str]:
+    """What an intent waits for, without the reversals that have their result: whether it names them makes no odds."""
+    return set(after).difference(*(slot.reversed for slot in held.values()))
 
 
 def _withdrawals(
@@ -211,7 +218,7 @@ def _reversals(held: Mapping[str, _Slot], undone: set[str], day: date | None) ->
         assert standing is not None
         dependents, in_flight = _dependents(slot, held)
         after = tuple(sorted(f"{other.standing.key}/reversal" for other in dependents if other.standing))
-        if reversal and reversal.state == "ready" and reversal.after != after:
+        if reversal and reversal.state == "ready" and _still_ahead(reversal.after, held) != set(after):
             steps.append(Withdraw(reversal.key))
             reversal = None
         if reversal is None and not in_flight:
