@@ -211,8 +211,11 @@ class Engine:
             try:
                 if not step():
                     stop.wait(IDLE_S)
-            except Exception:
-                logger.exception("step failed")
+            except Exception as error:
+                if isinstance(error, Unavailable):
+                    logger.warning("step failed", cause=error.cause)
+                else:
+                    logger.exception("step failed")
                 if forget:
                     forget()
                 self._reopen()

@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from counterfoil_engine.domain.errors import DatabaseUnavailable
 from counterfoil_engine.records.intents import bucket_of
 from counterfoil_engine.records.lanes import dealt
 from fakes.engine import a_document
@@ -233,6 +234,30 @@ def test_an_outage_opens_the_breaker_and_everything_resumes_by_itself(world):
     assert sizes[:4] == [1, 2, 4, 8]  # half-open is one intent, then a ramp
     with world.database.transaction() as tx:
         assert all(intent.attempts <= 2 for number in (1001, 1030) for intent in world.intents(f"order eu1/{number}"))
+
+
+def test_an_outage_of_the_engines_own_database_is_no_outage_of_the_party(world):
+    orders(world, 1001)
+    real, erp_post = world.database.transaction, world.erp.post
+
+    def gone():
+        raise DatabaseUnavailable("The engine's database can't be used at the moment.", "Wait.")
+
+    def post(postings):
+        world.database.transaction = gone
+        return erp_post(postings)
+
+    world.erp.post = post
+    poster = world.poster()
+    with pytest.raises(DatabaseUnavailable):
+        poster.step()
+    world.database.transaction, world.erp.post = real, erp_post
+    with world.database.transaction() as tx:
+        assert world.records.breakers.shown(tx) == []
+    poster.forget()
+    world.run(poster=poster)
+    assert world.erp.posted() == ["eu1/1001/payment/x/r1"]
+    assert world.states() == {"payment/x/r1": "done"}
 
 
 def test_nothing_hammers_a_party_that_is_down(world):

@@ -4,6 +4,7 @@ CounterfoilError
  ├─ Parked        a person helps: the subject becomes a case
  └─ Retry         time helps: the subject resumes by itself
      ├─ Unavailable     the party is down, or the call did not reach it: nothing was done
+     │   └─ DatabaseUnavailable   it is the engine's own database, and no party's fault
      └─ RateLimited     the party asks for a pause of `retry_after_s`
 """
 
@@ -89,6 +90,11 @@ class Retry(CounterfoilError):
 @dataclass
 class Unavailable(Retry):
     """The party can't be reached and nothing was sent to it, or it refused the call before any work."""
+
+
+@dataclass
+class DatabaseUnavailable(Unavailable):
+    """The engine's own database can't be used now; no party is to blame, and no breaker opens for it."""
 
 
 @dataclass

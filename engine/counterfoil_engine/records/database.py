@@ -18,7 +18,7 @@ from urllib.parse import urlparse
 
 import peewee
 
-from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
+from counterfoil_engine.domain.errors import CounterfoilError, DatabaseUnavailable
 from counterfoil_engine.ports import Clock
 
 Row = Mapping[str, Any]
@@ -101,7 +101,7 @@ class Database:
     def transaction(self) -> Iterator[Transaction]:
         """All or nothing; on SQLite one at a time, begun as a writer so that no upgrade can fail half-way.
 
-        Raises Unavailable where the database can't be reached, is locked or full: nothing was written."""
+        Raises DatabaseUnavailable where the database can't be reached, is locked or full: nothing was written."""
         with self._lock:
             try:
                 self.peewee.connect(reuse_if_open=True)
@@ -111,7 +111,7 @@ class Database:
                 if self.is_sqlite and not any(word in str(error) for word in _PASSING_ON_SQLITE):
                     raise
                 self._drop_broken_connection()
-                raise Unavailable(
+                raise DatabaseUnavailable(
                     "The engine's database can't be used at the moment.",
                     "It is tried again by itself; if it stays, check that the database runs and has space.",
                 ) from error

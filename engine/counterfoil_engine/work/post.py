@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from counterfoil_engine.domain.errors import Case, CounterfoilError, Retry, Unavailable
+from counterfoil_engine.domain.errors import Case, CounterfoilError, DatabaseUnavailable, Retry, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
     Erp,
@@ -79,6 +79,8 @@ class Poster:
             logger.warning("lane lost", party=self._lane.party, entity=self._lane.entity)
             self._hold.forget()
             return False
+        except DatabaseUnavailable:
+            raise  # the loop around it opens the connection anew, and takes the lane anew
         except Retry as error:
             logger.warning("nothing posted", cause=error.cause)  # no rules are loaded yet
             return False
@@ -142,6 +144,8 @@ class Poster:
         lane = self._lane
         try:
             work()
+        except DatabaseUnavailable:
+            raise  # ours, and not the party's
         except CounterfoilError as error:
             logger.warning("party failed", party=lane.party, entity=lane.entity, cause=error.cause)
             retry_after_s = error.retry_after_s if isinstance(error, Retry) else None
