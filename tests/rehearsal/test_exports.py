@@ -58,7 +58,9 @@ def test_refunds_are_found_by_their_id_wherever_they_are(tmp_path):
         "r1.json": refunds[0],
         "page.json": {"headers": {"X-WP-Total": "2"}, "body": refunds[1:]},
     }
-    [snapshot] = read_exports([written(tmp_path, files)]).histories()[1001]
+    exports = read_exports([written(tmp_path, files)])
+    [snapshot] = exports.histories()[1001]
+    assert [entry["reason"] for entry in exports.skipped] == ["a refund that no order here lists"]
     assert sorted(json.loads(raw)["id"] for raw in snapshot.refunds) == [5001, 5002]
 
 
@@ -84,9 +86,12 @@ def test_other_json_is_skipped_with_the_reason(tmp_path):
         "g.json": an_order(id=0),
         "h.json": {"amount": "1.00", "line_items": []},
         "i.json": {"snapshots": [{"status": 404}]},
+        "j.json": {"snapshots": []},
+        "k.json": a_refund("1.00"),
     }
     skipped = read_exports([written(tmp_path, files)]).skipped
     assert [Path(entry["path"].partition("#")[0]).name for entry in skipped] == sorted(files)
+    assert len({entry["reason"] for entry in skipped}) >= 8
     assert all(entry["reason"] for entry in skipped)
 
 

@@ -56,6 +56,14 @@ class Exports:
     snapshots: list[Snapshot] = field(default_factory=list)
     refunds: dict[int, bytes] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
+    refund_sources: dict[int, str] = field(default_factory=dict)
+
+    def skip_refunds_of_nothing(self) -> None:
+        """A refund that no order of the data lists is told, not left out in silence."""
+        listed = {refund_id for snapshot in self.snapshots for refund_id in snapshot.refund_ids}
+        for refund_id, source in self.refund_sources.items():
+            if refund_id not in listed:
+                self.skipped.append({"path": source, "reason": "a refund that no order here lists"})
 
     def histories(self) -> dict[int, list[Snapshot]]:
         """Each order's snapshots: as a history lists them, else by `date_modified_gmt`, refunds and path."""
@@ -91,13 +99,19 @@ def read_exports(paths: Sequence[Path]) -> Exports:
     exports = Exports()
     for path in _files(paths):
         if path.suffix.lower() != ".json":
-            exports.skipped.append({"path": str(path), "reason": "not a .json file"})
+            exports.skipped.append({"path": _name(path), "reason": "not a .json file"})
             continue
         try:
             _read_file(path, exports)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OSError, _Unreadable) as error:
-            exports.skipped.append({"path": str(path), "reason": f"not readable as JSON: {str(error)[:200]}"})
+            exports.skipped.append({"path": _name(path), "reason": f"not readable as JSON: {str(error)[:200]}"})
+    exports.skip_refunds_of_nothing()
     return exports
+
+
+def _name(path: Path) -> str:
+    """A path as text that can be printed; names of files may hold any bytes."""
+    return str(path).encode(errors="replace").decode()
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -127,7 +141,7 @@ def _read_file(path: Path, exports: Exports) -> None:
         raise _Unreadable(f"larger than {FILE_BYTES_MAX // 1024 // 1024} MiB")
     raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     msgspec.json.decode(raw)  # the whole document is well-formed before any part of it is taken
-    _take(raw, str(path), exports)
+    _take(raw, _name(path), exports)
 
 
 def _take(raw: bytes, source: str, exports: Exports) -> None:
@@ -151,6 +165,7 @@ def _take(raw: bytes, source: str, exports: Exports) -> None:
         refund_id = _value(fields.get("id"))
         if _is_id(refund_id):
             exports.refunds[refund_id] = raw
+            exports.refund_sources[refund_id] = source
         else:
             exports.skipped.append({"path": source, "reason": "a refund without an id"})
     else:
@@ -209,7 +224,10 @@ def _take_delivery(fields: Mapping[str, bytes], source: str, exports: Exports) -
 
 def _take_history(fields: Mapping[str, bytes], source: str, exports: Exports) -> None:
     order_id, modified = 0, ""
-    for index, entry in enumerate(_list(fields["snapshots"])):
+    steps = _list(fields["snapshots"])
+    if not steps:
+        exports.skipped.append({"path": source, "reason": "a history without snapshots"})
+    for index, entry in enumerate(steps):
         step = _object(entry)
         after = _value(step.get("after"))
         name = f"{source}#{index + 1}"

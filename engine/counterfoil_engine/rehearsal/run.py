@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 from counterfoil_agent.errors import Unreadable
 from counterfoil_agent.snapshot import Event, gone_event, order_event, unreadable_event
 
-from counterfoil_engine.domain.errors import Parked
+from counterfoil_engine.domain.errors import CounterfoilError, Parked
 from counterfoil_engine.domain.order import Order, read_order
 from counterfoil_engine.records import intents, looks, reports
 from counterfoil_engine.rehearsal.chain import Chain
@@ -23,6 +24,7 @@ from counterfoil_engine.rehearsal.report import Report, invariant, judge_books, 
 from counterfoil_engine.work.propose import Proposal, as_rules, propose
 from counterfoil_engine.work.rules_file import render_rules
 
+STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 Trace = Callable[[str], None]
 _AMOUNTS = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
 
@@ -44,6 +46,12 @@ def rehearse(
 
     Raises CounterfoilError where a path doesn't exist or the rules are wrong. Writes to a temporary folder alone.
     """
+    if not STORE.fullmatch(store):
+        raise CounterfoilError(
+            f"{store[:80]!r} can't be a store's name.",
+            "Use letters, digits, dots, dashes and underscores, at most 63, such as eu1.",
+            "contract",
+        )
     exports = read_exports(paths)
     histories = exports.histories()
     now = datetime.now(UTC)
