@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     made.add_argument("--rate", type=float, default=8.0, help="changes in the shop a second, steadily")
     made.add_argument(
-        "--backlog", type=int, help="changes while a party is away (default: 120, and 2000 from 50 kills on)"
+        "--backlog", type=int, help="changes while a party is away (default: 80, and 2000 from 50 kills on)"
     )
     made.add_argument("--seed", type=int, help="of what is placed, killed and when; processes keep their own time")
     made.add_argument("--keep", action="store_true", help="keep the folder with logs and databases")
@@ -66,9 +66,10 @@ def torture(kind: str, kills: int, options: argparse.Namespace, seed: int) -> tu
     plan = Plan(
         kills,
         pause_s=2.5 if is_long else 1.0,
-        backlog=options.backlog or (2000 if is_long else 120),
+        backlog=options.backlog or (2000 if is_long else 80),
         part_backlog=300 if is_long else 60,
         calm_s=60.0 if is_long else 8.0,
+        is_long=is_long,
     )
     folder = Path(tempfile.mkdtemp(prefix=f"counterfoil-torture-{kind}-"))
     folder.chmod(0o711)  # the database server may run as another user

@@ -112,10 +112,11 @@ class World:
         rules = self.folder / "rules.yaml"
         rules.write_text(json.dumps(demo.rules(), indent=1))
         options = f"options = {{ commit_lag_s = {LATE_LAG_S} }}\n" if self._late else ""
+        lease_s = 30 if self._is_long else 15
         # A day of a shop that edits, refunds and cancels much is no accident here: the brake is wide open.
         (self.folder / "engine.toml").write_text(
             f'[engine]\ndatabase = "{database}"\nlisten = "127.0.0.1:{self._ports["engine"]}"\nrules = "{rules}"\n\n'
-            "[limits]\nreversals_an_hour = 1000000\nreversed_minor_an_hour = 1000000000000\nlease_s = 30\n\n"
+            f"[limits]\nreversals_an_hour = 1000000\nreversed_minor_an_hour = 1000000000000\nlease_s = {lease_s}\n\n"
             f'[erp.{ENTITY}]\nadapter = "http"\nurl = "{self.erp_url}"\ntoken_env = "COUNTERFOIL_ERP_TOKEN"\n{options}'
         )
         reread = (
