@@ -44,11 +44,11 @@ def test_one_key_stands_once_until_it_is_withdrawn(world):
 def test_only_ready_is_withdrawn_and_only_sent_has_a_result(world):
     intent = added(world)
     with world.database.transaction() as tx:
-        assert not intents.done(tx, intent, "E1", DAY)
+        assert not intents.done(tx, [(intent, "E1")])
         assert intents.mark_sent(tx, [intent]) == [intent.id]
         assert not intents.withdraw(tx, intent)
-        assert intents.done(tx, intent, "E1", DAY)
-        assert not intents.done(tx, intent, "E2", DAY)
+        assert intents.done(tx, [(replace(intent, posting_date=DAY), "E1")]) == {intent.id}
+        assert not intents.done(tx, [(intent, "E2")])
         assert not intents.refuse(tx, intent)
         assert intents.mark_sent(tx, [intent]) == []
 

@@ -88,12 +88,18 @@ def retried_at(tx: Transaction, subject: str) -> datetime | None:
     return as_time(row["at"]) if row else None
 
 
-def resolve_key(tx: Transaction, subject: str, slot: str, resolution: str) -> None:
-    """A slot has its document: cases of its refused postings are over."""
-    for row in tx.all(
-        "select id, about_key from cases where subject = %s and origin = 'post' and resolved_at is null", subject
-    ):
-        if (row["about_key"] or "").startswith(f"{slot}/"):
+def resolve_slots(tx: Transaction, slots: Mapping[str, Sequence[str]], resolution: str) -> None:
+    """Slots have their documents: cases of their refused postings are over. slots: by subject."""
+    if not slots:
+        return
+    table, params = tx.given([[subject] for subject in sorted(slots)], about="text")
+    rows = tx.all(
+        f"select id, subject, about_key from {table} join cases on subject = about"
+        " where origin = 'post' and resolved_at is null",
+        *params,
+    )
+    for row in rows:
+        if (row["about_key"] or "").startswith(tuple(f"{slot}/" for slot in slots[row["subject"]])):
             resolve(tx, row["id"], resolution)
 
 

@@ -37,7 +37,7 @@ class Transaction:
     def all(self, sql: str, *params: Any) -> list[Row]:
         """Every row, as mappings of column name to value."""
         cursor = self._database.execute(sql, params)
-        names = [column[0] for column in cursor.description]
+        names = self._database.column_names(cursor)
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def one(self, sql: str, *params: Any) -> Row | None:
@@ -52,6 +52,17 @@ class Transaction:
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement once per row; on PostgreSQL in one pipeline."""
         self._database.execute_many(sql, rows)
+
+    def given(self, rows: Sequence[Sequence[Any]], **columns: str) -> tuple[str, list[Any]]:
+        """Rows as a table named `given`, for one statement about many: its SQL, and the parameters it takes.
+
+        columns: name → type on PostgreSQL (`text`, `bigint`). There each column travels as one binary array."""
+        if self.is_sqlite:
+            names = ", ".join(f"column{place} as {name}" for place, name in enumerate(columns, start=1))
+            marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(rows))
+            return f"(select {names} from (values {marks})) as given", [value for row in rows for value in row]
+        arrays = ", ".join(f"%b::{kind}[]" for kind in columns.values())
+        return f"unnest({arrays}) as given ({', '.join(columns)})", list(map(list, zip(*rows, strict=True)))
 
     def now(self) -> datetime:
         """The database's own clock, UTC: the one that leases are measured by (L1). It is read once: a transaction has
@@ -126,6 +137,13 @@ class Database:
             sql = _sqlite_text(sql)
             params = [_sqlite_value(value) for value in params]
         return self.peewee.execute_sql(sql, params)
+
+    def column_names(self, cursor: Any) -> list[str]:
+        """Of the rows of a statement. psycopg's own description of a column costs as much as a small statement."""
+        if self.is_sqlite:
+            return [column[0] for column in cursor.description]
+        result = cursor.pgresult
+        return [result.fname(place).decode() for place in range(result.nfields)]
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         cursor = self.peewee.cursor()

@@ -240,25 +240,37 @@ def ready(
     return [_intent(row) for row in rows]
 
 
-def met(tx: Transaction, intent: Intent) -> bool:
-    """Whether all that must be there before an intent has a result row (K6)."""
-    for key in intent.after:
-        before = by_key(tx, intent.party, intent.entity, key)
-        if before is None or before.state != "done":
-            return False
-    return True
+def unmet(tx: Transaction, intents: Sequence[Intent]) -> set[int]:
+    """The ids of those before which something is missing: not all that must be there has a result row (K6)."""
+    needed = sorted({(intent.party, intent.entity, key) for intent in intents for key in intent.after})
+    if not needed:
+        return set()
+    table, params = tx.given(needed, of_party="text", of_entity="text", of_key="text")
+    rows = tx.all(
+        f"select party, entity, key from {table} join intents on party = of_party and entity = of_entity"
+        " and key = of_key and state = 'done'",
+        *params,
+    )
+    done = {(row["party"], row["entity"], row["key"]) for row in rows}
+    return {
+        intent.id for intent in intents if any((intent.party, intent.entity, key) not in done for key in intent.after)
+    }
 
 
 def mark_sent(tx: Transaction, intents: Sequence[Intent]) -> list[int]:
-    """ready → sent, or sent anew; the ids that were still there to send."""
+    """ready → sent, or sent anew; the ids that were still there to send.
+
+    The posting date that an intent is sent with is kept, so that a lost answer doesn't lose it."""
     if not intents:
         return []
-    marks = ", ".join(["%s"] * len(intents))
+    days = [(intent.id, intent.posting_date.isoformat() if intent.posting_date else None) for intent in intents]
+    table, params = tx.given(sorted(days), given_id="bigint", given_day="text")
     rows = tx.all(
-        "update intents set state = 'sent', sent_at = %s, ever_sent = 1, attempts = attempts + 1"
-        f" where id in ({marks}) and state in ('ready', 'sent') returning id",
+        "update intents set state = 'sent', sent_at = %s, ever_sent = 1, attempts = attempts + 1,"
+        f" posting_date = coalesce(given_day, posting_date) from {table}"
+        " where id = given_id and state in ('ready', 'sent') returning id",
         tx.now(),
-        *[intent.id for intent in intents],
+        *params,
     )
     return [int(row["id"]) for row in rows]
 
@@ -287,18 +299,22 @@ def sent_without_result(
     return [_intent(row) for row in rows]
 
 
-def done(tx: Transaction, intent: Intent, number: str, posting_date: date | None) -> bool:
-    """sent → done, with the ERP's number and the date it was posted on (R1)."""
-    return bool(
-        tx.run(
-            "update intents set state = 'done', number = %s, posting_date = %s, result_at = %s"
-            " where id = %s and state = 'sent'",
-            number,
-            posting_date.isoformat() if posting_date else None,
-            tx.now(),
-            intent.id,
-        )
+def done(tx: Transaction, results: Sequence[tuple[Intent, str]]) -> set[int]:
+    """sent → done, each with the ERP's number and the date it was posted on (R1); the ids that were sent till now."""
+    if not results:
+        return set()
+    given = sorted(
+        (intent.id, number, intent.posting_date.isoformat() if intent.posting_date else None)
+        for intent, number in results
     )
+    table, params = tx.given(given, given_id="bigint", given_number="text", given_day="text")
+    rows = tx.all(
+        "update intents set state = 'done', number = given_number, posting_date = given_day, result_at = %s"
+        f" from {table} where id = given_id and state = 'sent' returning id",
+        tx.now(),
+        *params,
+    )
+    return {int(row["id"]) for row in rows}
 
 
 def refuse(tx: Transaction, intent: Intent, released: bool = False) -> bool:
@@ -311,11 +327,6 @@ def refuse(tx: Transaction, intent: Intent, released: bool = False) -> bool:
             intent.id,
         )
     )
-
-
-def note_posting_date(tx: Transaction, intent: Intent, posting_date: date) -> None:
-    """Keep the date an intent is sent with, so that a lost answer doesn't lose it."""
-    tx.run("update intents set posting_date = %s where id = %s", posting_date.isoformat(), intent.id)
 
 
 # What looks, brakes and people count.

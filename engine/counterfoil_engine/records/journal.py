@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from counterfoil_engine.ports import Intent
 from counterfoil_engine.records.database import Transaction
 
 
-def book(tx: Transaction, intent: Intent) -> None:
-    """Write the lines of a document that has a result; of a reversal, the original's lines mirrored."""
-    if intent.document is None:
+def book(tx: Transaction, intents: Sequence[Intent]) -> None:
+    """Write the lines of documents that have a result; of a reversal, the original's lines mirrored."""
+    rows = [row for intent in intents for row in _lines(intent)]
+    if not rows:
         return
-    posting_date = intent.posting_date or intent.day
-    tx.run_many(
+    table, params = tx.given(
+        rows,
+        party="text",
+        entity="text",
+        document="text",
+        about="text",
+        posting_date="text",
+        role="text",
+        currency="text",
+        book_currency="text",
+        debit_minor="bigint",
+        credit_minor="bigint",
+        book_debit_minor="bigint",
+        book_credit_minor="bigint",
+    )
+    tx.run(
         "insert into journal (party, entity, document, about, posting_date, role, currency, book_currency,"
         " debit_minor, credit_minor, book_debit_minor, book_credit_minor)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [
-            (
-                intent.party,
-                intent.entity,
-                intent.key,
-                intent.about,
-                posting_date.isoformat(),
-                line.role,
-                intent.document.currency,
-                intent.document.book_currency,
-                *(
-                    (line.credit_minor, line.debit_minor, line.book_credit_minor, line.book_debit_minor)
-                    if intent.reverses
-                    else (line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor)
-                ),
-            )
-            for line in intent.document.journal
-        ],
+        f" select * from {table}",
+        *params,
     )
+
+
+def _lines(intent: Intent) -> list[tuple[Any, ...]]:
+    document, posting_date = intent.document, intent.posting_date or intent.day
+    if document is None:
+        return []
+    return [
+        (
+            intent.party,
+            intent.entity,
+            intent.key,
+            intent.about,
+            posting_date.isoformat(),
+            line.role,
+            document.currency,
+            document.book_currency,
+            *(
+                (line.credit_minor, line.debit_minor, line.book_credit_minor, line.book_debit_minor)
+                if intent.reverses
+                else (line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor)
+            ),
+        )
+        for line in document.journal
+    ]
 
 
 _SUMS = (

@@ -61,9 +61,11 @@ def forget(tx: Transaction, waiters: Sequence[str]) -> None:
         tx.run("delete from waits where waiter = %s", waiter)
 
 
-def wake_by_result(tx: Transaction, party: str, entity: str, key: str) -> int:
-    """Free the intents that waited for this result; called in the transaction that writes the result."""
-    return tx.run("delete from waits where on_key = %s", result_key(party, entity, key))
+def wake_by_results(tx: Transaction, party: str, entity: str, keys: Sequence[str]) -> None:
+    """Free the intents that waited for these results; called in the transaction that writes the results."""
+    if keys:
+        table, params = tx.given([[result_key(party, entity, key)] for key in sorted(keys)], result="text")
+        tx.run(f"delete from waits where on_key in (select result from {table})", *params)
 
 
 def wake(tx: Transaction, key: str) -> None:

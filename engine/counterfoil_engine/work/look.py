@@ -335,4 +335,4 @@ class _Writer:
                     self._considered.rules_version,
                 )
             if adopted:
-                self._records.journal.book(self._tx, replace(intent, document=document, about=self._claim.subject))
+                self._records.journal.book(self._tx, [replace(intent, document=document, about=self._claim.subject)])

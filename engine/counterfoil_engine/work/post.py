@@ -127,14 +127,14 @@ class Poster:
         with records.transaction() as tx:
             stores = stores_on(records, tx, rules, lane.party)
             for work_class in self._draw.order():
-                for intent in records.intents.ready(
+                ready = records.intents.ready(
                     tx, lane.party, lane.entity, buckets, stores, work_class, limit - len(batch)
-                ):
-                    if records.intents.met(tx, intent):
-                        batch.append(intent)
-                    else:
-                        for key in intent.after:
-                            records.waits.wait_for_result(tx, intent.id, lane.party, lane.entity, key)
+                )
+                unmet = records.intents.unmet(tx, ready)
+                batch += [intent for intent in ready if intent.id not in unmet]
+                for intent in ready:
+                    for key in intent.after if intent.id in unmet else ():
+                        records.waits.wait_for_result(tx, intent.id, lane.party, lane.entity, key)
                 if len(batch) >= limit:
                     break
         return batch
@@ -173,8 +173,7 @@ class Poster:
 
     def _send(self, batch: Sequence[Intent]) -> None:
         """Mark, call, record. A batch that is refused as a whole is halved until the culprit stands alone (K6)."""
-        dated = [replace(intent, posting_date=self._posting_date(intent)) for intent in batch]
-        marked = self._mark(dated)
+        marked = self._mark(self._dated(batch))
         if self._erp.commit_lag_s > 0:
             marked = self._resolve(marked)
         if not marked:
@@ -198,46 +197,50 @@ class Poster:
         with records.transaction() as tx:
             self._hold.confirm(tx)
             ids = set(records.intents.mark_sent(tx, batch))
-            marked = [intent for intent in batch if intent.id in ids]
-            for intent in marked:
-                records.intents.note_posting_date(tx, intent, intent.posting_date or intent.day)
-        return marked
+        return [intent for intent in batch if intent.id in ids]
 
-    def _posting_date(self, intent: Intent) -> date:
-        """The event's day, or the first open one after it; chosen now, never compared (R1)."""
+    def _dated(self, batch: Sequence[Intent]) -> list[Intent]:
+        """With posting dates: the event's day, or the first open one after it; chosen now, never compared (R1)."""
         with self._records.transaction() as tx:
             now = tx.now()
-        known = self._open_days.get(intent.day)
+        return [replace(intent, posting_date=self._posting_date(intent.day, now)) for intent in batch]
+
+    def _posting_date(self, day: date, now: datetime) -> date:
+        known = self._open_days.get(day)
         if known is None or now - known[1] > timedelta(seconds=OPEN_DAY_KEPT_S):
-            known = (self._call(lambda: self._erp.open_day(self._lane.entity, intent.day)), now)
-            self._open_days[intent.day] = known
+            known = (self._call(lambda: self._erp.open_day(self._lane.entity, day)), now)
+            self._open_days[day] = known
         return known[0]
 
     def _record(self, batch: Sequence[Intent], postings: Sequence[Posting], outcomes: Sequence[Outcome]) -> None:
         """One transaction for all results of a call. A key without an answer is unknown, whatever the others say."""
         answers = {outcome.key: outcome for outcome in outcomes}
+        posted: list[tuple[Intent, str]] = []
         due: set[_Due] = set()
         with self._records.transaction() as tx:
             for intent in batch:
                 match answers.get(intent.key, Unknown(intent.key)):
                     case Posted(number=number):
-                        due |= self._done(tx, intent, number)
+                        posted.append((intent, number))
                     case Refused(case=case):
                         due |= self._refused(tx, intent, case)
                     case Unknown():
                         self._records.intents.no_answer(tx, [intent])
-            self._mark_due(tx, due)
+            self._mark_due(tx, due | self._done(tx, posted))
 
-    def _done(self, tx: Any, intent: Intent, number: str) -> set[_Due]:
-        """The result, its journal, and whom it wakes; returns the subjects that deserve a look."""
-        records = self._records
-        if not records.intents.done(tx, intent, number, intent.posting_date):
-            return set()
-        records.journal.book(tx, intent)
-        records.waits.wake_by_result(tx, intent.party, intent.entity, intent.key)
-        records.cases.resolve_key(tx, intent.subject, intent.slot, "posted")
-        logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
-        return {(intent.work_class, intent.about)}
+    def _done(self, tx: Any, results: Sequence[tuple[Intent, str]]) -> set[_Due]:
+        """The results, their journal, and whom they wake; returns the subjects that deserve a look."""
+        records, lane = self._records, self._lane
+        ids = records.intents.done(tx, results)
+        done = [intent for intent, _ in results if intent.id in ids]
+        slots: dict[str, list[str]] = {}
+        for intent in done:
+            slots.setdefault(intent.subject, []).append(intent.slot)
+            logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
+        records.journal.book(tx, done)
+        records.waits.wake_by_results(tx, lane.party, lane.entity, [intent.key for intent in done])
+        records.cases.resolve_slots(tx, slots, "posted")
+        return {(intent.work_class, intent.about) for intent in done}
 
     def _refused(self, tx: Any, intent: Intent, case: Case) -> set[_Due]:
         """A refusal is a case; a look decides what follows. A closed period heals: the next date is chosen anew."""
@@ -293,7 +296,7 @@ class Poster:
                 currency=intent.currency,
             )
             self._records.cases.open_case(tx, intent.subject, intent.store, "doubled", doubled, intent.key)
-        return self._done(tx, intent, first.number)
+        return self._done(tx, [(intent, first.number)])
 
     # After a restore.
 
