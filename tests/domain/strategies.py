@@ -100,10 +100,11 @@ def _negative_fees(draw: st.DrawFn, parts: list[Part], coupon: Decimal, shop: Sh
     """A discount and a gift card, together less than what the items come to."""
     items = [part for part in with_coupon(parts, coupon, shop) if part.kind == "item"]
     worth = sum((part.amount - part.discount for part in items), Decimal(0))
-    taxable = any(part.tax_class in ("", "reduced") and part.amount > part.discount for part in items)
+    taxable = [part.amount - part.discount for part in items if part.tax_class in ("", "reduced")]
+    taxed = sum(taxable, Decimal(0))
     fees = []
-    if taxable and draw(st.integers(0, 3)) == 0:
-        fees.append(Part("fee", "Loyalty discount", -shop.rounded(worth * draw(st.integers(1, 20)) / 100)))
+    if taxed and draw(st.integers(0, 3)) == 0:
+        fees.append(Part("fee", "Loyalty discount", -shop.rounded(taxed * draw(st.integers(1, 20)) / 100)))
     if worth and draw(st.integers(0, 3)) == 0:
         amount = -shop.rounded(worth * draw(st.integers(1, 40)) / 100)
         fees.append(Part("fee", "Gift card X1", amount, tax_class=draw(st.sampled_from(["", "none"]))))

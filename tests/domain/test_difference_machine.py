@@ -255,7 +255,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=120, stateful_step_count=25)
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def _posted(*versions: dict[str, int]) -> Ledger:
@@ -345,7 +345,7 @@ def _at_random(ledger: Ledger, choices: Iterable[int]) -> None:
             ledger.look()
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(lives(), st.lists(st.lists(st.integers(0, 200), max_size=12), min_size=8, max_size=8))
 def test_a_life_that_is_posted_as_it_goes_stands_at_last_as_if_it_had_come_at_once(
     life: Life, choices: list[list[int]]

@@ -257,6 +257,17 @@ def test_a_full_refund_gives_the_gift_card_back_too() -> None:
     assert balances(result.documents) == {"revenue:goods": -2000, "returns:goods": 2000}
 
 
+def test_what_a_gift_card_paid_is_never_paid_back_in_money() -> None:
+    unpaid = an_order(a_line("A", 1, "20.00"), a_fee("Gift card A1", "-5.00"), payment_method="cod", paid=None)
+    refund = a_refund("17.85")
+    closed = {**unpaid, "status": "refunded", "refunds": [summary_of(refund)]}
+    for history in ([unpaid, (closed, [refund])], [unpaid, ({**closed, "status": "cancelled"}, [refund])]):
+        result = due(*history)
+        assert result.cases == ()
+        assert "refund_payment" not in sums_by_kind(result.documents)
+        assert balances(result.documents) == {"revenue:goods": -2000, "returns:goods": 2000}
+
+
 def test_a_negative_fee_without_a_rule_parks_with_the_row_to_fill_in() -> None:
     result = due(an_order(a_line("A", 1, "20.00"), a_fee("Voucher", "-5.00")))
     assert category(result) == "missing_mapping"

@@ -99,12 +99,12 @@ def test_a_recorded_order_with_anything_in_any_place_ends_as_a_result_or_a_case(
     _look(_changed(FACTS[order_id], changes))
 
 
-@pytest.mark.parametrize("order_id", ["4593", "74", "4428"])
+@pytest.mark.parametrize("order_id", ["4593", "4428"])
 def test_every_field_of_an_order_takes_every_hostile_value(order_id: str) -> None:
     facts = OrderFacts("eu1", order_id, FACTS[order_id].snapshots[-1:])
     places = len(_paths(facts.snapshots[0].body))
     for place in range(places):
-        for index in range(place % 16, len(HOSTILE), 16):
+        for index in range(place % 24, len(HOSTILE), 24):
             _look(_changed(facts, [(0, place, HOSTILE[index])]))
         _look(_changed(facts, [(0, place, HOSTILE)]))
 

@@ -99,8 +99,8 @@ def test_a_tax_rate_that_the_tax_lines_do_not_name_parks_as_tax() -> None:
 def test_prices_with_tax_of_a_high_rate_keep_within_their_own_rounding() -> None:
     """At 27 %, tax and base of a price with tax are both rounded: up to 0.5 × 1.27 of a cent apart."""
     shop = Shop(HUNGARY, prices_include_tax=True)
-    country = [("HU", str(Decimal(cents) / 100)) for cents in range(1, 400)]
-    assert not [price for _, price in country if due(an_order(a_line("A", 1, price), shop=shop)).cases]
+    prices = [str(Decimal(cents) / 100) for cents in range(1, 400, 3)]
+    assert not [price for price in prices if due(an_order(a_line("A", 1, price), shop=shop)).cases]
 
 
 def test_a_negative_fee_over_two_rates_bears_each_rates_share() -> None:

@@ -258,6 +258,7 @@ class DueDocuments:
         A deleted refund whose money moved has no credit, but stays paid. All that was paid back waits with the payment.
         """
         kept = 0 if is_cancelled else self.charge.gross_minor
+        money_minor = self.paid_minor - self.charge.tenders_minor
         all_refunds = [*self.credits, *(Credit(refund, (), 0) for refund in self.deleted)]
         for credit in sorted(all_refunds, key=lambda credit: (credit.refund.created, int(credit.refund.id))):
             refund = credit.refund
@@ -272,8 +273,10 @@ class DueDocuments:
                 )
             if self.waits:
                 continue
-            left = max(0, self.paid_minor - self.paid_back_minor - kept)
-            amount = refund.amount_minor if refund.moved_money else min(refund.amount_minor, left)
+            # What a gift card paid goes back to a gift card: money goes back only as far as money came in.
+            left = min(self.paid_minor - self.paid_back_minor - kept - credit.tender_minor, money_minor)
+            amount = refund.amount_minor if refund.moved_money else min(refund.amount_minor, max(0, left))
+            money_minor -= amount
             self.paid_back_minor += amount + credit.tender_minor
             if amount:
                 yield _Step(
