@@ -220,8 +220,9 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CounterfoilError(
-            f"The rules file {path} can't be read: {error}.", "Name a readable UTF-8 YAML file.", "contract"
+            f"The rules file {path} can't be read: {why}.", "Name a readable UTF-8 YAML file.", "contract"
         ) from None
 
 

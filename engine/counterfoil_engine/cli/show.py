@@ -19,7 +19,10 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", right: Sequence[str] = ()) -> None:
-    """A table; values are text, never markup. right: the columns of numbers."""
+    """A table, nothing where it has no row; values are text, never markup. right: the columns of numbers."""
+    rows = list(rows)
+    if not rows:
+        return
     drawn = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.money import show
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Records
 
@@ -56,8 +57,12 @@ def switch(
         would = records.intents.would_post(tx, store, party)
         if setting == "on" and not confirmed:
             documents = sum(row["documents"] for row in would)
+            kinds = ", ".join(
+                f"{row['documents']} {row['kind']} {show(int(row['amount_minor']), row['currency'])}" for row in would
+            )
             raise CounterfoilError(
-                f"Switching {party} on for {store} would post {documents} documents that are ready.",
+                f"Switching {party} on for {store} would post {documents} documents that are ready"
+                + (f": {kinds}." if kinds else "."),
                 "Look at them (counterfoil status, counterfoil order), then say so again with --yes.",
                 "conflict",
             )
