@@ -11,7 +11,7 @@ from collections.abc import Callable
 from email.utils import format_datetime
 from io import BytesIO
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import requests
 import urllib3
@@ -21,6 +21,7 @@ from counterfoil_sandbox.shop_orders import Shop
 from counterfoil_sandbox.shop_rest import Rest, unknown_order
 from counterfoil_sandbox.shop_web import PAGES
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from simulation.gates import Crash, Gates
 
@@ -156,16 +157,22 @@ class ShopFront:
         return answer.status, {**kind, **answer.headers}, json.dumps(answer.body).encode()
 
 
-_SHOPS: dict[str, requests.Session] = {}
+_SHOPS: dict[str, Wire] = {}
 _real_request = woocommerce.api.request
 
 
-def open_shop(host: str, session: requests.Session) -> None:
-    """The `woocommerce` package opens a session of its own for each call: let those to this host take ours."""
-    _SHOPS[host] = session
+def open_shop(host: str, wire: Wire) -> None:
+    """The `woocommerce` package opens a session of its own for each call: let those to this host go over this wire."""
+    _SHOPS[host] = wire
     woocommerce.api.request = _request
 
 
 def _request(method: str, url: str, **given: Any) -> requests.Response:
-    session = _SHOPS.get(urlsplit(url).hostname or "")
-    return session.request(method, url, **given) if session else _real_request(method, url, **given)
+    wire = _SHOPS.get(urlsplit(url).hostname or "")
+    if wire is None:
+        return _real_request(method, url, **given)
+    request = requests.PreparedRequest()
+    request.method, request.url = method, f"{url}?{urlencode(given['params'])}" if given["params"] else url
+    request.headers = CaseInsensitiveDict(given["headers"])
+    given["auth"](request)
+    return wire.send(request, timeout=given["timeout"])

@@ -14,7 +14,7 @@ import functools
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,8 @@ from counterfoil_agent.errors import Stop
 from counterfoil_agent.loop import Agent
 from counterfoil_agent.uplink import Uplink
 from counterfoil_engine.adapters.erp.http import HttpErp
+from counterfoil_engine.api.app import Engine as ApiEngine
+from counterfoil_engine.api.app import create_app
 from counterfoil_engine.bootstrap import Engine, build
 from counterfoil_engine.config import Limits
 from counterfoil_engine.config import Settings as ApiSettings
@@ -38,9 +40,10 @@ from counterfoil_engine.records.database import Database
 from counterfoil_engine.work.hold import LookSettings
 from counterfoil_engine.work.look import Looker
 from counterfoil_engine.work.post import Poster
+from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_sandbox.books import Books
-from counterfoil_sandbox.erp import create_erp
+from counterfoil_sandbox.erp import SandboxErp, create_erp
 from counterfoil_sandbox.erp_in_process import in_process_session
 from counterfoil_sandbox.erp_modes import Modes
 from counterfoil_sandbox.shop_orders import Shop
@@ -106,7 +109,8 @@ class EngineLife:
     """One process of the engine: its memory ends with it."""
 
     engine: Engine
-    app: Any
+    receiver: Receiver
+    store_secrets: tuple[str, ...]
     lookers: list[Looker]
     posters: list[Poster]
 
@@ -120,6 +124,7 @@ class Options:
     workers: int = 1
     lanes: int = 1
     poll_s: float = 30.0
+    heartbeat_s: float = 60.0
     batch_events: int = 100
     page_orders: int = 100
     shop: dict[str, Any] = field(default_factory=dict)
@@ -145,6 +150,7 @@ class World:
         }
         self.rules_text = rules_text()
         self.free_bytes = 10**12
+        self.steps = 0
         self.front: Any = None
         self._agent: Agent | None = None
         self._engine: EngineLife | None = None
@@ -167,7 +173,7 @@ class World:
             self.weather,
             self.fell,
         )
-        wires.open_shop("shop", wires.session_over(wire))
+        wires.open_shop("shop", wire)
 
     def take_shop(self, shop: Shop) -> None:
         """From now on this is the shop, behind the keys that there were."""
@@ -180,7 +186,10 @@ class World:
         clock, options = self.clock.of("erp"), self.options
         self.books = Books(str(self.folder / "erp.sqlite"), now=clock.now)
         modes = Modes(unique_keys=options.unique_keys, commit_delay_s=options.commit_delay_s)
-        self.erp = create_erp(self.books, ERP_TOKEN, modes, now=clock.now, sleep=clock.sleep)
+        # Its application is made once for all worlds: its routes take longer than a world's whole start.
+        self.erp = _erp()
+        self.erp.books, self.erp.modes, self.erp.token = self.books, modes, ERP_TOKEN
+        self.erp._now, self.erp._sleep, self.erp._pending = clock.now, clock.sleep, []
         self._erp_adapter = in_process_session(self.erp, self.clock.of("engine").now).get_adapter("http://erp")
         wire = wires.Wire(wires.erp_gate, self._into_erp, self.gates, self.weather, self.fell)
         self._erp_session = wires.session_over(wire)
@@ -234,8 +243,7 @@ class World:
             row = identity.read(tx)
             self.starts = int(row["starts"]) if row else 0  # the note that is kept beside the database
         engine.load_rules(self.rules_text)
-        app = engine.app(ApiSettings("", "", None, Limits(), {STORE: self.store_secrets}, "", {}))
-        life = EngineLife(engine, app, [], [])
+        life = EngineLife(engine, engine.receiver(), self.store_secrets, [], [])
         for _ in range(options.workers):
             life.lookers.append(engine.looker())
             life.posters += engine.posters(ENTITY)
@@ -265,11 +273,11 @@ class World:
                     "poll_s": options.poll_s,
                     "page_orders": options.page_orders,
                     "reread_every_h": 0.2,
-                    "reread_page_s": 5.0,
+                    "reread_page_s": 1.0,
                     **options.shop,
                 },
             ),
-            EngineSettings("http://engine", batch_events=options.batch_events),
+            EngineSettings("http://engine", batch_events=options.batch_events, heartbeat_s=options.heartbeat_s),
             OutboxSettings(outbox_file),
         )
         uplink = Uplink(
@@ -291,8 +299,7 @@ class World:
     def _into_engine(self, request: Any, timeout: Any) -> Any:
         if self.clock.true < self.down_until["engine"]:
             raise wires.refused(request)
-        adapter = in_process_session(self.engine.app).get_adapter("http://engine")
-        return adapter.send(request, timeout=timeout)
+        return _api(self.engine, self.clock.of("engine")).send(request, timeout=timeout)
 
     def _open_outbox(self, path: Any, **given: Any) -> sqlite3.Connection:
         gates = self.gates
@@ -339,6 +346,7 @@ class World:
 
     def step_agent(self) -> float:
         """The agent's next step; seconds until it has something to do."""
+        self.steps += 1
         rests_s = (self._agent_rests_until - self.clock.true).total_seconds()
         if rests_s > 0:
             return rests_s
@@ -356,12 +364,15 @@ class World:
         raise error
 
     def step_look(self, worker: int = 0) -> bool:
+        self.steps += 1
         return self.engine.lookers[worker].step()
 
     def step_post(self, poster: int = 0) -> bool:
+        self.steps += 1
         return self.engine.posters[poster].step()
 
     def step_jobs(self) -> bool:
+        self.steps += 1
         return self.engine.engine.step_jobs()
 
     # Coming to rest.
@@ -430,6 +441,55 @@ class patched_sqlite:
 
     def __exit__(self, *_: object) -> None:
         agent_outbox.sqlite3 = sqlite3  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _erp() -> SandboxErp:
+    return create_erp(Books(), ERP_TOKEN)
+
+
+class _Api:
+    """The engine's API, made once; what it speaks to is the life of the engine that is on now."""
+
+    def __init__(self) -> None:
+        self.life: Any = None
+        self.clock: Any = None
+        settings = ApiSettings("", "", None, Limits(), _Secrets(self), "", {})
+        app = create_app(ApiEngine(_Now(lambda: self.life.receiver), None, None, _Now(lambda: self.clock), settings))  # type: ignore[arg-type]
+        self.adapter = in_process_session(app).get_adapter("http://engine")  # type: ignore[arg-type]
+
+
+class _Now:
+    def __init__(self, current: Callable[[], Any]) -> None:
+        self._current = current
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._current(), name)
+
+
+class _Secrets(Mapping[str, tuple[str, ...]]):
+    def __init__(self, api: _Api) -> None:
+        self._api = api
+
+    def __getitem__(self, store: str) -> tuple[str, ...]:
+        return {STORE: self._api.life.store_secrets}[store]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((STORE,))
+
+    def __len__(self) -> int:
+        return 1
+
+
+@functools.cache
+def _the_api() -> _Api:
+    return _Api()
+
+
+def _api(life: EngineLife, clock: PartyClock) -> Any:
+    api = _the_api()
+    api.life, api.clock = life, clock
+    return api.adapter
 
 
 @functools.cache

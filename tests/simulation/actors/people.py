@@ -47,11 +47,12 @@ def second_agent(simulation: Simulation, random: Random) -> str | None:
     disk, world.disk = world.disk, world._open_outbox
     second = world.make_agent(world.folder / "second.sqlite")
     world.disk = disk
-    simulation.notes["second"] = second.outbox.installation
+    simulation.notes["second"] = False
     try:
         for _ in range(random.randint(4, 12)):
             world.clock.pass_time(random.uniform(0.1, 2))
             second.step()
+            simulation.notes["second"] |= second.pump.welcomed
     finally:
         second.close(clean=False)
     return None
@@ -76,7 +77,5 @@ def check(simulation: Simulation) -> Iterator[str]:
         untouched = orders[number] == (shop.order(number), shop.refunds(number)) if number in orders else False
         if untouched and number not in simulation.explained and now.get(slot) != key:
             yield f"R2 {key} was reversed by rules alone"
-    if "second" in simulation.notes:
-        installations = books.rows(world.engine_file, "select distinct installation from epochs")
-        if any(row["installation"] == simulation.notes["second"] for row in installations):
-            yield "E1 two installations speak for one store"
+    if simulation.notes.get("second"):
+        yield "E1 a second installation of the agent was welcome"

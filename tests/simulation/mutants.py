@@ -1,0 +1,438 @@
+"""python -m simulation.mutants [--seeds N] [NAME…]: faults planted in the shipped code, each to be caught by a seed.
+
+Each is one rule of the design that is broken, named by what would go wrong. One that isn't caught means that the
+simulator is weaker than thought.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import counterfoil_agent.outbox as agent_outbox
+import counterfoil_agent.pump as agent_pump
+import msgspec
+from counterfoil_agent.gone import Gone
+from counterfoil_agent.intake import Intake
+from counterfoil_agent.outbox import Outbox
+from counterfoil_agent.ports import Verdict
+from counterfoil_agent.pump import Pump
+from counterfoil_engine.adapters.erp.http import HttpErp
+from counterfoil_engine.domain import difference, due_documents, life
+from counterfoil_engine.domain import order as domain_order
+from counterfoil_engine.domain.documents import Document
+from counterfoil_engine.domain.errors import Parked
+from counterfoil_engine.ports import Unknown
+from counterfoil_engine.records import events, facts, identity, intents, lanes, sequences, waits
+from counterfoil_engine.work.hold import Holds
+from counterfoil_engine.work.post import Poster
+from loguru import logger
+
+from simulation.storm import simulate
+
+SEEDS = 500
+
+
+class Patch:
+    """Puts things in the place of others, and all of them back."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Any, str, Any]] = []
+
+    def set(self, owner: Any, name: str, value: Any) -> None:
+        self._before.append((owner, name, owner.__dict__[name]))
+        setattr(owner, name, value)
+
+    def undo(self) -> None:
+        for owner, name, value in reversed(self._before):
+            setattr(owner, name, value)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+# What goes to the ERP.
+
+
+def no_find_before_post(patch: Patch) -> None:
+    patch.set(Poster, "_resolve", lambda self, batch: list(batch))
+
+
+def commit_lag_is_nothing(patch: Patch) -> None:
+    patch.set(HttpErp, "commit_lag_s", property(lambda self: 0.0))
+
+
+def retried_on_a_permanent_error(patch: Patch) -> None:
+    def refused(self: Any, tx: Any, intent: Any, case: Any) -> set[str]:
+        tx.run("update intents set state = 'ready' where id = %s", intent.id)
+        return set()
+
+    patch.set(Poster, "_refused", refused)
+
+
+def a_batch_is_posted_anew_after_half_of_it_was(patch: Patch) -> None:
+    def no_answer(tx: Any, batch: Sequence[Any]) -> None:
+        for intent in batch:
+            tx.run("update intents set state = 'ready' where id = %s and state = 'sent'", intent.id)
+
+    patch.set(intents, "no_answer", no_answer)
+
+
+def a_batch_that_timed_out_is_halved(patch: Patch) -> None:
+    post = HttpErp.__dict__["_post"]
+
+    def halved(self: Any, sent: Any) -> Any:
+        outcomes = post(self, sent)
+        if len(sent) > 1 and all(isinstance(outcome, Unknown) for outcome in outcomes):
+            raise Parked("No answer came.", "Halve it.")
+        return outcomes
+
+    patch.set(HttpErp, "_post", halved)
+
+
+def sent_is_marked_after_the_call(patch: Patch) -> None:
+    mark, record = Poster.__dict__["_mark"], Poster.__dict__["_record"]
+
+    def record_and_mark(self: Any, batch: Any, postings: Any, outcomes: Any) -> None:
+        mark(self, batch)
+        record(self, batch, postings, outcomes)
+
+    patch.set(Poster, "_mark", lambda self, batch: list(batch))
+    patch.set(Poster, "_record", record_and_mark)
+
+
+def no_lock_on_the_lane(patch: Patch) -> None:
+    patch.set(lanes.Registry, "take", lambda self, key, holder: True)
+
+
+def a_cursor_over_ids(patch: Patch) -> None:
+    """A reader that remembers the highest id it has seen, and never looks below it again."""
+    ready, seen = intents.ready, dict[Any, int]()
+
+    def after_the_last(tx: Any, party: str, entity: str, *more: Any) -> list[Any]:
+        database = id(tx._database)
+        found = [intent for intent in ready(tx, party, entity, *more) if intent.id > seen.get(database, 0)]
+        seen[database] = max([seen.get(database, 0), *(intent.id for intent in found)])
+        return found
+
+    patch.set(intents, "ready", after_the_last)
+
+
+def a_period_that_closes_is_not_noticed(patch: Patch) -> None:
+    patch.set(Poster, "_posting_date", lambda self, intent: intent.day)
+
+
+def nothing_is_adopted_after_a_restore(patch: Patch) -> None:
+    """The engine comes back as it was an hour ago, and goes on as if nothing had been posted since."""
+    patch.set(identity, "to_adopt", nothing)
+    patch.set(intents, "adopt", nothing)
+
+
+# What is due.
+
+
+def a_key_without_revision(patch: Patch) -> None:
+    make = difference._Slot.__dict__["__init__"]
+
+    def first_for_ever(self: Any, slot: str, held: Any) -> None:
+        make(self, slot, held)
+        self.next_key = f"{slot}/r1"
+
+    patch.set(difference._Slot, "__init__", first_for_ever)
+
+
+def no_wait_for_the_reversal(patch: Patch) -> None:
+    after = difference._after
+
+    def without(document: Document, held: Any, undone: set[str]) -> tuple[str, ...]:
+        return tuple(key for key in after(document, held, undone) if not key.endswith("/reversal"))
+
+    patch.set(difference, "_after", without)
+
+
+def rules_alone_reverse_what_stands(patch: Patch) -> None:
+    patch.set(Holds, "_restatements", nothing)
+
+
+def float_money(patch: Patch) -> None:
+    patch.set(domain_order, "minor_units", lambda text, currency: int(float(str(text)) * 100))
+
+
+def edits_as_they_arrive(patch: Patch) -> None:
+    def by_arrival(settled: Any, left_behind: Any) -> list[Any]:
+        return sorted([*settled, *left_behind], key=lambda entry: entry[0]["arrival"])
+
+    patch.set(facts, "_placed", by_arrival)
+
+
+def another_order_under_the_same_id(patch: Patch) -> None:
+    patch.set(life, "_check_identity", nothing)
+
+
+def each_first_order_makes_a_customer(patch: Patch) -> None:
+    make = due_documents.DueDocuments.__dict__["_customer"]
+
+    def of_this_order(self: Any) -> Document:
+        document = make(self)
+        slot = f"{document.slot}-{self.order.id}"
+        return replace(document, slot=slot, subject=f"customer {slot.split('/')[0]}/{slot.rpartition('/')[2]}")
+
+    patch.set(due_documents.DueDocuments, "_customer", of_this_order)
+
+
+# Who wakes whom.
+
+
+def a_result_wakes_nobody(patch: Patch) -> None:
+    patch.set(waits, "wake_by_result", nothing)
+
+
+def a_claim_ends_before_its_look(patch: Patch) -> None:
+    """A worker takes a subject off the list, then looks at it: one that dies in between has lost it."""
+    from counterfoil_engine.records import claims
+
+    take = claims.claim
+
+    def taken(tx: Any, *given: Any) -> Any:
+        found = take(tx, *given)
+        for claim in found:
+            tx.run("delete from work where subject = %s", claim.subject)
+        return found
+
+    patch.set(claims, "claim", taken)
+    patch.set(claims, "finish", lambda tx, claim: False)
+
+
+# From the agent into the engine.
+
+
+def acknowledged_before_it_is_stored(patch: Patch) -> None:
+    """The engine answers, and commits with the next batch."""
+    append, waiting = events.StoredEvents.__dict__["append"], list[Any]()
+
+    class Undone(Exception):
+        pass
+
+    def later(self: Any, store: str, incoming: Any) -> Any:
+        while waiting and waiting[0][0] is self:
+            append(*waiting.pop(0))
+        waiting.clear()
+        answered = []
+        try:
+            with self._database.transaction():
+                answered.append(append(self, store, incoming))
+                raise Undone
+        except Undone:
+            waiting.append((self, store, incoming))
+        return answered[0]
+
+    patch.set(events.StoredEvents, "append", later)
+
+
+def the_agent_acknowledges_before_it_sends(patch: Patch) -> None:
+    send = Pump.__dict__["_send"]
+
+    def acknowledged(self: Any, rows: Any) -> None:
+        self._outbox.acknowledge([Verdict(row.n, row.id, "stored") for row in rows], self._clock.now())
+        send(self, rows)
+
+    patch.set(Pump, "_send", acknowledged)
+
+
+def a_watermark_over_a_hole(patch: Patch) -> None:
+    advance = sequences.advance
+
+    def over(tx: Any, store: str, watermark: Any, numbers: Mapping[int, str]) -> Any:
+        moved = advance(tx, store, watermark, numbers)
+        last = max(numbers, default=0)
+        if last <= moved.n:
+            return moved
+        tx.run(
+            "update epochs set stored_through = %s, through_id = %s where store = %s and epoch = %s",
+            *(last, numbers[last], store, moved.epoch),
+        )
+        return replace(moved, n=last, id=numbers[last])
+
+    patch.set(events, "advance", over)
+
+
+def two_agents_for_one_store(patch: Patch) -> None:
+    greet = events.StoredEvents.__dict__["greet"]
+
+    def anybody(self: Any, store: str, installation: Any, *more: Any) -> Any:
+        with self._database.transaction() as tx:
+            current = sequences.current_epoch(tx, store)
+        return greet(self, store, current["installation"] if current else installation, *more)
+
+    patch.set(events.StoredEvents, "greet", anybody)
+
+
+def a_restored_agent_goes_on_as_if_nothing_was(patch: Patch) -> None:
+    agree = agent_pump.agree
+
+    def as_if(ours: Any, theirs: Any, id_of: Any) -> Any:
+        agreed = agree(ours, theirs, id_of)
+        went_back = agreed.new_epoch is not None and ours.epoch == theirs.epoch
+        return agent_pump.Agreed() if went_back else agreed
+
+    patch.set(agent_pump, "agree", as_if)
+
+
+def a_restored_engine_is_not_sent_again(patch: Patch) -> None:
+    agree = agent_pump.agree
+
+    def without(ours: Any, theirs: Any, id_of: Any) -> Any:
+        return replace(agree(ours, theirs, id_of), again=None, all_again=False)
+
+    patch.set(agent_pump, "agree", without)
+
+
+def numbers_in_another_order_after_a_new_epoch(patch: Patch) -> None:
+    renumber = Outbox.__dict__["renumber"]
+
+    def by_id(self: Any, new_epoch: int) -> int:
+        moved = renumber(self, new_epoch)
+        with self.writing():
+            last = self._one("select max(n) from rows where epoch = ?", (new_epoch,))[0] or 0
+            sql = "update rows set n = ? - n where epoch = ? and n > 0"
+            self._run(sql, (-(10**6) + last + 1, new_epoch))
+            self._run("update rows set n = n + ? where epoch = ?", (10**6, new_epoch))
+        return int(moved)
+
+    patch.set(Outbox, "renumber", by_id)
+
+
+# In the outbox.
+
+
+def the_marker_before_the_rows(patch: Patch) -> None:
+    """How far the shop was read is durable before what was read is."""
+
+    def poll(self: Any, status: str, now: Any) -> None:
+        from counterfoil_agent import walk
+
+        at = self._poll_walk(status, now)
+        at = at if at.under_way else walk.begin(at, 0, now)
+        there, rows, lean = self._turn(at, "modified", status, now)
+        self._outbox.remember(self._poll_key(status), walk.encoded(msgspec.structs.replace(there, marker=now)))
+        for row in rows:
+            known = self._outbox.known(row.order_id)
+            if known.latest is None or row.order_id % 2:
+                self._take(row, lean, now)
+        if not there.under_way:
+            self._polls[status].done(now)
+
+    patch.set(Intake, "_poll", poll)
+
+
+def the_disk_is_trusted_to_sync_by_itself(patch: Patch) -> None:
+    connect = agent_outbox._connect
+
+    def unsafe(path: Any) -> Any:
+        connection = connect(path)
+        connection.execute("pragma synchronous = off")
+        return connection
+
+    patch.set(agent_outbox, "_connect", unsafe)
+
+
+def every_404_is_a_deletion(patch: Patch) -> None:
+    patch.set(Gone, "_standing", lambda self, besides: 1)
+    patch.set(Gone, "_stands", lambda self, order_id: True)
+
+
+def what_is_gone_is_never_missed(patch: Patch) -> None:
+    patch.set(Outbox, "miss", nothing)
+
+
+MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
+    {
+        plant.__name__.replace("_", " "): plant
+        for plant in (
+            no_find_before_post,
+            commit_lag_is_nothing,
+            retried_on_a_permanent_error,
+            a_batch_is_posted_anew_after_half_of_it_was,
+            a_batch_that_timed_out_is_halved,
+            sent_is_marked_after_the_call,
+            no_lock_on_the_lane,
+            a_cursor_over_ids,
+            a_period_that_closes_is_not_noticed,
+            nothing_is_adopted_after_a_restore,
+            a_key_without_revision,
+            no_wait_for_the_reversal,
+            rules_alone_reverse_what_stands,
+            float_money,
+            edits_as_they_arrive,
+            another_order_under_the_same_id,
+            each_first_order_makes_a_customer,
+            a_result_wakes_nobody,
+            a_claim_ends_before_its_look,
+            acknowledged_before_it_is_stored,
+            the_agent_acknowledges_before_it_sends,
+            a_watermark_over_a_hole,
+            two_agents_for_one_store,
+            a_restored_agent_goes_on_as_if_nothing_was,
+            a_restored_engine_is_not_sent_again,
+            numbers_in_another_order_after_a_new_epoch,
+            the_disk_is_trusted_to_sync_by_itself,
+            every_404_is_a_deletion,
+            what_is_gone_is_never_missed,
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """How a mutant fared. seed: which one caught it, None where none did."""
+
+    name: str
+    seed: int | None
+    failure: str = ""
+
+
+def hunt(name: str, seeds: int = SEEDS, first: int = 1) -> Hunt:
+    """Run seeds until one fails."""
+    logger.remove()
+    patch = Patch()
+    MUTANTS[name](patch)
+    try:
+        for seed in range(first, first + seeds):
+            if failures := simulate(seed).failures:
+                return Hunt(name, seed, failures[0])
+        return Hunt(name, None)
+    finally:
+        patch.undo()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m simulation.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="words that the mutants' names have (default: all)")
+    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="how many each may take")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), metavar="N")
+    options = parser.parse_args(arguments)
+    names = [name for name in MUTANTS if not options.names or any(word in name for word in options.names)]
+    caught = 0
+    with multiprocessing.Pool(options.cores, maxtasksperchild=1) as pool:
+        for found in pool.imap_unordered(_hunt, [(name, options.seeds) for name in names]):
+            caught += found.seed is not None
+            how = f"by seed {found.seed}: {found.failure[:160]}" if found.seed else f"NOT within {options.seeds} seeds"
+            print(f"{found.name}: {'caught ' if found.seed else ''}{how}", flush=True)
+    print(f"mutants: {caught} of {len(names)} caught")
+    return caught < len(names)
+
+
+def _hunt(task: tuple[str, int]) -> Hunt:
+    return hunt(*task)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
