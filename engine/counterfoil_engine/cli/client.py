@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
 from counterfoil_engine.domain.errors import CounterfoilError
 
-ANSWER_BYTES_MAX = 256 * 1024 * 1024
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Client:
     """url: the engine's address. The token comes from COUNTERFOIL_API_TOKEN."""
 
     def __init__(self, url: str, timeout_s: float = 60.0) -> None:
+        token = os.environ.get("COUNTERFOIL_API_TOKEN", "")
+        if not (token.isascii() and token.isprintable()):
+            raise CounterfoilError(
+                "COUNTERFOIL_API_TOKEN holds a character that no token has.",
+                "Set it to the engine's token.",
+                "contract",
+            )
         self._url, self._timeout_s = url.rstrip("/"), timeout_s
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {os.environ.get('COUNTERFOIL_API_TOKEN', '')}"
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def get(self, path: str, **query: Any) -> Any:
-        """The answer to a question; raises CounterfoilError."""
+    def get(self, *path: str, **query: Any) -> dict[str, Any]:
+        """The answer to a question; path: its parts, of any characters. Raises CounterfoilError."""
         return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a command; raises CounterfoilError."""
         return self._call("POST", path, json=dict(body))
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def _call(self, method: str, path: Sequence[str], **options: Any) -> dict[str, Any]:
+        url = "/".join([self._url, "v1", *(quote(part, safe="") for part in path)])
         try:
-            answer = self._session.request(method, self._url + path, timeout=self._timeout_s, **options)
-        except requests.RequestException:
+            with self._session.request(
+                method, url, timeout=self._timeout_s, allow_redirects=False, stream=True, **options
+            ) as answer:
+                status, content = answer.status_code, _bounded(answer)
+        except (requests.RequestException, ValueError, OSError):
             raise CounterfoilError(
                 f"The engine at {self._url} doesn't answer.",
                 "Start it (counterfoil serve --config FILE), or name it with --url or COUNTERFOIL_URL.",
                 "outage",
             ) from None
-        if len(answer.content) > ANSWER_BYTES_MAX:
-            raise CounterfoilError("The engine's answer is too large.", "Ask for less.", "contract")
         try:
-            body = answer.json()
-        except ValueError:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
             raise CounterfoilError(
-                f"What answers at {self._url} is no Counterfoil engine (status {answer.status_code}).",
+                f"What answers at {self._url} is no Counterfoil engine (status {status}).",
                 "Check the address given with --url or COUNTERFOIL_URL.",
                 "contract",
-            ) from None
-        if answer.status_code >= 400:
-            if answer.status_code == 401:
-                raise CounterfoilError(
-                    "The engine doesn't accept the token.", "Set COUNTERFOIL_API_TOKEN to the engine's.", "contract"
-                )
-            body = body if isinstance(body, dict) else {}
+            )
+        if status == 401:
             raise CounterfoilError(
-                str(body.get("detail") or f"The engine answered {answer.status_code}."),
+                "The engine doesn't accept the token.", "Set COUNTERFOIL_API_TOKEN to the engine's.", "contract"
+            )
+        if status >= 400:
+            raise CounterfoilError(
+                str(body.get("detail") or f"The engine answered {status}."),
                 str(body.get("remedy") or "See the engine's log."),
                 "contract",
             )
         return body
+
+
+def _bounded(answer: requests.Response) -> bytes:
+    content = bytearray()
+    for chunk in answer.iter_content(1 << 16):
+        content += chunk
+        if len(content) > ANSWER_BYTES_MAX:
+            raise CounterfoilError("The engine's answer is too large.", "Ask for less.", "contract")
+    return bytes(content)

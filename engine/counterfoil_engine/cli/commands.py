@@ -37,8 +37,17 @@ class Context:
         """Print an answer as JSON, or as a person reads it."""
         if self.as_json:
             click.echo(json.dumps(value, ensure_ascii=False, default=str))
-        else:
+            return
+        try:
             shown(value)
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
+            if "COUNTERFOIL_DEBUG" in os.environ:
+                raise
+            raise CounterfoilError(
+                "The answer has another form than this command line knows.",
+                "Use the command line of the engine's own version, and check the address (--url, COUNTERFOIL_URL).",
+                "contract",
+            ) from None
 
 
 class Commands(click.Group):
@@ -75,7 +84,7 @@ def _fail(words: list[str], error: CounterfoilError, status: int) -> None:
         said = {"category": error.category, "cause": error.cause, "remedy": error.remedy}
         click.echo(json.dumps({"error": said}, ensure_ascii=False))
     else:
-        click.echo(f"{error.cause}\n{error.remedy}", err=True)
+        click.echo(show.printable(f"{error.cause}\n{error.remedy}"), err=True)
     sys.exit(status)
 
 
@@ -93,11 +102,16 @@ def _with_json(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(function)
 
 
-def command(name: str, group: click.Group | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+EXIT_STATUS = "Exit status: 0 done, 1 not done (cause and remedy are said), 2 wrong usage."
+
+
+def command(
+    name: str, group: click.Group | None = None, exit_status: str = EXIT_STATUS
+) -> Callable[[Callable[..., Any]], click.Command]:
     """A command that has --json and gets the shared Context."""
 
     def made(function: Callable[..., Any]) -> click.Command:
-        return (group or counterfoil).command(name)(_with_json(click.pass_obj(function)))
+        return (group or counterfoil).command(name, epilog=exit_status)(_with_json(click.pass_obj(function)))
 
     return made
 
@@ -120,16 +134,20 @@ def counterfoil(context: click.Context, url: str, as_json: bool) -> None:
     context.obj = Context(url, as_json)
 
 
-@command("status")
+@command(
+    "status",
+    exit_status="Exit status: 0 done (with --check: all is well), 1 not done (with --check: something is not well),"
+    " 2 wrong usage.",
+)
 @click.option("--check", is_flag=True, help="set the exit status for a monitor: 0 all well, 1 something is not")
 def status(context: Context, check: bool) -> int:
     """A line per store and party: connected, behind by, holes, kept-invalid, stuck, money held.
 
     Example: counterfoil status --check || page-somebody
     """
-    answer = context.client.get("/v1/status")
+    answer = context.client.get("status")
     context.answer(answer, show.status)
-    return int(check and not answer["ok"])
+    return int(check and answer.get("ok") is not True)
 
 
 @command("order")
@@ -142,7 +160,7 @@ def order(context: Context, order: str) -> None:
     store, _, order_id = order.partition("/")
     if not store or not order_id or "/" in order_id or len(order) > 120:
         raise click.BadParameter(f"{order[:60]!r} is not STORE/ID, such as eu1/1001.")
-    context.answer(context.client.get(f"/v1/orders/{store}/{order_id}"), show.order)
+    context.answer(context.client.get("orders", store, order_id), show.order)
 
 
 @command("cases")
@@ -153,7 +171,7 @@ def cases(context: Context, category: str | None, limit: int) -> None:
 
     Example: counterfoil cases --category missing_mapping
     """
-    answer = context.client.get("/v1/cases", category=category, limit=limit)
+    answer = context.client.get("cases", category=category, limit=limit)
 
     def shown(value: Any) -> None:
         show.cases(value["causes"])
@@ -173,7 +191,7 @@ def retry(context: Context, subject: str | None, category: str | None) -> None:
     """
     if bool(subject) == bool(category):
         raise click.UsageError(f"Name either a subject, {SUBJECTS}, or --category.")
-    answer = context.client.post("/v1/retry", {"subject": subject, "category": category})
+    answer = context.client.post("retry", body={"subject": subject, "category": category})
     context.answer(answer, lambda value: show.line(f"{len(value['subjects'])} subject(s) are looked at again."))
 
 
@@ -200,7 +218,7 @@ def replay(context: Context, since: datetime, store: str | None, dry_run: bool) 
     Example: counterfoil replay --since 2026-11-01 --dry-run
     """
     body = {"since": since.isoformat(), "store": store, "dry_run": dry_run}
-    answer = context.client.post("/v1/replay", body)
+    answer = context.client.post("replay", body=body)
 
     def shown(value: Any) -> None:
         if dry_run:
@@ -253,7 +271,7 @@ def rules_load(context: Context, file: Path, dry_run: bool) -> None:
 
     Example: counterfoil rules load rules.yaml
     """
-    answer = context.client.post("/v1/rules", {"text": _text_of(file), "dry_run": dry_run})
+    answer = context.client.post("rules", body={"text": _text_of(file), "dry_run": dry_run})
     context.answer(answer, lambda value: show.line(f"Version {value['version']}; {value['freed']} subject(s) resume."))
 
 
@@ -263,7 +281,7 @@ def rules_show(context: Context) -> None:
 
     Example: counterfoil rules show > rules.yaml
     """
-    context.answer(context.client.get("/v1/rules"), lambda value: click.echo(value["text"] or "", nl=False))
+    context.answer(context.client.get("rules"), lambda value: click.echo(value["text"] or "", nl=False))
 
 
 @command("restatements")
@@ -280,7 +298,7 @@ def restatements(context: Context) -> None:
         columns = list(value["held"][0])
         show.table(columns, [[row[name] for name in columns] for row in value["held"]])
 
-    context.answer(context.client.get("/v1/restatements"), shown)
+    context.answer(context.client.get("restatements"), shown)
 
 
 @command("approve")
@@ -290,7 +308,7 @@ def approve(context: Context, version: str) -> None:
 
     Example: counterfoil approve 2026-11-24
     """
-    answer = context.client.post("/v1/approve", {"version": version})
+    answer = context.client.post("approve", body={"version": version})
     context.answer(answer, lambda value: show.line(f"Approved; {value['subjects']} subject(s) are looked at again."))
 
 
@@ -301,7 +319,7 @@ def release_brake(context: Context, entity: str) -> None:
 
     Example: counterfoil release-brake DE01
     """
-    answer = context.client.post("/v1/release-brake", {"entity": entity})
+    answer = context.client.post("release-brake", body={"entity": entity})
     context.answer(answer, lambda value: show.line(f"Released; {value['subjects']} subject(s) go on."))
 
 
@@ -312,7 +330,7 @@ def handover(context: Context, store: str) -> None:
 
     Example: counterfoil handover eu1
     """
-    answer = context.client.post("/v1/handover", {"store": store})
+    answer = context.client.post("handover", body={"store": store})
     context.answer(answer, lambda value: show.line(f"The next agent that says hello for {store} takes it over."))
 
 
@@ -327,7 +345,7 @@ def switch(context: Context, store: str, party: str, setting: str, yes: bool) ->
     Example: counterfoil switch eu1 erp on --yes
     """
     body = {"store": store, "party": party, "setting": setting, "confirmed": yes}
-    answer = context.client.post("/v1/switch", body)
+    answer = context.client.post("switch", body=body)
     context.answer(answer, lambda value: show.line(f"{party} of {store} is {value['setting']}."))
 
 
@@ -337,11 +355,15 @@ def confirm(context: Context) -> None:
 
     Example: counterfoil confirm
     """
-    answer = context.client.post("/v1/confirm", {})
+    answer = context.client.post("confirm", body={})
     context.answer(answer, lambda value: show.line(f"Confirmed; engine epoch {value['engine_epoch']}."))
 
 
-@command("rehearse")
+@command(
+    "rehearse",
+    exit_status="Exit status: 0 every order ended right or as an explained case, 1 an invariant is broken or a file"
+    " can't be used (cause and remedy are said), 2 wrong usage.",
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--rules", "rules_path", type=click.Path(path_type=Path), help="use these rules; propose none")
 @click.option("--write-rules", type=click.Path(path_type=Path), help="save the rules that were proposed")
@@ -361,8 +383,6 @@ def rehearse(
     real outbox, intake, looks, posters and sandbox ERP in this process; writes nothing outside a temporary folder.
 
     Example: counterfoil rehearse exports/ --write-rules rules.yaml
-
-    Exit status: 0 every order ended right or as an explained case, 1 an invariant failed, 2 wrong usage.
     """
     from counterfoil_engine.rehearsal.run import rehearse as run
 
@@ -375,7 +395,10 @@ def rehearse(
     report = run(paths, store, given, trace=_tell(context) if trace else None)
     if write_rules:
         _write(write_rules, report.rules_text)
-    context.answer(report.as_json(), lambda _: report.show(show))
+    if context.as_json:
+        context.answer(report.as_json(), show.line)
+    else:
+        report.show(show)
     return 0 if report.holds else 1
 
 

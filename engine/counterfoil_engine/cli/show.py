@@ -18,6 +18,15 @@ from counterfoil_engine.domain.money import show as money
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 
+# What could move the cursor or colour a terminal; names of goods and people come from strangers.
+_CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """Text without control characters, and without what no encoding can write."""
+    return text.translate(_CONTROL).encode(errors="replace").decode()
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", right: Sequence[str] = ()) -> None:
     """A table, nothing where it has no row; values are text, never markup. right: the columns of numbers."""
     rows = list(rows)
@@ -27,12 +36,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(escape("" if value is None else str(value)) for value in row))
+        drawn.add_row(*(escape(printable("" if value is None else str(value))) for value in row))
     console.print(drawn)
 
 
 def line(text: str, style: str = "") -> None:
-    console.print(escape(text), style=style or None, soft_wrap=True)
+    console.print(escape(printable(text)), style=style or None, soft_wrap=True)
 
 
 def amount(row: Mapping[str, Any], field: str = "amount_minor") -> str:

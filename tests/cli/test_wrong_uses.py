@@ -1,0 +1,188 @@
+"""Every command used wrongly, in five ways or more: each answer has a cause and a remedy, and never a stack trace."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from counterfoil_engine.cli.commands import counterfoil
+
+LONG = "x" * 300
+
+# Words after the command → exit status. {folder} is an empty folder, {rules} a good file, {bad} one with two faults.
+WRONG: dict[str, list[tuple[list[str], int]]] = {
+    "status": [
+        (["--chek"], 2),
+        (["now"], 2),
+        (["--check=yes"], 2),
+        (["--json=1"], 2),
+        (["eu1", "eu2"], 2),
+    ],
+    "order": [
+        ([], 2),
+        (["1001"], 2),
+        (["eu1/"], 2),
+        (["/1001"], 2),
+        (["eu1/1001/2"], 2),
+        (["eu1/404"], 1),
+        (["nowhere/1001"], 1),
+        (["eu1/..%2f..%2fstatus"], 1),
+        (["eu1/' or 1=1 --"], 1),
+        (["eu1/\x00"], 1),
+        ([f"eu1/{LONG}"], 2),
+    ],
+    "cases": [
+        (["--limit", "0"], 2),
+        (["--limit", "many"], 2),
+        (["--limit"], 2),
+        (["--category", LONG], 1),
+        (["missing_mapping"], 2),
+    ],
+    "retry": [
+        ([], 2),
+        (["order eu1/1001", "--category", "tax"], 2),
+        (["order", "eu1/1001"], 2),
+        (["--category"], 2),
+        (["--category", LONG], 1),
+        (["order eu1/404"], 1),
+        (["--category", "no_such_category"], 1),
+    ],
+    "replay": [
+        ([], 2),
+        (["--since", "yesterday"], 2),
+        (["--since", "2026-13-01"], 2),
+        (["--since", "0001-01-01T00:00:00+23:00"], 2),
+        (["--since", "2026-01-01", "eu1"], 2),
+        (["--since", "2026-01-01", "--store", LONG], 1),
+        (["--since", "2026-01-01", "--store", "nowhere"], 1),
+    ],
+    "rules check": [
+        ([], 2),
+        (["{folder}/nowhere.yaml"], 1),
+        (["{folder}"], 1),
+        (["{bad}"], 1),
+        (["{binary}"], 1),
+        (["{rules}", "{rules}"], 2),
+    ],
+    "rules load": [
+        ([], 2),
+        (["{folder}/nowhere.yaml"], 1),
+        (["{folder}"], 1),
+        (["{bad}"], 1),
+        (["{binary}"], 1),
+        (["{bad}", "--dry-run"], 1),
+        (["{same}"], 1),
+    ],
+    "rules show": [(["eu1"], 2), (["--version-of", "x"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
+    "rules": [(["chekc"], 2), (["--x"], 2), (["check load"], 2), (["Check"], 2), ([""], 2)],
+    "restatements": [(["x"], 2), (["--approve"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
+    "approve": [([], 2), (["nothing-held"], 1), (["a", "b"], 2), ([LONG], 1), (["--version"], 2), ([""], 1)],
+    "release-brake": [([], 2), (["DE01"], 1), (["nowhere"], 1), (["a", "b"], 2), ([LONG], 1)],
+    "handover": [([], 2), (["nowhere"], 1), (["a", "b"], 2), ([LONG], 1), ([""], 1)],
+    "switch": [
+        ([], 2),
+        (["eu1", "erp"], 2),
+        (["eu1", "erp", "full"], 2),
+        (["eu1", "wms", "on"], 2),
+        (["nowhere", "erp", "off"], 1),
+        (["eu1", "erp", "on"], 1),
+    ],
+    "confirm": [(["yes"], 2), (["--yes"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
+    "rehearse": [
+        ([], 2),
+        (["{folder}/nowhere"], 1),
+        (["{folder}", "--rules", "{folder}/nowhere.yaml"], 1),
+        (["{folder}", "--rules", "{bad}"], 1),
+        (["{folder}", "--rules", "{rules}", "--write-rules", "{folder}/new.yaml"], 2),
+        (["{folder}", "--write-rules", "{folder}"], 1),
+        (["{folder}", "--write-rules", "{folder}/no/such/place.yaml"], 1),
+        (["{folder}", "--store", "a/b"], 1),
+        (["{folder}", "--trase"], 2),
+    ],
+    "serve": [
+        (["--config", "{folder}/nowhere.toml"], 1),
+        (["--config", "{folder}"], 1),
+        (["--config", "{bad}"], 1),
+        (["--role", "boss"], 2),
+        (["--config", "{settings}", "--role", "worker"], 1),
+        (["now"], 2),
+    ],
+    "completion": [([], 2), (["tcsh"], 2), (["bash", "zsh"], 2), (["--bash"], 2), ([""], 2)],
+}
+
+
+@pytest.fixture
+def places(tmp_path: Path, running) -> dict[str, str]:
+    from cli.conftest import RULES
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    files = {
+        "rules": RULES.encode(),
+        "bad": b"rules: x\nstores: 7\nnothing: 8\n",
+        "binary": b"\xff\xfe\x00",
+        "same": RULES.replace("gateway: bacs", "gateway: other").encode(),
+        "settings": f'[engine]\ndatabase = "sqlite:///{tmp_path}/other.sqlite"\n'.encode(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    return {"folder": str(folder)} | {name: str(tmp_path / name) for name in files}
+
+
+def test_every_command_is_used_wrongly_here_in_five_ways_at_least():
+    names = {
+        f"{name} {inner}" if inner else name
+        for name, each in counterfoil.commands.items()
+        for inner in ("", *getattr(each, "commands", {}))
+    }
+    assert set(WRONG) == names
+    assert all(len(uses) >= 5 for uses in WRONG.values())
+
+
+def test_a_wrong_use_is_answered_with_cause_and_remedy(places, shell):
+    for name, uses in WRONG.items():
+        for words, status in uses:
+            asked = [*name.split(), *(re.sub(r"{(\w+)}", lambda found: places[found[1]], word) for word in words)]
+            plain = shell(*asked)
+            assert (plain.exit_code, plain.stdout) == (status, ""), (asked, plain.output)
+            cause, _, remedy = plain.stderr.strip().rpartition("\n")
+            assert cause.strip() and remedy.strip(), (asked, plain.stderr)
+            assert "unforeseen" not in plain.stderr, (asked, plain.stderr)
+            told = json.loads(shell("--json", *asked).stdout)["error"]
+            assert set(told) == {"category", "cause", "remedy"}
+            assert told["cause"] and told["remedy"], asked
+
+
+def test_a_command_that_is_none_is_answered_with_cause_and_remedy(shell):
+    for words in (["statsu"], ["--url"], ["--colour", "status"], [""], ["-x"], ["--json", "nothing"]):
+        wrong = shell(*words)
+        assert wrong.exit_code == 2, words
+        assert "--help" in wrong.output
+
+
+def _commands():
+    for name, each in counterfoil.commands.items():
+        yield name
+        yield from (f"{name} {inner}" for inner in getattr(each, "commands", {}))
+
+
+@pytest.mark.parametrize("name", _commands())
+def test_help_describes_the_command_with_an_example_and_its_exit_status(name, shell):
+    said = shell(*name.split(), "--help")
+    assert said.exit_code == 0
+    text = " ".join(said.stdout.split())
+    assert "Usage: counterfoil" in text
+    if name != "rules":
+        assert f"Example: counterfoil {name}" in text
+        assert "Exit status: 0" in text
+
+
+def test_no_unforeseen_failure_shows_a_stack_trace(monkeypatch):
+    monkeypatch.setattr("counterfoil_engine.cli.commands.Context.client", property(lambda _: 1 / 0))
+    broken = CliRunner().invoke(counterfoil, ["status"])
+    assert broken.exit_code == 1
+    assert "unforeseen" in broken.stderr and "ZeroDivisionError" in broken.stderr
+    assert "Traceback" not in broken.output
