@@ -28,7 +28,7 @@ from simulation.disk import Disk
 from simulation.gates import Crash, Party, party_of
 from simulation.world import MEMORY, Options, World
 
-ROUNDS = 70
+ROUNDS = 120
 FIRST_ROUND = 3
 CALM_S = 6 * 3600.0
 CALM_ROUNDS = 600

@@ -151,6 +151,7 @@ class World:
         self.rules_text = rules_text()
         self.free_bytes = 10**12
         self.steps = 0
+        self._in_a_step: list[Looker | Poster] = []
         self.front: Any = None
         self._agent: Agent | None = None
         self._engine: EngineLife | None = None
@@ -364,12 +365,21 @@ class World:
         raise error
 
     def step_look(self, worker: int = 0) -> bool:
-        self.steps += 1
-        return self.engine.lookers[worker].step()
+        return self._alone(self.engine.lookers[worker])
 
     def step_post(self, poster: int = 0) -> bool:
+        return self._alone(self.engine.posters[poster])
+
+    def _alone(self, one: Looker | Poster) -> bool:
+        """Each is a thread: while it stands still inside a step it can't begin another."""
+        if one in self._in_a_step:
+            return False
         self.steps += 1
-        return self.engine.posters[poster].step()
+        self._in_a_step.append(one)
+        try:
+            return one.step()
+        finally:
+            self._in_a_step.remove(one)
 
     def step_jobs(self) -> bool:
         self.steps += 1

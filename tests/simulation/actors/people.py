@@ -42,8 +42,9 @@ def other_lanes(simulation: Simulation, random: Random) -> str:
 def second_agent(simulation: Simulation, random: Random) -> str | None:
     """Somebody starts the agent on another machine too: the engine takes nothing from it."""
     world = simulation.world
-    if world.agent.outbox.position().epoch == 0 or "second" in simulation.notes:
-        return None
+    begun = world.engine and books.rows(world.engine_file, "select 1 from epochs")
+    if not begun or "second" in simulation.notes:
+        return None  # who comes first is the one
     disk, world.disk = world.disk, world._open_outbox
     second = world.make_agent(world.folder / "second.sqlite")
     world.disk = disk
