@@ -9,16 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from loguru import logger
 
 from counterfoil_engine.cli import show
 from counterfoil_engine.cli.client import Client
-from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.errors import Category, CounterfoilError
 from counterfoil_engine.work.rules_file import parse_rules
 
+CATEGORIES = click.Choice(get_args(Category))
 SUBJECTS = "such as `order eu1/1001`"
 
 
@@ -55,7 +56,8 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
-        words = list(args[0]) if args and args[0] is not None else sys.argv[1:]
+        given = args[0] if args else kwargs.get("args")
+        words = sys.argv[1:] if given is None else list(given)
         try:
             status = super().main(*args, **kwargs)
         except click.exceptions.Exit as left:
@@ -164,7 +166,7 @@ def order(context: Context, order: str) -> None:
 
 
 @command("cases")
-@click.option("--category", help="only these, such as missing_mapping or tax")
+@click.option("--category", type=CATEGORIES, help="only these")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="how many at most")
 def cases(context: Context, category: str | None, limit: int) -> None:
     """What is stuck, those of one cause together, each with cause, remedy and the rows that are missing.
@@ -183,7 +185,7 @@ def cases(context: Context, category: str | None, limit: int) -> None:
 
 @command("retry")
 @click.argument("subject", required=False)
-@click.option("--category", help="all that are parked for this category")
+@click.option("--category", type=CATEGORIES, help="all that are parked for this category")
 def retry(context: Context, subject: str | None, category: str | None) -> None:
     """Let a parked subject try again, or all of a category.
 

@@ -256,6 +256,18 @@ def open_cases(tx: Transaction, category: str | None, limit: int) -> dict[str, A
     }
 
 
+def knows_subject(tx: Transaction, subject: str) -> bool:
+    """Whether anything came of it, a look read it, or a document goes in its lane."""
+    return any(
+        tx.one(f"select 1 as known from {table} where subject = %s limit 1", subject)
+        for table in ("events", "subjects", "intents", "cases")
+    )
+
+
+def knows_store(tx: Transaction, store: str) -> bool:
+    return tx.one("select 1 as known from stores where store = %s", store) is not None
+
+
 def _age_s(now: datetime, value: Any) -> float | None:
     moment = as_time(value)
     return round((now - moment).total_seconds(), 1) if moment else None

@@ -26,6 +26,10 @@ class Reports(Protocol):
 
     def open_cases(self, tx: Any, category: str | None, limit: int) -> dict[str, Any]: ...
 
+    def knows_subject(self, tx: Any, subject: str) -> bool: ...
+
+    def knows_store(self, tx: Any, store: str) -> bool: ...
+
 
 class OperatorCommands:
     """All commands over one engine. who: whose token asked, for the audit log."""
@@ -67,6 +71,14 @@ class OperatorCommands:
 
     def retry(self, subject: str | None, category: str | None) -> Mapping[str, Any]:
         if subject:
+            with self._records.transaction() as tx:
+                known = self._reports.knows_subject(tx, subject)
+            if not known:
+                raise Rejected(
+                    f"Nothing is known of the subject {subject!r}.",
+                    "Write it as `counterfoil cases` does, such as `order eu1/1001`.",
+                    slug="no-such-subject",
+                )
             return {"subjects": unpark.retry(self._records, subject, self._who)}
         with self._records.transaction() as tx:
             causes = [row["fingerprint"] for row in self._records.cases.grouped(tx) if row["category"] == category]
@@ -76,6 +88,12 @@ class OperatorCommands:
     def replay(self, since: datetime, store: str | None, dry_run: bool) -> Mapping[str, Any]:
         """Mark due all of which something came since; a dry run says what looks would post, and writes nothing."""
         with self._records.transaction() as tx:
+            if store and not self._reports.knows_store(tx, store):
+                raise Rejected(
+                    f"No agent of a store {store!r} has ever said hello.",
+                    "See which have: counterfoil status.",
+                    slug="no-such-store",
+                )
             subjects = self._subjects_since(tx, since, store)
             if not dry_run:
                 self._records.work.mark_due(tx, subjects, "history")
