@@ -2,19 +2,27 @@
 #
 #   make demo          a shop, its agent, the engine and an ERP, and the proof; ONCE=1 ends by itself
 #   make test          checks and tests, with coverage;  make check: the checks alone;  make format: put the layout right
+#   make simulate      storms over the whole chain under a seed, SEEDS of them, the first one FROM;  make mutants: faults
+#                      planted in the code, each to be caught by a seed
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 BIN := .venv/bin
 READY := .venv/ready
 SOURCES := agent engine contracts tests $(wildcard bench)
 
-.PHONY: test demo check lint types layers format clean
+.PHONY: test demo check lint types layers format simulate mutants clean
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST)
 
 demo: $(READY)
 	$(BIN)/python -m counterfoil_engine.demo $(if $(ONCE),--once)
+
+simulate: $(READY)
+	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
+
+mutants: $(READY)
+	cd tests && ../$(BIN)/python -m simulation.mutants $(if $(SEEDS),--seeds $(SEEDS))
 
 check: lint types layers
 

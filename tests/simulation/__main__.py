@@ -50,9 +50,9 @@ def run(seeds: Sequence[int], cores: int) -> int:
     return bool(failed)
 
 
-def tell(ended: Ended) -> None:
+def tell(ended: Ended, runs: int = 60) -> None:
     """A failing seed, shortened to what matters."""
-    short = shortened(ended)
+    short = shortened(ended, runs)
     lines = [f"--- seed {ended.seed}: {len(short.plan)} of {len(ended.plan)} happenings are enough"]
     lines += [f"round {one.round}: {one.what}" for one in short.plan]
     room = LINES_SHOWN - len(lines) - len(short.failures[:5]) - 3

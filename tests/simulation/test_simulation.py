@@ -1,0 +1,53 @@
+"""The simulation: two hundred seeds hold; a seed that fails does so again, and is told in a few lines."""
+
+from __future__ import annotations
+
+import pytest
+from loguru import logger
+from simulation import __main__ as command
+from simulation.mutants import MUTANTS, Patch, hunt
+from simulation.storm import shortened, simulate
+
+SEEDS, AT_ONCE = 200, 10
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    for name in ("counterfoil_engine", "counterfoil_agent"):
+        logger.disable(name)
+    yield
+    for name in ("counterfoil_engine", "counterfoil_agent"):
+        logger.enable(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, AT_ONCE), ids=lambda first: f"seeds {first} on")
+def test_whatever_a_storm_brings_all_comes_to_rest_once_and_to_the_cent(first):
+    ended = [simulate(seed) for seed in range(first, first + AT_ONCE)]
+    failed = [f"seed {one.seed}: {one.failures[0]}" for one in ended if one.failures]
+    assert not failed, "\n".join([*failed, "again: make simulate SEEDS=1 FROM=<the seed>"])
+    assert sum(one.steps for one in ended) >= 100 * AT_ONCE and sum(one.faults for one in ended) >= 3 * AT_ONCE
+
+
+def test_a_seed_lives_again_to_the_same_end():
+    once, again = simulate(5), simulate(5)
+    assert once.trace == again.trace and once.steps == again.steps and once.failures == again.failures == []
+
+
+@pytest.mark.slow
+def test_a_failing_seed_is_shortened_to_what_matters(capsys):
+    name = "float money"
+    found = hunt(name, seeds=20)
+    assert found.seed is not None
+    patch = Patch()
+    MUTANTS[name](patch)
+    try:
+        failed = simulate(found.seed)
+        short = shortened(failed, runs=20)
+        command.tell(failed, runs=20)
+    finally:
+        patch.undo()
+    assert short.failures and len(short.plan) < len(failed.plan)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) <= 60 and said[-1] == f"again: make simulate SEEDS=1 FROM={found.seed}"
+    assert simulate(found.seed).failures == []
