@@ -54,7 +54,7 @@ class Exports:
     """All that was read: histories by order id, refunds by id, and what was skipped ({"path", "reason"})."""
 
     snapshots: list[Snapshot] = field(default_factory=list)
-    refunds: dict[int, bytes] = field(default_factory=dict)
+    refunds: dict[int, list[bytes]] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
     refund_sources: dict[int, str] = field(default_factory=dict)
 
@@ -77,10 +77,14 @@ class Exports:
         return dict(sorted(by_order.items()))
 
     def _in_full(self, snapshot: Snapshot) -> list[bytes]:
-        """The refunds that come with the snapshot, and those of its summary that are found by id elsewhere."""
-        given = {_value(_object(raw).get("id")): raw for raw in snapshot.refunds}
-        found = {refund_id: self.refunds[refund_id] for refund_id in snapshot.refund_ids if refund_id in self.refunds}
-        return list({**found, **given}.values())
+        """The refunds that come with the snapshot, and those of its summary that are found by id elsewhere.
+
+        Copies that say the same are one; where two differ both go on, for a proof to find.
+        """
+        found = [raw for refund_id in snapshot.refund_ids for raw in self.refunds.get(refund_id, ())]
+        return list(
+            {msgspec.json.encode(_value(raw), order="sorted"): raw for raw in (*found, *snapshot.refunds)}.values()
+        )
 
 
 def _merged(snapshots: Sequence[Snapshot]) -> Iterator[Snapshot]:
@@ -164,7 +168,7 @@ def _take(raw: bytes, source: str, exports: Exports) -> None:
     elif "amount" in fields and "line_items" in fields:
         refund_id = _value(fields.get("id"))
         if _is_id(refund_id):
-            exports.refunds[refund_id] = raw
+            exports.refunds.setdefault(refund_id, []).append(raw)
             exports.refund_sources[refund_id] = source
         else:
             exports.skipped.append({"path": source, "reason": "a refund without an id"})

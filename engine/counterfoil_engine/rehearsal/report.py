@@ -79,7 +79,10 @@ class Report:
         """For a person: the answer, the cases, the orders, what was assumed and skipped, the invariants, the sum.
         show: `cli.show`."""
         show.line(self.first_line, "bold green" if self.holds else "bold red")
-        show.cases(_causes(self.orders))
+        causes = _causes(self.orders)
+        show.cases(causes[:CAUSES_SHOWN_MAX])
+        if len(causes) > CAUSES_SHOWN_MAX:
+            show.line(f"… and {len(causes) - CAUSES_SHOWN_MAX} more causes (--json has all).")
         self._show_orders(show)
         self._show_proposed(show)
         self._show_skipped(show)
@@ -146,7 +149,7 @@ def _causes(orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 (order["order"], case)
             )
     shown: list[dict[str, Any]] = []
-    for held in sorted(together.values(), key=len, reverse=True)[:CAUSES_SHOWN_MAX]:
+    for held in sorted(together.values(), key=len, reverse=True):
         name, case = held[0]
         shown.append({**case, "subject": name, "subjects": len(held) if len(held) > 1 else None})
     return shown

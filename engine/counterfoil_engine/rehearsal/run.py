@@ -19,7 +19,7 @@ from counterfoil_engine.domain.errors import CounterfoilError, Parked
 from counterfoil_engine.domain.order import Order, read_order
 from counterfoil_engine.records import intents, looks, reports
 from counterfoil_engine.rehearsal.chain import Chain
-from counterfoil_engine.rehearsal.exports import Exports, Snapshot, read_exports
+from counterfoil_engine.rehearsal.exports import Snapshot, read_exports
 from counterfoil_engine.rehearsal.report import Report, invariant, judge_books, judge_orders
 from counterfoil_engine.work.propose import Proposal, as_rules, propose
 from counterfoil_engine.work.rules_file import render_rules
@@ -37,6 +37,7 @@ class _Journey:
     snapshots: Sequence[Snapshot]
     traced_look: int = 0
     traced_keys: set[str] = field(default_factory=set)
+    failed: list[dict[str, Any]] = field(default_factory=list)
 
 
 def rehearse(
@@ -62,8 +63,9 @@ def rehearse(
     with tempfile.TemporaryDirectory(prefix="counterfoil-rehearsal-") as folder:
         chain = Chain(Path(folder) / "live", store, rules_text, now)
         try:
-            _travel(chain, [_Journey(order_id, snapshots) for order_id, snapshots in histories.items()], trace)
-            report = _report(chain, exports, histories, Path(folder), rules_text, now)
+            journeys = [_Journey(order_id, snapshots) for order_id, snapshots in histories.items()]
+            _travel(chain, journeys, trace)
+            report = _report(chain, journeys, Path(folder), rules_text, now)
         finally:
             chain.close()
     report.proposed, report.skipped, report.rules_text = proposed, exports.skipped, rules_text
@@ -112,9 +114,19 @@ def _travel(chain: Chain, journeys: Sequence[_Journey], trace: Trace | None) -> 
         moving = [journey for journey in journeys if step < len(journey.snapshots)]
         chain.append([_event(journey.snapshots[step]) for journey in moving])
         chain.flow()
-        if trace:
-            for journey in moving:
+        for journey in moving:
+            _note_failures(chain, journey, step)
+            if trace:
                 _tell(chain, journey, step, trace)
+
+
+def _note_failures(chain: Chain, journey: _Journey, step: int) -> None:
+    """Keep what a proof found at this snapshot, though a later one may be whole again."""
+    if step + 1 == len(journey.snapshots):
+        return
+    with chain.database.transaction() as tx:
+        reading = looks.reading(tx, f"order {chain.store}/{journey.order_id}")
+    journey.failed += [{**proof, "snapshot": step + 1} for proof in reports.proofs(reading) if not proof["ok"]]
 
 
 def _tell(chain: Chain, journey: _Journey, step: int, trace: Trace) -> None:
@@ -144,20 +156,20 @@ def _tell(chain: Chain, journey: _Journey, step: int, trace: Trace) -> None:
 
 def _report(
     chain: Chain,
-    exports: Exports,
-    histories: Mapping[int, Sequence[Snapshot]],
+    journeys: Sequence[_Journey],
     folder: Path,
     rules_text: str,
     now: datetime,
 ) -> Report:
-    report = Report(orders=[_order(chain, order_id) for order_id in histories])
+    report = Report(orders=[_order(chain, journey) for journey in journeys])
     books, report.remainder_minor = judge_books(chain.engine_balances(), chain.erp_balances())
     report.invariants = [*judge_orders(report.orders), books, _judge_replay(chain, folder, rules_text, now)]
     return report
 
 
-def _order(chain: Chain, order_id: int) -> dict[str, Any]:
-    """One order as the report's contract has it."""
+def _order(chain: Chain, journey: _Journey) -> dict[str, Any]:
+    """One order as the report's contract has it; proof has what failed at an earlier snapshot, too, with its place."""
+    order_id = journey.order_id
     subject = f"order {chain.store}/{order_id}"
     with chain.database.transaction() as tx:
         story = reports.order(tx, chain.store, str(order_id)) or {}
@@ -185,7 +197,7 @@ def _order(chain: Chain, order_id: int) -> dict[str, Any]:
             {name: line[name] for name in ("document", "role", "currency", *_AMOUNTS)}
             for line in story.get("journal", [])
         ],
-        "proof": story.get("proof", []),
+        "proof": [*story.get("proof", []), *journey.failed],
         "cases": cases,
     }
 
