@@ -115,6 +115,7 @@ class World:
             store,
             order_id,
             tuple(Snapshot("order", 1, n, self.clock.now(), {}, self.proven) for n in known),
+            max(known, default=0),
         )
 
     def dues(self, facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:

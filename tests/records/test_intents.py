@@ -27,7 +27,7 @@ def an_intent(key="eu1/1001/payment/x/r1", **more):
 
 def added(world, **more):
     with world.database.transaction() as tx:
-        intents.add(tx, an_intent(**more))
+        intents.add(tx, [an_intent(**more)])
         found = intents.by_key(tx, "erp", "DE01", "eu1/1001/payment/x/r1")
     assert found is not None
     return found
@@ -36,9 +36,9 @@ def added(world, **more):
 def test_one_key_stands_once_until_it_is_withdrawn(world):
     first = added(world)
     with world.database.transaction() as tx:
-        assert intents.add(tx, an_intent()) is None
+        assert intents.add(tx, [an_intent()]) == {}
         assert intents.withdraw(tx, first)
-        assert intents.add(tx, an_intent()) is not None
+        assert len(intents.add(tx, [an_intent()])) == 1
 
 
 def test_only_ready_is_withdrawn_and_only_sent_has_a_result(world):
@@ -56,7 +56,7 @@ def test_only_ready_is_withdrawn_and_only_sent_has_a_result(world):
 def test_a_refused_posting_is_not_offered_again_but_a_refused_reversal_is(world):
     posting = added(world)
     with world.database.transaction() as tx:
-        intents.add(tx, an_intent("eu1/1001/payment/x/r1/reversal", reverses="eu1/1001/payment/x/r1"))
+        intents.add(tx, [an_intent("eu1/1001/payment/x/r1/reversal", reverses="eu1/1001/payment/x/r1")])
         reversal = intents.by_key(tx, "erp", "DE01", "eu1/1001/payment/x/r1/reversal")
         for intent in (posting, reversal):
             intents.mark_sent(tx, [intent])
@@ -68,7 +68,7 @@ def test_a_refused_posting_is_not_offered_again_but_a_refused_reversal_is(world)
 def test_a_document_comes_back_from_the_ledger_as_it_went_in(world):
     document = replace(a_document("invoice", 11900, after=["sales_order/order"]), number="2026-77")
     with world.database.transaction() as tx:
-        intents.add(tx, replace(an_intent(), document=document))
+        intents.add(tx, [replace(an_intent(), document=document)])
         found = intents.by_key(tx, "erp", "DE01", "eu1/1001/payment/x/r1")
     assert found.document == document and found.content_hash == document.content_hash
 

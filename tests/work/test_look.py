@@ -143,12 +143,12 @@ def test_a_stale_finish_cannot_remove_a_newer_mark(world):
     with world.database.transaction() as tx:
         (claim,) = world.records.claims.claim(tx, ["live"], 5, 60, 0, "first")
     with world.database.transaction() as tx:
-        world.records.claims.finish(tx, claim)
+        world.records.claims.finish(tx, [claim])
     assert world.work() == []
     with world.database.transaction() as tx:
         world.records.work.mark_due(tx, ["order eu1/1001"], "live")
         with pytest.raises(LostClaim):
-            world.records.claims.finish(tx, claim)
+            world.records.claims.finish(tx, [claim])
     assert world.work() == ["order eu1/1001"]
     assert world.one("select gen from work") > claim.gen
 
@@ -417,10 +417,10 @@ def test_a_look_that_another_one_overtook_leaves_no_failure_behind(world):
     looker, real = world.looker(), world.records.claims.finish
     failing = [Stale("order eu1/1001")]
 
-    def finish(tx, claim):
+    def finish(tx, claims):
         if failing:
             raise failing.pop()
-        return real(tx, claim)
+        return real(tx, claims)
 
     looker._records = replace(world.records, claims=SimpleNamespace(**{**vars(world.records.claims), "finish": finish}))
     looker.step()

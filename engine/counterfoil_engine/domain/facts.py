@@ -27,11 +27,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class OrderFacts:
-    """All snapshots of one order, by (epoch, n). store and order_id name it: `order eu1/1001`."""
+    """All snapshots of one order, by (epoch, n). store and order_id name it: `order eu1/1001`.
+
+    arrival: how far the store's events had come in of those that are read here."""
 
     store: str
     order_id: str
     snapshots: tuple[Snapshot, ...]
+    arrival: int = 0
 
     @property
     def subject(self) -> str:

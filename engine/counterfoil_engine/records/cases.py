@@ -53,12 +53,13 @@ def settle(
     found: Mapping[str, Sequence[Case]],
     still_refused: Callable[[str], bool],
     rules_version: str,
+    open_now: Sequence[Mapping[str, Any]],
 ) -> None:
     """What a look found, by origin, is what is open; the rest has lost its cause and resolves itself.
 
-    still_refused: whether the cause of a refused posting's case goes on, by its key."""
+    still_refused: whether the cause of a refused posting's case goes on, by its key. open_now: see `open_of`."""
     kept = {(origin, case.fingerprint) for origin, cases in found.items() for case in cases}
-    for row in of_subject(tx, subject):
+    for row in open_now:
         if row["origin"] == "post":
             goes_on = still_refused(row["about_key"] or "")
         else:
@@ -119,6 +120,16 @@ def resolve_all(tx: Transaction, origin: str, fingerprint: str, resolution: str)
 def of_subject(tx: Transaction, subject: str, with_resolved: bool = False) -> list[Mapping[str, Any]]:
     ended = "" if with_resolved else " and resolved_at is null"
     return tx.all(f"select * from cases where subject = %s{ended} order by id", subject)
+
+
+def open_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """The open cases of each subject, oldest first; a subject without any is absent."""
+    table, params = tx.given([[subject] for subject in sorted(subjects)], about="text")
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    sql = f"select cases.* from {table} join cases on subject = about where resolved_at is null order by id"
+    for row in tx.all(sql, *params):
+        found.setdefault(row["subject"], []).append(row)
+    return found
 
 
 def open_cases(

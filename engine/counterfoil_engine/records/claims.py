@@ -55,19 +55,35 @@ def _lease(tx: Transaction, taken: list[Claim], token: str, until: datetime) -> 
     return sorted(taken, key=lambda claim: claim.subject)
 
 
-def finish(tx: Transaction, claim: Claim) -> bool:
-    """End a claim inside the look's own transaction; True where the subject stays due, since it was marked anew.
+def finish(tx: Transaction, claims: Sequence[Claim]) -> None:
+    """End claims inside the looks' own transaction; what was marked anew meanwhile stays due.
 
-    Raises LostClaim where the lease went to another worker: the whole transaction has to be rolled back."""
-    if tx.run("delete from work where subject = %s and token = %s and gen = %s", claim.subject, claim.token, claim.gen):
-        return False
-    if tx.run(
-        "update work set token = null, leased_until = null, claims = 0 where subject = %s and token = %s",
-        claim.subject,
-        claim.token,
-    ):
-        return True
-    raise LostClaim(claim.subject)
+    Called last: whoever appends or posts locks the work list last as well, and all of them by name, so that no two
+    wait for each other. Raises LostClaim where a lease went to another worker: all has to be rolled back."""
+    given = sorted((claim.subject, claim.gen, claim.token) for claim in claims)
+    table, params = tx.given(given, of_subject="text", of_gen="bigint", of_token="text")  # noqa: S106
+    lock = "" if tx.is_sqlite else " for update of work"
+    rows = tx.all(
+        f"select subject, gen, of_gen from {table} join work on subject = of_subject and token = of_token"
+        f" order by subject{lock}",
+        *params,
+    )
+    ours = {row["subject"] for row in rows}
+    for claim in claims:
+        if claim.subject not in ours:
+            raise LostClaim(claim.subject)
+    over = [[row["subject"]] for row in rows if row["gen"] == row["of_gen"]]
+    anew = [[row["subject"]] for row in rows if row["gen"] != row["of_gen"]]
+    if over:
+        table, params = tx.given(over, of_subject="text")
+        tx.run(f"delete from work where subject in (select of_subject from {table})", *params)
+    if anew:
+        table, params = tx.given(anew, of_subject="text")
+        tx.run(
+            "update work set token = null, leased_until = null, claims = 0"
+            f" where subject in (select of_subject from {table})",
+            *params,
+        )
 
 
 def release(tx: Transaction, claim: Claim, due_at: datetime, counts: bool = True) -> None:

@@ -32,7 +32,9 @@ def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | 
         through_arrival,
         *READERS,
     )
-    current = current_epoch(tx, store)
+    current: Row | None = None
+    if any(row["n"] > row["stored_through"] for row in rows):
+        current = current_epoch(tx, store)
     bodies = {row["event_id"]: row["body"] for row in rows if row["body"] is not None}
     if through_arrival is not None:
         rows = [row for row in rows if row["arrival"] <= through_arrival]
@@ -56,7 +58,7 @@ def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | 
         )
         for row, proven in _placed(settled, left_behind)
     ]
-    return OrderFacts(store, order_id, tuple(snapshots))
+    return OrderFacts(store, order_id, tuple(snapshots), max((row["arrival"] for row in rows), default=0))
 
 
 def _read_at(row: Row) -> datetime:

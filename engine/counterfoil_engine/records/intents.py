@@ -16,7 +16,7 @@ from typing import Any
 from counterfoil_engine.domain.documents import Document, JournalLine
 from counterfoil_engine.ports import Intent, NewIntent, WorkClass
 from counterfoil_engine.records.database import Transaction, as_time
-from counterfoil_engine.records.waits import forget, wait_for_result
+from counterfoil_engine.records.waits import forget, wait_for_results
 
 BUCKETS = 64
 
@@ -61,16 +61,67 @@ def by_key(tx: Transaction, party: str, entity: str, key: str) -> Intent | None:
     return _intent(row) if row else None
 
 
-def add(tx: Transaction, new: NewIntent) -> int | None:
-    """Write an intent and its waits; its id, or None where its key is there already."""
-    document, now = new.document, tx.now()
-    stands = new.number is not None
-    row = tx.one(
-        "insert into intents (party, entity, key, slot, kind, store, subject, about, class, bucket, state, reverses,"
-        " content_hash, amount_minor, currency, book_minor, day, after, document, group_id, look_id, rules_version,"
-        " made_at, ever_sent, released, attempts, due_at, number, result_at, origin)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0,"
-        " %s, %s, %s, %s) on conflict do nothing returning id",
+def add(tx: Transaction, new: Sequence[NewIntent]) -> dict[tuple[str, str, str], int]:
+    """Write intents and their waits; the ids by party, entity and key. One whose key is there already is left out."""
+    if not new:
+        return {}
+    now = tx.now()
+    table, params = tx.given([_new_row(each) for each in new], **_NEW_COLUMNS)
+    names = ", ".join(_NEW_COLUMNS)
+    rows = tx.all(
+        f"insert into intents ({names}, made_at, due_at, result_at, released, attempts)"
+        f" select {names}, %s, %s, case when ever_sent = 1 then %s end, 0, 0 from {table} where true"
+        " on conflict do nothing returning id, party, entity, key",
+        now,
+        now,
+        now,
+        *params,
+    )
+    made = {(row["party"], row["entity"], row["key"]): int(row["id"]) for row in rows}
+    wait_for_results(
+        tx,
+        [
+            (made[place], place[0], place[1], key)
+            for each in new
+            if each.number is None and (place := (each.document.party, each.document.entity, each.key)) in made
+            for key in each.after
+        ],
+    )
+    return made
+
+
+_NEW_COLUMNS = {
+    "party": "text",
+    "entity": "text",
+    "key": "text",
+    "slot": "text",
+    "kind": "text",
+    "store": "text",
+    "subject": "text",
+    "about": "text",
+    "class": "text",
+    "bucket": "bigint",
+    "state": "text",
+    "reverses": "text",
+    "content_hash": "text",
+    "amount_minor": "bigint",
+    "currency": "text",
+    "book_minor": "bigint",
+    "day": "text",
+    "after": "text",
+    "document": "text",
+    "group_id": "text",
+    "look_id": "bigint",
+    "rules_version": "text",
+    "ever_sent": "bigint",
+    "number": "text",
+    "origin": "text",
+}
+
+
+def _new_row(new: NewIntent) -> tuple[Any, ...]:
+    document, stands = new.document, new.number is not None
+    return (
         document.party,
         document.entity,
         new.key,
@@ -93,18 +144,10 @@ def add(tx: Transaction, new: NewIntent) -> int | None:
         new.group_id,
         new.look_id,
         new.rules_version,
-        now,
         int(stands),
-        now,
         new.number,
-        now if stands else None,
         "taken_over" if stands else "look",
     )
-    if row is None:
-        return None
-    for key in new.after if not stands else ():
-        wait_for_result(tx, row["id"], document.party, document.entity, key)
-    return int(row["id"])
 
 
 def withdraw(tx: Transaction, intent: Intent) -> bool:

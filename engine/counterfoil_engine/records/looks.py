@@ -8,40 +8,33 @@ from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.domain.documents import Dues
+from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.ports import Claim, Look
 from counterfoil_engine.records.database import Transaction, as_time
 from counterfoil_engine.records.work import mark_due
 
 
-def arrival_of(tx: Transaction, store: str, subject: str) -> int:
-    """How far the store's events had come in for this subject: the facts that a look rests on."""
-    row = tx.one(
-        "select coalesce(max(arrival), 0) as arrival from events where subject = %s and store = %s", subject, store
-    )
-    return int(row["arrival"]) if row else 0
-
-
-def record(tx: Transaction, claim: Claim, dues: Dues, as_of: datetime, arrival: int, code: str) -> int:
-    """Keep a look; its id. Steps are filled in once they are known."""
-    row = tx.one(
+def record(tx: Transaction, seen: Sequence[tuple[Claim, OrderFacts, Dues]], as_of: datetime, code: str) -> list[int]:
+    """Keep looks; their ids, in the same order. Steps are filled in once they are known."""
+    rows = [(claim.subject, facts.arrival, claim.gen, dues.rules_version, dues.reading) for claim, facts, dues in seen]
+    table, params = tx.given(rows, subject="text", arrival="bigint", gen="bigint", rules_version="text", reading="text")
+    made = tx.all(
         "insert into looks (subject, as_of, arrival, gen, rules_version, code_version, reading, steps)"
-        " values (%s, %s, %s, %s, %s, %s, %s, '[]') returning id",
-        claim.subject,
+        f" select subject, %s, arrival, gen, rules_version, %s, reading, '[]' from {table} returning id, subject",
         as_of,
-        arrival,
-        claim.gen,
-        dues.rules_version,
         code,
-        dues.reading,
+        *params,
     )
-    assert row is not None
-    return int(row["id"])
+    ids = {row["subject"]: int(row["id"]) for row in made}
+    return [ids[claim.subject] for claim, _, _ in seen]
 
 
-def record_steps(tx: Transaction, look_id: int, steps: Sequence[str]) -> None:
-    """What the look did, as sentences for people."""
-    if steps:
-        tx.run("update looks set steps = %s where id = %s", json.dumps(steps), look_id)
+def record_steps(tx: Transaction, steps: Mapping[int, Sequence[str]]) -> None:
+    """What looks did, as sentences for people. steps: by the look's id."""
+    rows = [(look_id, json.dumps(done)) for look_id, done in sorted(steps.items()) if done]
+    if rows:
+        table, params = tx.given(rows, look_id="bigint", done="text")
+        tx.run(f"update looks set steps = done from {table} where id = look_id", *params)
 
 
 def read(tx: Transaction, look_id: int) -> Look | None:
@@ -58,28 +51,51 @@ def of_subject(tx: Transaction, subject: str, limit: int = 100) -> list[Mapping[
     return tx.all("select * from looks where subject = %s order by id desc limit %s", subject, limit)
 
 
-def save_reading(tx: Transaction, store: str, dues: Dues, as_of: datetime, look_id: int) -> None:
-    """The subject's line of status; its again_at is what time alone could change (L5)."""
+def save_readings(tx: Transaction, seen: Sequence[tuple[OrderFacts, Dues, int]]) -> None:
+    """The subjects' lines of status, each with its look's id; again_at is what time alone could change (L5)."""
+    rows = [
+        (
+            dues.subject,
+            facts.store,
+            dues.reading,
+            dues.reason,
+            dues.currency,
+            dues.total_minor,
+            int(dues.unproven),
+            json.dumps([[p.name, p.ok, p.left_minor, p.right_minor] for p in dues.proofs]),
+            json.dumps(dues.waits),
+            dues.again_at,
+            look_id,
+            dues.rules_version,
+        )
+        for facts, dues, look_id in seen
+    ]
+    table, params = tx.given(
+        rows,
+        subject="text",
+        store="text",
+        reading="text",
+        reason="text",
+        currency="text",
+        total_minor="bigint",
+        unproven="bigint",
+        proofs="text",
+        waits="text",
+        again_at="timestamptz",
+        look_id="bigint",
+        rules_version="text",
+    )
     tx.run(
         "insert into subjects (subject, store, reading, reason, currency, total_minor, unproven, proofs, waits,"
-        " again_at, looked_at, look_id, rules_version) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " again_at, look_id, rules_version, looked_at)"
+        f" select subject, store, reading, reason, currency, total_minor, unproven, proofs, waits, again_at, look_id,"
+        f" rules_version, %s from {table} where true"
         " on conflict (subject) do update set reading = excluded.reading, reason = excluded.reason,"
         " currency = excluded.currency, total_minor = excluded.total_minor, unproven = excluded.unproven,"
         " proofs = excluded.proofs, waits = excluded.waits, again_at = excluded.again_at,"
         " looked_at = excluded.looked_at, look_id = excluded.look_id, rules_version = excluded.rules_version",
-        dues.subject,
-        store,
-        dues.reading,
-        dues.reason,
-        dues.currency,
-        dues.total_minor,
-        int(dues.unproven),
-        json.dumps([[p.name, p.ok, p.left_minor, p.right_minor] for p in dues.proofs]),
-        json.dumps(dues.waits),
-        dues.again_at,
         tx.now(),
-        look_id,
-        dues.rules_version,
+        *params,
     )
 
 

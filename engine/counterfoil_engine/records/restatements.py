@@ -11,23 +11,25 @@ from counterfoil_engine.ports import Restated
 from counterfoil_engine.records.database import Transaction, as_time
 
 
-def hold(tx: Transaction, subject: str, version: str, restated: Sequence[Restated]) -> None:
-    """What is held of a subject now; an empty sequence: nothing."""
-    tx.run("delete from restatements where subject = %s", subject)
-    for row in restated:
-        tx.run(
-            "insert into restatements (subject, slot, version, moved, entity, currency, standing_minor, due_minor,"
-            " since) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            subject,
-            row.slot,
-            version,
-            row.moved,
-            row.entity,
-            row.currency,
-            row.standing_minor,
-            row.due_minor,
-            tx.now(),
-        )
+def hold(tx: Transaction, held: Mapping[str, tuple[str, Sequence[Restated]]]) -> None:
+    """What is held of subjects now: the version that moved it, and the slots; an empty sequence: nothing."""
+    table, params = tx.given([[subject] for subject in sorted(held)], of_subject="text")
+    tx.run(f"delete from restatements where subject in (select of_subject from {table})", *params)
+    for subject, (version, restated) in sorted(held.items()):
+        for row in restated:
+            tx.run(
+                "insert into restatements (subject, slot, version, moved, entity, currency, standing_minor, due_minor,"
+                " since) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                subject,
+                row.slot,
+                version,
+                row.moved,
+                row.entity,
+                row.currency,
+                row.standing_minor,
+                row.due_minor,
+                tx.now(),
+            )
 
 
 def totals(tx: Transaction) -> list[Mapping[str, Any]]:

@@ -18,47 +18,82 @@ def result_key(party: str, entity: str, key: str) -> str:
     return f"result {party} {entity} {key}"
 
 
-def wait_for_result(tx: Transaction, intent_id: int, party: str, entity: str, key: str) -> bool:
-    """Let an intent wait for the result of another; False where the result is there already."""
-    lock = "" if tx.is_sqlite else " for update"
-    row = tx.one(
-        "select state from intents where party = %s and entity = %s and key = %s and state <> 'withdrawn'" + lock,
-        party,
-        entity,
-        key,
+def wait_for_results(tx: Transaction, needs: Sequence[tuple[int, str, str, str]]) -> None:
+    """Let intents that were just made wait for results: id, and party, entity, key of what has to be there before."""
+    if not needs:
+        return
+    wanted = sorted({(party, entity, key) for _, party, entity, key in needs})
+    table, params = tx.given(wanted, of_party="text", of_entity="text", of_key="text")
+    lock = "" if tx.is_sqlite else " for update of intents"
+    rows = tx.all(
+        f"select party, entity, key, state from {table} join intents on party = of_party and entity = of_entity"
+        f" and key = of_key and state <> 'withdrawn' order by id{lock}",
+        *params,
     )
-    if row is not None and row["state"] == "done":
-        return False
-    _insert(tx, result_key(party, entity, key), f"intent {intent_id}", party, entity, key, None, None)
-    return True
+    done = {(row["party"], row["entity"], row["key"]) for row in rows if row["state"] == "done"}
+    _insert(
+        tx,
+        [
+            (result_key(party, entity, key), f"intent {intent_id}", party, entity, key, None, None)
+            for intent_id, party, entity, key in needs
+            if (party, entity, key) not in done
+        ],
+    )
 
 
-def wait_for_watermark(tx: Transaction, subject: str, store: str, epoch: int, n: int) -> bool:
-    """Let a subject wait until the store's watermark has passed (epoch, n); False where it has already."""
+def wait_for_watermarks(
+    tx: Transaction, subjects: Sequence[str], needs: Sequence[tuple[str, str, int, int]]
+) -> list[str]:
+    """Of all that was looked at, let those wait that need it: subject, store, and the (epoch, n) to be passed.
+
+    Returns the subjects whose wait is over already. The epochs are locked before anything else is touched that whoever
+    raises a watermark, and then wakes, needs too."""
     lock = "" if tx.is_sqlite else " for update"
-    row = tx.one("select stored_through from epochs where store = %s and epoch = %s" + lock, store, epoch)
-    if row is not None and row["stored_through"] >= n:
-        return False
-    _insert(tx, f"watermark {store}", f"subject {subject}", None, None, None, epoch, n)
-    return True
+    passed: dict[tuple[str, int], int] = {}
+    for store, epoch in sorted({(store, epoch) for _, store, epoch, _ in needs}):
+        row = tx.one("select stored_through from epochs where store = %s and epoch = %s" + lock, store, epoch)
+        passed[store, epoch] = row["stored_through"] if row else 0
+    forget(tx, [f"subject {subject}" for subject in subjects])
+    open_ones = [need for need in needs if passed[need[1], need[2]] < need[3]]
+    _insert(
+        tx,
+        [
+            (f"watermark {store}", f"subject {subject}", None, None, None, epoch, n)
+            for subject, store, epoch, n in open_ones
+        ],
+    )
+    return sorted({need[0] for need in needs if need not in open_ones})
 
 
-def _insert(tx: Transaction, on_key: str, waiter: str, *needs: str | int | None) -> None:
+def _insert(
+    tx: Transaction, rows: Sequence[tuple[str, str, str | None, str | None, str | None, int | None, int | None]]
+) -> None:
+    if not rows:
+        return
+    table, params = tx.given(
+        sorted(set(rows), key=lambda row: row[:2]),
+        on_key="text",
+        waiter="text",
+        party="text",
+        entity="text",
+        key="text",
+        epoch="bigint",
+        n="bigint",
+    )
     tx.run(
         "insert into waits (on_key, waiter, party, entity, key, epoch, n, since)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s)"
+        f" select on_key, waiter, party, entity, key, epoch, n, %s from {table} where true"
         " on conflict (on_key, waiter) do update set epoch = excluded.epoch, n = excluded.n",
-        on_key,
-        waiter,
-        *needs,
         tx.now(),
+        *params,
     )
 
 
 def forget(tx: Transaction, waiters: Sequence[str]) -> None:
     """The waiters wait no longer: withdrawn, or looked at anew."""
-    for waiter in waiters:
-        tx.run("delete from waits where waiter = %s", waiter)
+    if waiters:
+        table, params = tx.given([[waiter] for waiter in sorted(waiters)], gone="text")
+        tx.run(f"delete from waits where waiter in (select gone from {table})", *params)
 
 
 def wake_by_results(tx: Transaction, party: str, entity: str, keys: Sequence[str]) -> None:

@@ -89,6 +89,8 @@ class Holds:
     def __init__(self, records: Records, book: RulesBook, dues: DuesOf, facts: Facts, settings: LookSettings) -> None:
         self._records, self._book, self._dues, self._facts = records, book, dues, facts
         self._settings = settings
+        self._asked_in: Any = None
+        self._switches: dict[tuple[str, str], str] = {}
 
     def apply(self, tx: Any, considered: Considered, rules: Rules, as_of: datetime, is_preview: bool) -> None:
         if considered.undone():
@@ -206,8 +208,16 @@ class Holds:
             return
         parties = {document.party for document in considered.dues.documents}
         parties |= {intent.party for intent in considered.undone()}
-        if any(setting_of(self._records, tx, rules, considered.facts.store, party) == "off" for party in parties):
+        if any(self._switch(tx, rules, considered.facts.store, party) == "off" for party in parties):
             considered.steps = [step for step in considered.steps if not isinstance(step, Post | Reverse)]
+
+    def _switch(self, tx: Any, rules: Rules, store: str, party: str) -> str:
+        """Asked once in a transaction: a switch takes effect between groups."""
+        if self._asked_in is not tx:
+            self._asked_in, self._switches = tx, {}
+        if (store, party) not in self._switches:
+            self._switches[store, party] = setting_of(self._records, tx, rules, store, party)
+        return self._switches[store, party]
 
     # K3, and the brake.
 

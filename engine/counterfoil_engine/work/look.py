@@ -19,6 +19,7 @@ from loguru import logger
 from counterfoil_engine.domain.difference import Post, Reverse, Withdraw
 from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, CounterfoilError, Retry
+from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
     Claim,
@@ -27,6 +28,7 @@ from counterfoil_engine.ports import (
     LostClaim,
     NewIntent,
     Records,
+    Restated,
     RulesBook,
     Stale,
 )
@@ -95,11 +97,7 @@ class Looker:
         for _ in range(3):
             try:
                 with self._records.transaction() as tx:
-                    wanted: list[tuple[str, str, str]] = []
-                    for claim in claims:
-                        self._look(tx, claim, wanted)
-                    if wanted:
-                        raise _NeedNumbers(wanted)
+                    self._look(tx, claims)
                 return
             except _NeedNumbers as need:
                 self._ask_for_numbers(need.wanted)
@@ -132,48 +130,76 @@ class Looker:
             found = self._numbers(party, entity, keys)
             self._known_numbers.update({(party, entity, key): found.get(key, "taken over") for key in keys})
 
-    # One look.
+    # Looks, as many as were claimed together.
 
-    def _look(self, tx: Any, claim: Claim, wanted: list[tuple[str, str, str]]) -> None:
-        records = self._records
-        if claim.claims > self._settings.give_up_after:
-            self._park(tx, claim)
-            return
-        if not claim.subject.startswith("order "):
+    def _look(self, tx: Any, claims: Sequence[Claim]) -> None:
+        """Look at a group in one transaction. Claims are finished last, and together (see `claims.finish`)."""
+        seen: list[_Seen] = []
+        rules, as_of = None, tx.now()
+        for claim in claims:
+            if claim.claims > self._settings.give_up_after:
+                self._park(tx, claim)
             # A shared subject (a customer) has no facts of its own: the orders that need it write its intents (L6).
-            records.claims.finish(tx, claim)
-            return
-        as_of = tx.now()
-        considered = self._consider(tx, claim.subject, self._book.current(tx), as_of)
-        if not considered.facts.snapshots:
-            records.claims.finish(tx, claim)  # a mark without facts: restored, and the agent has not sent them yet
-            return
-        store = considered.facts.store
-        arrival = records.looks.arrival_of(tx, store, claim.subject)
-        dues = considered.dues
-        look_id = records.looks.record(tx, claim, dues, as_of, arrival, self._settings.code_version)
-        done = _Writer(records, tx, claim, considered, look_id, self._known_numbers, wanted).write()
-        records.looks.record_steps(tx, look_id, done)
-        records.restatements.hold(tx, claim.subject, considered.held_version, considered.restated)
-        found = {"look": dues.cases, "engine": considered.cases}
-        records.cases.settle(
-            tx, claim.subject, store, found, lambda key: _still_refused(considered, key), dues.rules_version
-        )
-        self._wait(tx, claim, considered)
-        records.looks.save_reading(tx, store, dues, as_of, look_id)
-        if claim.claims > 1:
-            records.looks.forget_failure(tx, claim.subject)
-        records.claims.finish(tx, claim)
+            elif claim.subject.startswith("order "):
+                rules = rules or self._book.current(tx)
+                facts, dues = self._read(tx, claim.subject, rules, as_of)
+                if facts.snapshots:  # else a mark without facts: restored, and the agent has not sent them yet
+                    seen.append(_Seen(claim, facts, dues))
+        over = self._settle(tx, seen, rules, as_of) if seen and rules else set()
+        self._records.claims.finish(tx, claims)
+        for work_class in sorted({claim.work_class for claim in claims if claim.subject in over}):
+            again = [one.subject for one in claims if one.subject in over and one.work_class == work_class]
+            self._records.work.mark_due(tx, again, work_class)
 
-    def _wait(self, tx: Any, claim: Claim, considered: Considered) -> None:
+    def _settle(self, tx: Any, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
+        """Write what the looks come to: each its intents, then all of them their cases, waits and readings.
+
+        Returns the subjects to be looked at once more."""
+        records = self._records
+        ids = records.looks.record(
+            tx, [(one.claim, one.facts, one.dues) for one in seen], as_of, self._settings.code_version
+        )
+        open_now = records.cases.open_of(tx, [one.dues.subject for one in seen])
+        steps: dict[int, list[str]] = {}
+        held: dict[str, tuple[str, Sequence[Restated]]] = {}
+        wanted: list[tuple[str, str, str]] = []
+        for look_id, one in zip(ids, seen, strict=True):
+            considered = self._compared(tx, one.facts, one.dues, rules, as_of)
+            steps[look_id] = _Writer(records, tx, one.claim, considered, look_id, self._known_numbers, wanted).write()
+            held[one.dues.subject] = considered.held_version, considered.restated
+            self._settle_cases(tx, considered, open_now.get(one.dues.subject, ()))
+            if one.claim.claims > 1:
+                records.looks.forget_failure(tx, one.dues.subject)
+        if wanted:
+            raise _NeedNumbers(wanted)
+        records.looks.record_steps(tx, steps)
+        records.restatements.hold(tx, held)
+        records.looks.save_readings(
+            tx, [(one.facts, one.dues, look_id) for look_id, one in zip(ids, seen, strict=True)]
+        )
+        return self._wait(tx, seen)
+
+    def _settle_cases(self, tx: Any, considered: Considered, open_now: Sequence[Mapping[str, Any]]) -> None:
+        dues = considered.dues
+        found = {"look": dues.cases, "engine": considered.cases}
+        self._records.cases.settle(
+            tx,
+            dues.subject,
+            considered.facts.store,
+            found,
+            lambda key: _still_refused(considered, key),
+            dues.rules_version,
+            open_now,
+        )
+
+    def _wait(self, tx: Any, seen: Sequence[_Seen]) -> set[str]:
         """Write what the dues wait for; where that has ended since the facts were read, look once more (L2)."""
-        records, unproven = self._records, [s for s in considered.facts.snapshots if not s.proven]
-        records.waits.forget(tx, [f"subject {claim.subject}"])
-        for key in considered.dues.waits:
-            store = key.removeprefix("watermark ")
-            for snapshot in unproven[:1]:
-                if not records.waits.wait_for_watermark(tx, claim.subject, store, snapshot.epoch, snapshot.n):
-                    records.work.mark_due(tx, [claim.subject], claim.work_class)
+        needs = []
+        for one in seen:
+            unproven = [snapshot for snapshot in one.facts.snapshots if not snapshot.proven]
+            for key in one.dues.waits if unproven else ():
+                needs.append((one.dues.subject, key.removeprefix("watermark "), unproven[0].epoch, unproven[0].n))
+        return set(self._records.waits.wait_for_watermarks(tx, [one.dues.subject for one in seen], needs))
 
     def _park(self, tx: Any, claim: Claim) -> None:
         told = self._records.looks.failure(tx, claim.subject) or "the worker died"
@@ -184,21 +210,41 @@ class Looker:
         )
         store = claim.subject.split(" ", 1)[-1].split("/", 1)[0]
         self._records.cases.open_case(tx, claim.subject, store, "crash", case)
-        self._records.claims.finish(tx, claim)
 
     # What ought to be done, without doing it.
 
     def _consider(self, tx: Any, subject: str, rules: Rules, as_of: datetime, is_preview: bool = False) -> Considered:
+        facts, dues = self._read(tx, subject, rules, as_of)
+        if not facts.snapshots:
+            return Considered(facts, dues, {}, [], rules.version)
+        return self._compared(tx, facts, dues, rules, as_of, is_preview)
+
+    def _read(self, tx: Any, subject: str, rules: Rules, as_of: datetime) -> tuple[OrderFacts, Dues]:
+        """The facts, and what they make due."""
         store, order_id = subject.removeprefix("order ").split("/", 1)
         facts = self._facts(tx, store, order_id)
         if not facts.snapshots:
             nothing = Dues(subject, "filtered", "No fact of it has come in.", "", 0, rules_version=rules.version)
-            return Considered(facts, nothing, {}, [], rules.version)
-        dues = self._dues(facts, rules, as_of)
-        existing = self._records.intents.of_slots(tx, subject, [document.slot for document in dues.documents])
+            return facts, nothing
+        return facts, self._dues(facts, rules, as_of)
+
+    def _compared(
+        self, tx: Any, facts: OrderFacts, dues: Dues, rules: Rules, as_of: datetime, is_preview: bool = False
+    ) -> Considered:
+        """The difference between what is due and the ledger, less what is held back."""
+        existing = self._records.intents.of_slots(tx, dues.subject, [document.slot for document in dues.documents])
         considered = Considered(facts, dues, existing, steps_to(dues, existing), dues.rules_version)
         self._holds.apply(tx, considered, rules, as_of, is_preview)
         return considered
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A claimed order with its facts, and what they make due."""
+
+    claim: Claim
+    facts: OrderFacts
+    dues: Dues
 
 
 def _still_refused(considered: Considered, key: str) -> bool:
@@ -226,6 +272,7 @@ class _Writer:
     ) -> None:
         self._records, self._tx, self._claim, self._considered = records, tx, claim, considered
         self._look_id, self._numbers, self._wanted = look_id, numbers, wanted
+        self._new: list[NewIntent] = []
         # A reversal and what replaces it are one group, whatever becomes of the write switch meanwhile (R2).
         self._undone_slots = {intent.slot for intent in considered.undone()}
         self._group = f"look {look_id}" if self._undone_slots else None
@@ -242,7 +289,19 @@ class _Writer:
                     done.append(self._reverse(step))
                 case Post():
                     done.append(self._post(step))
-        return [sentence for sentence in done if sentence]
+        missing = self._add()
+        return [sentence for sentence in done if sentence and sentence not in missing]
+
+    def _add(self) -> set[str]:
+        """Write the new intents; the sentences about postings that were there already, made by another order's look."""
+        made = self._records.intents.add(self._tx, self._new)
+        missing = set()
+        for new in self._new:
+            if new.reverses is None and (new.document.party, new.document.entity, new.key) not in made:
+                if new.document.subject == self._claim.subject:
+                    raise Stale(self._claim.subject)
+                missing.add(f"posts {new.key}")
+        return missing
 
     def _withdraw(self, key: str) -> str:
         intent = self._considered.intent(key)
@@ -259,7 +318,7 @@ class _Writer:
             return f"offered {step.key} again"
         assert original is not None and original.document is not None
         day = max(step.day or original.day, original.day)
-        self._add(step.key, original.document, day, step.after, original.rules_version, step.of_key)
+        self._intend(step.key, original.document, day, step.after, original.rules_version, step.of_key)
         return f"reverses {step.of_key}"
 
     def _post(self, step: Post) -> str:
@@ -271,12 +330,10 @@ class _Writer:
             if number is None:
                 self._wanted.append(place)
                 return ""
-        made = self._add(step.key, document, step.day, step.after, self._considered.rules_version, number=number)
-        if not made and document.subject == self._claim.subject:
-            raise Stale(self._claim.subject)
-        return f"posts {step.key}" if made else ""
+        self._intend(step.key, document, step.day, step.after, self._considered.rules_version, number=number)
+        return f"posts {step.key}"
 
-    def _add(
+    def _intend(
         self,
         key: str,
         document: Document,
@@ -285,9 +342,8 @@ class _Writer:
         rules_version: str,
         reverses: str | None = None,
         number: str | None = None,
-    ) -> int | None:
-        return self._records.intents.add(
-            self._tx,
+    ) -> None:
+        self._new.append(
             NewIntent(
                 key,
                 document,

@@ -132,9 +132,10 @@ class Poster:
                 )
                 unmet = records.intents.unmet(tx, ready)
                 batch += [intent for intent in ready if intent.id not in unmet]
-                for intent in ready:
-                    for key in intent.after if intent.id in unmet else ():
-                        records.waits.wait_for_result(tx, intent.id, lane.party, lane.entity, key)
+                needs = [
+                    (one.id, lane.party, lane.entity, key) for one in ready if one.id in unmet for key in one.after
+                ]
+                records.waits.wait_for_results(tx, needs)
                 if len(batch) >= limit:
                     break
         return batch
