@@ -126,7 +126,7 @@ def a_cursor_over_ids(patch: Patch) -> None:
 
 
 def a_period_that_closes_is_not_noticed(patch: Patch) -> None:
-    patch.set(Poster, "_posting_date", lambda self, intent: intent.day)
+    patch.set(Poster, "_posting_date", lambda self, day, now: day)
 
 
 def nothing_is_adopted_after_a_restore(patch: Patch) -> None:
@@ -191,7 +191,7 @@ def each_first_order_makes_a_customer(patch: Patch) -> None:
 
 
 def a_result_wakes_nobody(patch: Patch) -> None:
-    patch.set(waits, "wake_by_result", nothing)
+    patch.set(waits, "wake_by_results", nothing)
 
 
 def a_claim_ends_before_its_look(patch: Patch) -> None:
@@ -207,7 +207,7 @@ def a_claim_ends_before_its_look(patch: Patch) -> None:
         return found
 
     patch.set(claims, "claim", taken)
-    patch.set(claims, "finish", lambda tx, claim: False)
+    patch.set(claims, "finish", nothing)
 
 
 # From the agent into the engine.
@@ -249,8 +249,8 @@ def the_agent_acknowledges_before_it_sends(patch: Patch) -> None:
 def a_watermark_over_a_hole(patch: Patch) -> None:
     advance = sequences.advance
 
-    def over(tx: Any, store: str, watermark: Any, numbers: Mapping[int, str]) -> Any:
-        moved = advance(tx, store, watermark, numbers)
+    def over(tx: Any, store: str, watermark: Any, numbers: Mapping[int, str], *more: Any) -> Any:
+        moved = advance(tx, store, watermark, numbers, *more)
         last = max(numbers, default=0)
         if last <= moved.n:
             return moved
