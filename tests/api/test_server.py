@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 from counterfoil_engine.api.requests import signature
+from counterfoil_engine.api.worker import REQUEST_S
 from fakes.databases import database_url
 from fakes.events import cloud_event
 from fakes.store_agent import INSTALLATION, SECRET
@@ -105,3 +106,46 @@ def test_an_agent_is_served_over_one_connection_and_hostile_requests_are_answere
         line.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n")
         assert line.recv(100).startswith(b"HTTP/1.1 400")
     assert requests.get(f"{address}/v1/health", timeout=20).ok
+
+
+def _raw(address: str, sent: bytes) -> bytes:
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(sent)
+        line.shutdown(socket.SHUT_WR)
+        return line.makefile("rb").read()
+
+
+def test_what_is_no_request_is_answered_4xx_and_not_repeated(address, capfd):
+    head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\n"
+    for line in (
+        b"Transfer-Encoding: Erika\r\n",
+        b"Erika\r\n",
+        b"Erika : x\r\n",
+        b"Expect: Erika\r\n",
+        b"Content-Length: Erika\r\n",
+        b"X: " + b"Erika" * 2000 + b"\r\n",
+    ):
+        answer = _raw(address, head + line + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 4"), answer
+        assert b"application/problem+json" in answer
+        assert b"Erika" not in answer
+    assert _raw(address, b"Erika\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert "Erika" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.slow
+def test_half_requests_that_stay_open_hold_nobody_up_for_long(address):
+    """More of them than the server has threads: without a limit, nobody else would ever be served."""
+    host, port = address.removeprefix("http://").split(":")
+    lines = [socket.create_connection((host, int(port))) for _ in range(20)]
+    try:
+        for place, line in enumerate(lines):
+            line.sendall(
+                b"POST /v1/events HTTP/1.1\r\nHost: x\r\n" + (b"Content-Length: 9\r\n\r\n{" if place % 2 else b"")
+            )
+        time.sleep(0.5)
+        assert requests.get(f"{address}/v1/health", timeout=REQUEST_S + 20).ok
+    finally:
+        for line in lines:
+            line.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 bind = os.environ.get("COUNTERFOIL_LISTEN", "127.0.0.1:8466")
-worker_class = "gthread"
+worker_class = "counterfoil_engine.api.worker.Worker"
 workers = int(os.environ.get("COUNTERFOIL_WORKERS", "1"))
 threads = int(os.environ.get("COUNTERFOIL_THREADS", "8"))
 worker_connections = 1000
