@@ -40,12 +40,16 @@ def header_proof(order: Order, claim: Claim | None) -> Proof:
 
 
 def refund_proof(order: Order, credits: Sequence[Credit]) -> Proof:
-    """Credited by refund = the refund and the tender given back; and its amount is the one that the order lists."""
+    """Credited by refund = the refund and the tender given back; and its amount is the one that the order lists.
+
+    Every version of a refund that came counts, should there be two.
+    """
     listed = dict(order.refund_totals)
-    for credit in credits:
-        refund = credit.refund
+    for refund in (*order.refunds, *(credit.refund for credit in credits)):
         if listed.get(refund.id, refund.amount_minor) != refund.amount_minor:
             return equation("refunded", refund.amount_minor, listed[refund.id])
+    for credit in credits:
+        refund = credit.refund
         if credit.gross_minor != refund.amount_minor + credit.tender_minor:
             return equation("refunded", credit.gross_minor, refund.amount_minor + credit.tender_minor)
     return equation(
