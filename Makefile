@@ -58,3 +58,8 @@ clean:
 .PHONY: torture
 torture: $(READY)
 	cd tests && ../$(BIN)/python -m torture --kills $(or $(KILLS),20) --database $(or $(DATABASE),both) $(if $(SEED),--seed $(SEED))
+
+# Fuzz: REQUESTS bad requests to engine, webhook receiver and ERP, good events between them; SEED: of what is sent.
+.PHONY: fuzz
+fuzz: $(READY)
+	cd tests && ../$(BIN)/python -m fuzz --requests $(or $(REQUESTS),1500) $(if $(SEED),--seed $(SEED))

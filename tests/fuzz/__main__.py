@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         tell(f"kept: {folder}; again: python -m fuzz --requests {options.requests} --seed {seed}")
-    print(f"fuzz: {run.sent} requests, {run.findings.of('server error')} server errors, {len(lost)} good events missing")
+    print(
+        f"fuzz: {run.sent} requests, {run.findings.of('server error')} server errors, {len(lost)} good events missing"
+    )
     return 0 if held else 1
 
 
@@ -63,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m fuzz", description=(__doc__ or "").splitlines()[0])
     made.add_argument("--requests", type=int, default=1_500, help="bad requests to be sent")
     made.add_argument("--seed", type=int, help="of what is sent; connections keep their own time")
-    made.add_argument("--patience", type=float, default=120.0, help="seconds without progress until good events are lost")
+    made.add_argument(
+        "--patience", type=float, default=120.0, help="seconds without progress until good events are lost"
+    )
     made.add_argument("--keep", action="store_true", help="keep the folder with logs and databases")
     return made
 

@@ -10,10 +10,11 @@ import base64
 import gzip
 import hashlib
 import hmac
+import itertools
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +39,7 @@ class Keys:
     secrets: dict[str, str]
     mark: str
     epoch: list[int] = field(default_factory=lambda: [1])  # the hostile store's, as it was last told
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))  # the hostile store's
 
     def __getitem__(self, name: str) -> str:
         return self.secrets[name]
@@ -83,7 +85,9 @@ def _agents_body(path: str, keys: Keys, randomly: random.Random) -> bytes:
 
 
 def _event(keys: Keys, randomly: random.Random) -> bytes:
-    event = envelope(randomly, HOSTILE, keys.epoch[0], randomly.randrange(1, 2**40), {})
+    # Mostly the next number, so that the watermark follows and what is readable is posted.
+    n = next(keys.numbers) if randomly.random() < 0.9 else randomly.randrange(1, 2**40)
+    event = envelope(randomly, HOSTILE, keys.epoch[0], n, {})
     kind = randomly.randrange(10)
     if kind < 6:
         event["data"] = {"order": _bad_order(keys, randomly), "refunds": []}
@@ -108,7 +112,9 @@ def _bad_order(keys: Keys, randomly: random.Random) -> Any:
     """A shopper's or a shop's order with something wrong in it, under an id of its own."""
     order = corpus.marked(randomly.choice(corpus.orders()), keys.mark)
     order |= {"id": randomly.randrange(10**6, 10**9), "customer_id": randomly.randrange(10**6, 10**9)}
-    return mutate.changed(order, randomly, 4, big=randomly.random() < 0.2, keep=("id",) if randomly.random() < 0.9 else ())
+    return mutate.changed(
+        order, randomly, 4, big=randomly.random() < 0.2, keep=("id",) if randomly.random() < 0.9 else ()
+    )
 
 
 def envelope(randomly: random.Random, store: str, epoch: int, n: int, data: Any) -> dict[str, Any]:
@@ -264,7 +270,8 @@ def _rules(randomly: random.Random) -> str:
     if how == 0:
         return randomly.choice(
             ("", "\x00", "a: b: c", "- " * 2_000, "!!python/object/apply:os.system [id]", _BOMB_OF_ALIASES, "&a [*a]",
-             "[" * 3_000, "? {a: b}\n: 1", "<<: {a: 1}", "x: 1\nx: 2", "2026-13-45: 1", "rules: .nan", "a: 0x" + "f" * 999)
+             "[" * 3_000, "? {a: b}\n: 1", "<<: {a: 1}", "x: 1\nx: 2", "2026-13-45: 1", "rules: .nan",
+             "a: 0x" + "f" * 999)
         )  # fmt: skip
     rules = _RULES[0] if how < 4 else corpus.from_contract("config/rules.v1", randomly)
     text = mutate.encoded(mutate.changed(rules, randomly, 3))
@@ -283,7 +290,9 @@ def set_rules(rules: dict[str, Any]) -> None:
 
 def webhook(keys: Keys, randomly: random.Random) -> Attempt:
     headers, body = randomly.choice(corpus.deliveries())
-    attempt = Attempt("webhook", "webhook", path=randomly.choice(("/", "/", "/", "/hook?a=b", "/" + _segment(randomly))))
+    attempt = Attempt(
+        "webhook", "webhook", path=randomly.choice(("/", "/", "/", "/hook?a=b", "/" + _segment(randomly)))
+    )
     kept = [(name, value) for name, value in headers.items() if name.startswith("X-WC-") and "Signature" not in name]
     if randomly.random() < 0.1:
         kept = [(name, str(randomly.choice(mutate.TEXTS[30:]))) for name, _ in kept]
@@ -323,11 +332,16 @@ def erp(keys: Keys, randomly: random.Random) -> Attempt:
         attempt = Attempt("erp", f"erp {path}", method="GET", path=f"/v1/{path}{query}")
     elif how == 18:
         path = randomly.choice(("/", "/documents/", "/sandbox/modes", "/sandbox/", "/static/"))
-        attempt = Attempt("erp", "erp page", method="GET", path=path + _segment(randomly) + _query(randomly, ("before",)))
+        attempt = Attempt(
+            "erp", "erp page", method="GET", path=path + _segment(randomly) + _query(randomly, ("before",))
+        )
     else:  # switches, without their token: with it they may be turned
         path = "/sandbox/" + randomly.choice(("modes", "tamper", "periods", "rates", "items"))
         kind, body = randomly.choice(
-            (("application/x-www-form-urlencoded", b"fault=down&form_token=guessed"), ("application/json", b'{"fault":"down"}'))
+            (
+                ("application/x-www-form-urlencoded", b"fault=down&form_token=guessed"),
+                ("application/json", b'{"fault":"down"}'),
+            )
         )
         guess = [("Authorization", f"Bearer guess {keys.mark}")]
         return Attempt("erp", "erp switches", path=path, body=body, headers=[("Content-Type", kind), *guess])
@@ -379,11 +393,21 @@ def _bent(attempt: Attempt, randomly: random.Random) -> None:
     elif how == 4:
         attempt.headers.append(
             randomly.choice(
-                (("X-Forwarded-For", "' OR 1=1"), ("X-Forwarded-Proto", "gopher"), ("X-HTTP-Method-Override", "DELETE"),
-                 ("Range", "bytes=0-1,5-"), ("If-Modified-Since", "never"), ("Accept", "text/" + "x" * 2_000),
-                 ("Cookie", "session=" + "a" * 3_000), ("Transfer-Encoding", "identity"), ("Expect", "200-maybe"),
-                 ("Connection", "close, upgrade"), ("Content-Language", "\udcff"), ("Date", "9" * 50))
-            )  # fmt: skip
+                (
+                    ("X-Forwarded-For", "' OR 1=1"),
+                    ("X-Forwarded-Proto", "gopher"),
+                    ("X-HTTP-Method-Override", "DELETE"),
+                    ("Range", "bytes=0-1,5-"),
+                    ("If-Modified-Since", "never"),
+                    ("Accept", "text/" + "x" * 2_000),
+                    ("Cookie", "session=" + "a" * 3_000),
+                    ("Transfer-Encoding", "identity"),
+                    ("Expect", "200-maybe"),
+                    ("Connection", "close, upgrade"),
+                    ("Content-Language", "\udcff"),
+                    ("Date", "9" * 50),
+                )
+            )
         )
         attempt.may_drop = True
 
@@ -391,8 +415,8 @@ def _bent(attempt: Attempt, randomly: random.Random) -> None:
 def _bearer(token: str, keys: Keys, randomly: random.Random) -> Headers:
     if randomly.random() < 0.8:
         return [("Authorization", f"Bearer {token}")]
-    wrong = ("", "Bearer", "Bearer ", f"Bearer {keys.mark}", f"bearer {token}x", f"Basic {keys.mark}", "Bearer \udcff\udcc3",
-             "Bearer " + "a" * 3_900, f"Bearer {token[:-1]}")  # fmt: skip
+    wrong = ("", "Bearer", "Bearer ", f"Bearer {keys.mark}", f"bearer {token}x", f"Basic {keys.mark}",
+             "Bearer \udcff\udcc3", "Bearer " + "a" * 3_900, f"Bearer {token[:-1]}")  # fmt: skip
     return [("Authorization", randomly.choice(wrong))]
 
 

@@ -37,7 +37,7 @@ def _drawn(operation: Any, seed: int, each: int) -> list[Any]:
     for mode in modes:
         try:
             strategy = operation.as_strategy(generation_mode=mode)
-        except Exception:  # noqa: S112 - an operation without parameters has nothing to negate
+        except Exception:  # where there are no parameters, there is nothing to negate
             continue
         count = max(1, each * (3 if mode is GenerationMode.NEGATIVE else 1) // 4)
 
@@ -57,7 +57,7 @@ def _drawn(operation: Any, seed: int, each: int) -> list[Any]:
             warnings.simplefilter("ignore")
             try:
                 keep()
-            except Exception:  # noqa: S112 - nothing to negate here
+            except Exception:  # nothing to negate here either
                 continue
     return drawn
 

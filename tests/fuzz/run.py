@@ -1,4 +1,4 @@
-"""One run: the processes, the bad requests over several connections, the good between them, and what must hold after."""
+"""One run: the bad requests over several connections, the good between them, and what must hold after."""
 
 from __future__ import annotations
 
@@ -191,7 +191,9 @@ class Run:
         for name, late in late_kb.items():
             early = self._early_kb.get(name) or late
             ratio = late / early if early else 0.0
-            self.tell(f"memory of {name}: {early / 1024:.0f} MB after the first tenth, {late / 1024:.0f} MB ({ratio:.2f})")
+            self.tell(
+                f"memory of {name}: {early / 1024:.0f} MB after the first tenth, {late / 1024:.0f} MB ({ratio:.2f})"
+            )
             if not late:
                 self.findings.add("ended", name)
             elif ratio > MOST_GROWTH:
@@ -224,16 +226,22 @@ def heaviest(keys: Keys) -> Iterator[Attempt]:
             attempt.headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
             attempt.headers += attacks.signed(keys, HOSTILE, attempt)
             yield attempt
-        for make in mutate.BIG:
-            big = mutate.encoded(make())
+        for piece in mutate.BIG:
+            big = piece.text
             event = attacks.envelope(random.Random(1), HOSTILE, 1, 1, {})
-            for body in (b"[" + big + b"]", b"[" + mutate.encoded({**event, "data": mutate.Raw(big)}) + b"]", b" " * 2_000_000):
+            for body in (
+                b"[" + big + b"]",
+                b"[" + mutate.encoded({**event, "data": piece}) + b"]",
+                b" " * 2_000_000,
+            ):
                 attempt = Attempt("engine", "a large body", path="/v1/events", body=body)
                 attempt.headers = [("Content-Type", "application/json"), *attacks.signed(keys, HOSTILE, attempt)]
                 yield attempt
                 yield Attempt("webhook", "a large body", body=body, headers=[("X-WC-Webhook-Signature", "x")])
                 bearer = [("Authorization", f"Bearer {keys['erp']}"), ("Content-Type", "application/json")]
-                yield Attempt("erp", "a large body", path="/v1/documents", body=b'{"documents":' + body + b"}", headers=bearer)
+                yield Attempt(
+                    "erp", "a large body", path="/v1/documents", body=b'{"documents":' + body + b"}", headers=bearer
+                )
         yield Attempt("engine", "too large", path="/v1/events", body=b"x" * 3_000_000, may_drop=True)
         yield Attempt("erp", "too large", path="/v1/documents", body=b"x" * 17_000_000, may_drop=True)
         yield Attempt("webhook", "too large", body=b"x" * 3_000_000, may_drop=True)
