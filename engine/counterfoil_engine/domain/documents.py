@@ -104,6 +104,8 @@ class Document:
 
 
 def _due_part(value: Any) -> Any:
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, Mapping):
         return {
             key: _due_part(inner)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from counterfoil_engine.domain.documents import Document, JournalLine
 from counterfoil_engine.ports import Intent, NewIntent, WorkClass
 from counterfoil_engine.records.database import Transaction, as_time
@@ -445,11 +447,11 @@ def document_json(document: Document) -> str:
         [line.role, line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor]
         for line in document.journal
     ]
-    return json.dumps(kept, default=str, ensure_ascii=False, separators=(",", ":"))
+    return msgspec.json.encode(kept, enc_hook=str).decode()
 
 
 def document_of(text: str) -> Document:
-    kept = json.loads(text)
+    kept = msgspec.json.decode(text)
     kept["journal"] = tuple(JournalLine(*line) for line in kept["journal"])
     kept["day"] = date.fromisoformat(kept["day"])
     kept["after"] = tuple(kept["after"])
