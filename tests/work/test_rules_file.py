@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from counterfoil_engine.domain.money import DECIMALS
-from counterfoil_engine.domain.rules import TABLES, Entity, Registration, Row, Rules, Store
+from counterfoil_engine.domain.rules import TABLES, Entity, Pool, Registration, Row, Rules, Store, Warehouse
 from counterfoil_engine.work.rules_file import BadRules, RulesFault, parse_rules, render_rules, with_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +52,36 @@ def test_a_rules_file_is_read_into_entities_stores_and_tables() -> None:
     assert rules.tables["payment_methods"] == (
         Row({"store": "*", "method": "bacs"}, date(2020, 1, 1), {"gateway": "bacs", "accept_unpaid": False}),
     )
+
+
+STOCK = """
+warehouses: [{id: BER, owner: erp, entity: DE01}]
+pools: [{id: eu, warehouses: [BER]}]
+"""
+
+
+def test_pools_and_warehouses_are_read_with_who_owns_them() -> None:
+    rules = parse_rules(RULES + STOCK)
+    assert rules.warehouses == {"BER": Warehouse("BER", "erp", "DE01", "owner")}
+    assert rules.pools == {"eu": Pool("eu", ("BER",))}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (STOCK.replace("[BER]}", "[HAM]}"), "The warehouse 'HAM' is not in the rules."),
+        (STOCK.replace("id: eu", "id: us"), "The pool 'eu' is not in the rules."),
+        (STOCK.replace("entity: DE01", "entity: FR01"), "The entity 'FR01' is not in the rules."),
+        (STOCK + "caps: [{pool: eu, store: us9, sku: '*', share: 0.5, from: 2020-01-01}]", "The store 'us9'"),
+        (
+            STOCK
+            + "availability: [{pool: '*', warehouse: BER, class: '*', sku: '*', safety_units: 5, from: 2020-01-01}]",
+            "safety_units holds for a whole pool",
+        ),
+    ],
+)
+def test_a_pool_of_what_nobody_knows_is_told(text: str, said: str) -> None:
+    assert said in faults_of(RULES + text)[0].cause
 
 
 def test_a_version_from_outside_replaces_the_label() -> None:
@@ -220,6 +250,7 @@ _treatments = st.sampled_from(["domestic", "oss", "ioss", "export", "intra_eu", 
 _countries = st.from_regex(r"[A-Z]{2}", fullmatch=True)
 _currencies = st.sampled_from(sorted(DECIMALS))
 _rates = st.decimals("0.0001", "999999", places=4)
+_units = st.sampled_from(["0", "7", "100"])
 _values = {
     "payment_methods": st.fixed_dictionaries({"gateway": _words}, optional={"accept_unpaid": st.booleans()}),
     "tax_rates": st.fixed_dictionaries({"treatment": _treatments, "jurisdiction": _countries}),
@@ -230,6 +261,17 @@ _values = {
     "fees": st.fixed_dictionaries({"reads_as": st.just("gift_card")}, optional={"provider": _words}),
     "rates": st.fixed_dictionaries({"rate": _rates}),
     "invoice_on": st.fixed_dictionaries({"on": st.sampled_from(["acceptance", "shipment"])}),
+    "availability": st.fixed_dictionaries(
+        {},
+        optional={
+            "counts": st.lists(st.sampled_from(["on_hand", "in_transit", "damaged"]), max_size=2),
+            "inbound_days": _units,
+        },
+    ),
+    "caps": st.fixed_dictionaries({"share": st.sampled_from(["0", "0.5", "1"])}),
+    "kits": st.fixed_dictionaries(
+        {"parts": st.lists(st.fixed_dictionaries({"sku": _words, "quantity": st.just("2")}), min_size=1, max_size=2)}
+    ),
 }
 
 
@@ -244,12 +286,17 @@ def any_rules(draw: st.DrawFn) -> Rules:
     )
     moments = st.datetimes(datetime(1000, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC))
     switches = st.dictionaries(st.just("erp"), st.sampled_from(["off", "preview", "on"]))
-    store = Store(draw(_names), entity.id, draw(moments), draw(st.just("") | _words), draw(switches))
+    warehouse = Warehouse(draw(_words), draw(st.sampled_from(["erp", "wms"])), entity.id)
+    pool = Pool(draw(_names), (warehouse.id,))
+    in_pool = draw(st.sampled_from(["", pool.id]))
+    store = Store(draw(_names), entity.id, draw(moments), in_pool, draw(switches))
     exact = {
         "store": st.sampled_from(["*", store.id]),
         "entity": st.sampled_from(["*", entity.id]),
         "book": _currencies,
         "currency": _currencies,
+        "warehouse": st.just("*"),
+        "pool": st.just("*"),
     }
     tables = {}
     for table, (match, _) in TABLES.items():
@@ -263,7 +310,9 @@ def any_rules(draw: st.DrawFn) -> Rules:
             )
         )
         tables[table] = tuple(rows)
-    return Rules(draw(_words), {entity.id: entity}, {store.id: store}, tables)
+    return Rules(
+        draw(_words), {entity.id: entity}, {store.id: store}, tables, {warehouse.id: warehouse}, {pool.id: pool}
+    )
 
 
 @given(any_rules())

@@ -48,6 +48,26 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Warehouse:
+    """A place with stock. owner: the one party that says what is in it (`erp` or `wms`), of which entity.
+
+    lines: who says which orders' lines it holds: its owner, with its positions, or the store, by what it completed."""
+
+    id: str
+    owner: str
+    entity: str
+    lines: str = "owner"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Warehouses and stores that share stock and policy; a store names its pool itself."""
+
+    id: str
+    warehouses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Row:
     """One row of an effective-dated table: match fields (exact, `*` or a pattern), from a day on, with its values."""
 
@@ -67,6 +87,24 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "fees": (("store", "title"), ("reads_as", "provider")),
     "rates": (("book", "currency"), ("rate",)),
     "invoice_on": (("entity",), ("on",)),
+    "availability": (
+        ("pool", "warehouse", "class", "sku"),
+        (
+            "counts",
+            "inbound_days",
+            "safety_units",
+            "safety_share",
+            "minimum_shown",
+            "backorders",
+            "discontinued",
+            "excluded",
+            "unpaid_hours",
+            "silence_hours",
+            "silence_share",
+        ),
+    ),
+    "caps": (("pool", "store", "sku"), ("share",)),
+    "kits": (("pool", "sku"), ("parts",)),
 }
 
 
@@ -78,6 +116,8 @@ class Rules:
     entities: Mapping[str, Entity]
     stores: Mapping[str, Store]
     tables: Mapping[str, Sequence[Row]]
+    warehouses: Mapping[str, Warehouse] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
 
     def store(self, store: str) -> Store:
         """The store's row; parks where the store is unknown."""

@@ -22,13 +22,15 @@ from counterfoil_contracts.versions import whole
 
 from counterfoil_engine.domain.errors import Category, CounterfoilError
 from counterfoil_engine.domain.money import DECIMALS
-from counterfoil_engine.domain.rules import TABLES, Entity, Registration, Row, Rules, Store
+from counterfoil_engine.domain.rules import TABLES, Entity, Pool, Registration, Row, Rules, Store, Warehouse
 
 CONTRACT = "config/rules.v1"
 MOST_CHARACTERS = 20_000_000  # some 200,000 rows
 MOST_LEVELS = 8
 MOST_FAULTS = 50
 ALWAYS = "2000-01-01"  # `from` of a row that is filled in without one: it shall free all that waits for it
+
+THINGS = ("entities", "stores", "warehouses", "pools")  # tables of what has an id, without a day
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -70,7 +72,7 @@ def render_rules(rules: Rules | Mapping[str, Any]) -> str:
     """A rules file, a row a line, that `parse_rules` reads back as the same. rules: or the contract's own object."""
     content = _content(rules) if isinstance(rules, Rules) else rules
     lines = [f"rules: {_quoted(str(content['rules']))}"]
-    for table in ("entities", "stores", *TABLES):
+    for table in (*THINGS, *TABLES):
         if content.get(table):
             lines.append(f"{table}:")
             lines += [f"  - {_flow(row)}" for row in content[table]]
@@ -86,8 +88,8 @@ def with_row(text: str, row: Mapping[str, Any]) -> str:
     """
     rules = parse_rules(text)
     table = str(row.get("table"))
-    if table not in ("entities", "stores", *TABLES):
-        cause, remedy = f"The rules have no table {table[:80]!r}.", f"Tables are entities, stores, {', '.join(TABLES)}."
+    if table not in (*THINGS, *TABLES):
+        cause, remedy = f"The rules have no table {table[:80]!r}.", f"Tables are {', '.join((*THINGS, *TABLES))}."
         raise _bad([RulesFault(0, "", cause, remedy)])
     added = _filled(rules, table, row)
     content = _content(rules)
@@ -290,22 +292,27 @@ def _by_meaning(tree: _Tree, broken: set[str]) -> Iterator[RulesFault]:
 
     broken: paths with faults against the contract; rows that hold one are left alone.
     """
-    rows = {table: _sound_rows(tree, table, broken) for table in ("entities", "stores", *TABLES)}
+    rows = {table: _sound_rows(tree, table, broken) for table in (*THINGS, *TABLES)}
     known = {
         name: {str(row.get("id")) for row in _rows_of(tree, table) if isinstance(row, dict)}
-        for name, table in (("store", "stores"), ("entity", "entities"))
+        for name, table in (("store", "stores"), ("entity", "entities"), ("warehouse", "warehouses"), ("pool", "pools"))
     }
     for path, entity in rows["entities"].items():
         yield from _entity_faults(tree, path, entity)
     for path, store in rows["stores"].items():
-        yield from _store_faults(tree, path, store, known["entity"])
+        yield from _store_faults(tree, path, store, known)
+    for path, warehouse in rows["warehouses"].items():
+        yield from _known_faults(tree, f"{path}/entity", "entity", warehouse["entity"], known["entity"])
+    for path, pool in rows["pools"].items():
+        for index, name in enumerate(pool["warehouses"]):
+            yield from _known_faults(tree, f"{path}/warehouses/{index}", "warehouse", name, known["warehouse"])
     for table, (match, _) in TABLES.items():
         for path, row in rows[table].items():
             yield from _row_faults(tree, path, row, known)
         yield from _twice(
             tree, {path: (*(row[name] for name in match), row["from"]) for path, row in rows[table].items()}
         )
-    for table in ("entities", "stores"):
+    for table in THINGS:
         yield from _twice(tree, {path: (row["id"],) for path, row in rows[table].items()})
 
 
@@ -328,8 +335,12 @@ def _entity_faults(tree: _Tree, path: str, entity: Mapping[str, Any]) -> Iterato
     yield from _currency_faults(tree, f"{path}/book_currency", entity["book_currency"])
 
 
-def _store_faults(tree: _Tree, path: str, store: Mapping[str, Any], entities: set[str]) -> Iterator[RulesFault]:
-    if store["entity"] not in entities:
+def _store_faults(
+    tree: _Tree, path: str, store: Mapping[str, Any], known: Mapping[str, set[str]]
+) -> Iterator[RulesFault]:
+    if store.get("pool") and known["pool"]:
+        yield from _known_faults(tree, f"{path}/pool", "pool", store["pool"], known["pool"])
+    if store["entity"] not in known["entity"]:
         cause = f"Store {store['id']!r} belongs to the entity {store['entity']!r}, which is not in the rules."
         yield _fault(tree, f"{path}/entity", cause, "Add it to entities, or correct the name.")
     if _moment(store["start_line"]) is None:
@@ -337,13 +348,24 @@ def _store_faults(tree: _Tree, path: str, store: Mapping[str, Any], entities: se
         yield _fault(tree, f"{path}/start_line", cause, "Write a real one with its offset: 2026-01-01T00:00:00Z.")
 
 
+def _known_faults(tree: _Tree, path: str, name: str, value: str, known: set[str]) -> Iterator[RulesFault]:
+    if value not in known:
+        told = ", ".join(sorted(known)[:10]) or "none"
+        remedy = f'Correct the name, or write "*" for all: known are {told}.'
+        yield _fault(tree, path, f"The {name} {value!r} is not in the rules.", remedy)
+
+
 def _row_faults(
     tree: _Tree, path: str, row: Mapping[str, Any], known_names: Mapping[str, set[str]]
 ) -> Iterator[RulesFault]:
     for name, known in known_names.items():
-        if name in row and not _is_pattern(row[name]) and row[name] not in known:
-            remedy = f'Correct the name, or write "*" for all: known are {", ".join(sorted(known)[:10])}.'
-            yield _fault(tree, f"{path}/{name}", f"The {name} {row[name]!r} is not in the rules.", remedy)
+        if name in row and not _is_pattern(row[name]):
+            yield from _known_faults(tree, f"{path}/{name}", name, row[name], known)
+    pool_wide = sorted(row.keys() & _POOL_WIDE)
+    if row.get("warehouse", "*") != "*" and pool_wide:
+        cause = f"{pool_wide[0]} holds for a whole pool, not for one warehouse."
+        remedy = 'Put it into a row of its own, with warehouse "*".'
+        yield _fault(tree, f"{path}/{pool_wide[0]}", cause, remedy)
     for name in ("book", "currency"):
         if name in row and not _is_pattern(row[name]):
             yield from _currency_faults(tree, f"{path}/{name}", row[name])
@@ -400,6 +422,8 @@ def _moment(text: str) -> datetime | None:
 
 # From the file's object to Rules and back
 
+_POOL_WIDE = set(TABLES["availability"][1]) - {"counts", "inbound_days"}
+
 
 def _rules(value: Mapping[str, Any], version: str | None) -> Rules:
     entities = {}
@@ -407,8 +431,10 @@ def _rules(value: Mapping[str, Any], version: str | None) -> Rules:
         registrations = tuple(Registration(**registration) for registration in each.get("registrations", ()))
         entities[each["id"]] = Entity(**{**each, "registrations": registrations})
     stores = {each["id"]: Store(**{**each, "start_line": _moment(each["start_line"])}) for each in value["stores"]}
+    warehouses = {each["id"]: Warehouse(**each) for each in value.get("warehouses", ())}
+    pools = {each["id"]: Pool(each["id"], tuple(each["warehouses"])) for each in value.get("pools", ())}
     tables = {table: tuple(_row(table, row) for row in value.get(table, ())) for table in TABLES}
-    return Rules(version or value["rules"], entities, stores, tables)
+    return Rules(version or value["rules"], entities, stores, tables, warehouses, pools)
 
 
 def _row(table: str, row: Mapping[str, Any]) -> Row:
@@ -435,6 +461,8 @@ def _content(rules: Rules) -> dict[str, Any]:
         for each in rules.entities.values()
     ]
     content["stores"] = [_said(vars(each)) for each in rules.stores.values()]
+    content["warehouses"] = [_said(vars(each)) for each in rules.warehouses.values()]
+    content["pools"] = [_said(vars(each)) for each in rules.pools.values()]
     for table, rows in rules.tables.items():
         match = dict.fromkeys(TABLES[table][0], "*")
         content[table] = [{**match, **row.match, **row.values, "from": row.since} for row in rows]

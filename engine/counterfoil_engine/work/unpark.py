@@ -42,6 +42,8 @@ def _may_have(rules: Rules, missing: Mapping[str, Any]) -> bool:
         return missing.get("id") in rules.stores
     if table == "entities":
         return missing.get("id") in rules.entities
+    if table == "warehouses":
+        return missing.get("id") in rules.warehouses
     if table not in TABLES:
         return True
     match = {name: str(missing[name]) for name in TABLES[table][0] if missing.get(name) is not None}
