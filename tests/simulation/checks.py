@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from simulation.storm import Simulation
 
 
+MOST_ATTEMPTS = 25  # of one document in one storm: more is hammering
+
+
 def check(simulation: Simulation) -> list[str]:
     """A sentence for everything that is wrong."""
     failures = list(simulation.failures)
@@ -87,7 +90,11 @@ def _books(simulation: Simulation) -> Iterator[str]:
         standing[one["slot"]] += -1 if one["reverses"] else 1
         if standing[one["slot"]] > 1:
             yield f"I1 two stood at once in the slot {one['slot']}"
-    due = {one["key"]: one["content_hash"] for one in books.intents(folder) if one["state"] == "done"}
+    intents = books.intents(folder)
+    yield from (
+        f"K6 {one['key']} was sent {one['attempts']} times" for one in intents if one["attempts"] > MOST_ATTEMPTS
+    )
+    due = {one["key"]: one["content_hash"] for one in intents if one["state"] == "done"}
     there = {one["key"]: one["content_hash"] for one in documents}
     if due != there:
         wrong = sorted(key for key in due.keys() | there.keys() if due.get(key) != there.get(key))

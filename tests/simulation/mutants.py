@@ -37,6 +37,7 @@ from loguru import logger
 from simulation.storm import simulate
 
 SEEDS = 500
+MISFITS = ("TypeError", "AttributeError", "KeyError", "NameError")  # defects of the plant, not what it shows
 
 
 class Patch:
@@ -407,6 +408,8 @@ def hunt(name: str, seeds: int = SEEDS, first: int = 1) -> Hunt:
     try:
         for seed in range(first, first + seeds):
             if failures := simulate(seed).failures:
+                if failures[0].startswith(MISFITS):
+                    return Hunt(name, None, f"the plant doesn't fit the code any more: {failures[0]}")
                 return Hunt(name, seed, failures[0])
         return Hunt(name, None)
     finally:
@@ -424,8 +427,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with multiprocessing.Pool(options.cores, maxtasksperchild=1) as pool:
         for found in pool.imap_unordered(_hunt, [(name, options.seeds) for name in names]):
             caught += found.seed is not None
-            how = f"by seed {found.seed}: {found.failure[:160]}" if found.seed else f"NOT within {options.seeds} seeds"
-            print(f"{found.name}: {'caught ' if found.seed else ''}{how}", flush=True)
+            how = f"by seed {found.seed}" if found.seed else f"NOT within {options.seeds} seeds"
+            print(f"{found.name}: {'caught ' if found.seed else ''}{how} {found.failure[:160]}", flush=True)
     print(f"mutants: {caught} of {len(names)} caught")
     return caught < len(names)
 

@@ -49,7 +49,7 @@ def find_items(simulation: Simulation, random: Random) -> None:
 HAPPENINGS = {
     "the ERP fails": (6, fail),
     "a period is closed": (2, close_period),
-    "the item master is emptied": (1, lose_items),
+    "the item master is emptied": (2, lose_items),
     "the item master is filled": (1, find_items),
 }
 FAULTS = ("the ERP fails", "the item master is emptied")
