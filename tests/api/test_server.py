@@ -149,3 +149,19 @@ def test_half_requests_that_stay_open_hold_nobody_up_for_long(address):
     finally:
         for line in lines:
             line.close()
+
+
+def test_who_is_refused_and_keeps_the_line_open_holds_nobody_up(address):
+    host, port = address.removeprefix("http://").split(":")
+    lines = [socket.create_connection((host, int(port))) for _ in range(12)]
+    try:
+        for line in lines:
+            line.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: none\r\n\r\n")
+        for line in lines:
+            assert line.recv(100).startswith(b"HTTP/1.1 400")
+        began_s = time.monotonic()
+        assert requests.get(f"{address}/v1/health", timeout=20).ok
+        assert time.monotonic() - began_s < 5
+    finally:
+        for line in lines:
+            line.close()

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for text in [*run.good.wrong, *lost][:MOST_FINDINGS]:
         tell(f"! good: {text}")
     for name, count in run.findings.count.most_common(MOST_FINDINGS):
-        tell(f"! {count} × {name}\n          {run.findings.first[name]}")
+        tell(f"! {count} × {name}")
     held = not (lost or run.good.wrong or run.findings.count)
     if held and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,7 +24,8 @@ CONNECTIONS = 6
 GOOD_EVERY = 50
 MOST_GROWTH = 1.2
 SIEGE = 24  # half requests that stay open, more than any server has threads
-SIEGE_TIMEOUT_S = 45.0
+SIEGE_TIMEOUT_S = 30.0
+MOST_TOLD = 25  # findings, each with the first request that showed it
 
 Tell = Callable[[str], None]
 
@@ -33,13 +34,17 @@ Tell = Callable[[str], None]
 class Findings:
     """What should not be, by kind; each with the first request that showed it."""
 
+    tell: Tell
     first: dict[str, str] = field(default_factory=dict)
     count: Counter[str] = field(default_factory=Counter)
 
     def add(self, kind: str, what: str, example: str = "") -> None:
         name = f"{kind}: {what}"
         self.count[name] += 1
-        self.first.setdefault(name, example)
+        if name not in self.first:
+            self.first[name] = example
+            if len(self.first) <= MOST_TOLD:
+                self.tell(f"! {name}\n          {example}")
 
     def of(self, kind: str) -> int:
         return sum(count for name, count in self.count.items() if name.startswith(f"{kind}:"))
@@ -51,12 +56,11 @@ class Run:
     requests: int
     seed: int
     tell: Tell
-    findings: Findings = field(default_factory=Findings)
     statuses: Counter[str] = field(default_factory=Counter)
     sent: int = 0
 
     def __post_init__(self) -> None:
-        self.good = Good(self.world)
+        self.good, self.findings = Good(self.world), Findings(self.tell)
         self._lock, self._early_kb = threading.Lock(), dict[str, int]()
         self._early_at = max(1, self.requests // 10)
         self._next_told = 0.0
@@ -71,8 +75,8 @@ class Run:
         line.close()
         numbers = itertools.count()
         described_cases = self._described()
-        threads = [threading.Thread(target=self._work, args=(numbers,)) for _ in range(CONNECTIONS)]
-        threads.append(threading.Thread(target=self._work_off, args=(described_cases,)))
+        threads = [threading.Thread(target=self._work, args=(numbers,), daemon=True) for _ in range(CONNECTIONS)]
+        threads.append(threading.Thread(target=self._work_off, args=(described_cases,), daemon=True))
         for thread in threads:
             thread.start()
         for thread in threads:

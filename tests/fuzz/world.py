@@ -61,21 +61,23 @@ class World:
         keys, python = self.keys, [sys.executable, "-m"]
         shop = ["--listen", f"127.0.0.1:{self.ports['shop']}", "--database", self.path("shop.sqlite")]
         shop_keys = {"SHOP_CONSUMER_KEY": keys["shop key"], "SHOP_CONSUMER_SECRET": keys["shop secret"]}
-        self.crew.add("shop", [*python, "counterfoil_sandbox.shop", *shop], shop_keys)
+        self.crew.add("shop", [*python, "counterfoil_sandbox.shop", *shop], shop_keys, "shop: listening")
         erp = ["--listen", f"127.0.0.1:{self.ports['erp']}", "--database", self.path("erp.sqlite")]
         rates = [f"--rate={currency}/EUR={rate}" for currency, rate in demo.RATES.items()]
         erp_token = {"COUNTERFOIL_ERP_TOKEN": keys["erp"]}
-        self.crew.add("erp", [*python, "counterfoil_sandbox.erp", *erp, *rates], erp_token)
+        self.crew.add("erp", [*python, "counterfoil_sandbox.erp", *erp, *rates], erp_token, "sandbox ERP: ")
         engine = {f"COUNTERFOIL_STORE_SECRET_{store.upper()}": keys[store] for store in STORES}
         engine |= {"COUNTERFOIL_API_TOKEN": keys["api"], **erp_token}
-        self.crew.add("engine", [demo.script("counterfoil"), "serve", "--config", self.path("engine.toml")], engine)
+        serve = [demo.script("counterfoil"), "serve", "--config", self.path("engine.toml")]
+        self.crew.add("engine", serve, engine, "serving")
         agent = {
             "COUNTERFOIL_SHOP_KEY": keys["shop key"],
             "COUNTERFOIL_SHOP_SECRET": keys["shop secret"],
             "COUNTERFOIL_ENGINE_SECRET": keys["shop"],
             "COUNTERFOIL_WEBHOOK_SECRET": keys["hook"],
         }
-        self.crew.add("agent", [demo.script("counterfoil-agent"), "run", "--config", self.path("agent.toml")], agent)
+        run = [demo.script("counterfoil-agent"), "run", "--config", self.path("agent.toml")]
+        self.crew.add("agent", run, agent, "started")
 
     def _write_settings(self) -> None:
         rules = demo.rules()

@@ -14,8 +14,10 @@ from gunicorn.http import errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 from loguru import logger
 
-# For a request to arrive whole. An agent's largest batch takes less on a line of 1 Mbit/s.
-REQUEST_S = 20.0
+# For a request to arrive whole. An agent's batch, packed, takes less on a line of 200 kbit/s.
+REQUEST_S = 10.0
+# For the sender to read the answer to what was refused unread, before the line is closed on it.
+LINGER_S = 0.5
 
 _STATUS_OF = {
     errors.LimitRequestLine: (414, "URI Too Long"),
@@ -26,7 +28,8 @@ _STATUS_OF = {
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn.workers.gthread reads a request in one of its few threads, and waits for it as long as it takes: as many
-    half requests as there are threads, and nobody else is served."""
+    half requests as there are threads, and nobody else is served. It also closes lines in its loop, and waits there for
+    a sender who doesn't."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -35,6 +38,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         self._since_s[conn] = time.monotonic()
         super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        stays = super().handle(conn)
+        if stays is False:
+            # gunicorn would linger in its loop, two seconds for each, and meanwhile neither accept nor serve anybody.
+            util.close_graceful(conn.sock, LINGER_S)
+            conn.close = lambda graceful=False: None
+        return stays
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         self._since_s.pop(conn, None)
