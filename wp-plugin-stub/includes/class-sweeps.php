@@ -1,0 +1,174 @@
+<?php
+/**
+ * Answers to sweeps, computed inside the database: digests of stock, totals of orders.
+ *
+ * @package Counterfoil
+ */
+
+namespace Counterfoil;
+
+defined( 'ABSPATH' ) || exit;
+
+/**
+ * Reads only.
+ */
+final class Sweeps {
+	/**
+	 * After so many digits a bucket is small enough that its products themselves are listed.
+	 */
+	const LISTED_FROM = 4;
+	const MOST_LISTED = 5000;
+
+	/**
+	 * Stock by bucket. A bucket is two more hexadecimal digits of md5(stock id) after the prefix; its digest is the exclusive or,
+	 * over its products, of the first 15 digits of md5("id|sku|number|status"). number: stock less what the last number didn't count.
+	 *
+	 * @param string $prefix None: all 256 buckets; two digits: the 256 buckets below that one; four: the products themselves.
+	 */
+	public static function digest( string $prefix ): array {
+		$inner = self::products( $prefix );
+		if ( strlen( $prefix ) >= self::LISTED_FROM ) {
+			return array( 'items' => array_map( array( self::class, 'item' ), Database::rows( $inner . ' ORDER BY s.post_id LIMIT ' . self::MOST_LISTED ) ) );
+		}
+		$rows = Database::rows(
+			'SELECT LEFT(MD5(id), ' . ( strlen( $prefix ) + 2 ) . ") AS bucket, COUNT(*) AS products,
+				LPAD(LOWER(HEX(BIT_XOR(CAST(CONV(LEFT(MD5(CONCAT_WS('|', id, sku, number, status)), 15), 16, 10) AS UNSIGNED)))), 15, '0') AS digest
+			FROM ($inner) AS product GROUP BY bucket ORDER BY bucket"
+		);
+		return array(
+			'buckets' => array_map(
+				static function ( array $row ) {
+					return array(
+						'bucket' => $row['bucket'],
+						'count'  => (int) $row['products'],
+						'digest' => $row['digest'],
+					);
+				},
+				$rows
+			),
+		);
+	}
+
+	/**
+	 * Orders by UTC day of creation and currency, with the rows that are open at that very moment.
+	 *
+	 * @param string $from First day.
+	 * @param string $to   Last day.
+	 */
+	public static function totals( string $from, string $to ): array {
+		Database::run( 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ' );
+		Database::run( 'START TRANSACTION WITH CONSISTENT SNAPSHOT' );
+		try {
+			$sql  = Hooks::orders_have_tables() ? self::from_tables() : self::from_posts();
+			$rows = Database::rows( $sql, array( $from, $to, $from, $to ) );
+			$open = Database::rows( 'SELECT id, object, object_id FROM {changes} WHERE acked_ms IS NULL ORDER BY id LIMIT 1000' );
+		} finally {
+			Database::run( 'COMMIT' );
+		}
+		$totals = array();
+		foreach ( $rows as $row ) {
+			$totals[] = array(
+				'day'      => $row['day'],
+				'currency' => $row['currency'],
+				'count'    => (int) $row['orders'],
+				'total'    => self::amount( $row['total'] ),
+				'refunds'  => self::amount( $row['refunds'] ),
+				'tax'      => self::amount( $row['tax'] ),
+			);
+		}
+		return array(
+			'totals' => $totals,
+			'open'   => array_map(
+				static function ( array $row ) {
+					return array(
+						'id'        => (int) $row['id'],
+						'object'    => $row['object'],
+						'object_id' => (int) $row['object_id'],
+					);
+				},
+				$open
+			),
+		);
+	}
+
+	/**
+	 * The products that manage stock, one row each: id, sku, number, status, stock, version.
+	 *
+	 * @param string $prefix Hexadecimal digits, checked by the route.
+	 */
+	private static function products( string $prefix ): string {
+		$where = '' === $prefix ? '' : ' AND LEFT(MD5(s.post_id), ' . strlen( $prefix ) . ") = '" . $prefix . "'";
+		return "SELECT s.post_id AS id, COALESCE(l.sku, '') AS sku, COALESCE(l.stock_status, '') AS status, c.version,
+				CAST(s.meta_value AS DECIMAL(19,3)) AS stock, CAST(CAST(s.meta_value AS DECIMAL(19,4)) - COALESCE(u.quantity, 0) AS DECIMAL(19,3)) AS number
+			FROM {{postmeta}} s
+			JOIN {{posts}} p ON p.ID = s.post_id AND p.post_type IN ('product', 'product_variation') AND p.post_status NOT IN ('trash', 'auto-draft')
+			JOIN {{postmeta}} g ON g.post_id = s.post_id AND g.meta_key = '_manage_stock' AND g.meta_value = 'yes'
+			LEFT JOIN {{wc_product_meta_lookup}} l ON l.product_id = s.post_id
+			LEFT JOIN {stock} c ON c.stock_id = s.post_id
+			LEFT JOIN (
+				SELECT m.stock_id, SUM(m.quantity) AS quantity FROM {moves} m LEFT JOIN {stock} b ON b.stock_id = m.stock_id
+				WHERE m.applied = 1 AND b.stock_id IS NOT NULL AND ( m.n IS NULL OR m.epoch > b.epoch OR ( m.epoch = b.epoch AND m.n > b.n ) )
+				GROUP BY m.stock_id
+			) u ON u.stock_id = s.post_id
+			WHERE s.meta_key = '_stock'" . $where;
+	}
+
+	/**
+	 * A product of a small bucket.
+	 *
+	 * @param array $row Row.
+	 */
+	private static function item( array $row ): array {
+		return array(
+			'stock_id' => (int) $row['id'],
+			'sku'      => $row['sku'],
+			'number'   => $row['number'],
+			'stock'    => $row['stock'],
+			'status'   => $row['status'],
+			'version'  => null === $row['version'] ? null : (int) $row['version'],
+		);
+	}
+
+	/**
+	 * Totals where orders have tables of their own. A refund counts on its order's day.
+	 */
+	private static function from_tables(): string {
+		$order = "o.type = 'shop_order' AND o.status NOT IN ('auto-draft', 'draft', 'wc-checkout-draft', 'trash') AND o.date_created_gmt >= %s AND o.date_created_gmt < DATE_ADD(%s, INTERVAL 1 DAY)";
+		return "SELECT day, currency, SUM(orders) AS orders, SUM(total) AS total, SUM(refunds) AS refunds, SUM(tax) AS tax FROM (
+				SELECT DATE(o.date_created_gmt) AS day, o.currency, 1 AS orders, o.total_amount AS total, 0 AS refunds, COALESCE(o.tax_amount, 0) + COALESCE(d.shipping_tax_amount, 0) AS tax
+				FROM {{wc_orders}} o LEFT JOIN {{wc_order_operational_data}} d ON d.order_id = o.id WHERE $order
+				UNION ALL
+				SELECT DATE(o.date_created_gmt), o.currency, 0, 0, - r.total_amount, 0
+				FROM {{wc_orders}} o JOIN {{wc_orders}} r ON r.parent_order_id = o.id AND r.type = 'shop_order_refund' WHERE $order
+			) AS part GROUP BY day, currency ORDER BY day, currency";
+	}
+
+	/**
+	 * Totals where orders are posts.
+	 */
+	private static function from_posts(): string {
+		$order  = "o.post_type = 'shop_order' AND o.post_status NOT IN ('auto-draft', 'draft', 'wc-checkout-draft', 'trash') AND o.post_date_gmt >= %s AND o.post_date_gmt < DATE_ADD(%s, INTERVAL 1 DAY)";
+		$amount = static function ( string $post, string $key ) {
+			return "CAST(COALESCE((SELECT x.meta_value FROM {{postmeta}} x WHERE x.post_id = $post.ID AND x.meta_key = '$key' LIMIT 1), 0) AS DECIMAL(26,8))";
+		};
+		$coin   = "COALESCE((SELECT x.meta_value FROM {{postmeta}} x WHERE x.post_id = o.ID AND x.meta_key = '_order_currency' LIMIT 1), '')";
+		return "SELECT day, currency, SUM(orders) AS orders, SUM(total) AS total, SUM(refunds) AS refunds, SUM(tax) AS tax FROM (
+				SELECT DATE(o.post_date_gmt) AS day, $coin AS currency, 1 AS orders, {$amount( 'o', '_order_total' )} AS total, 0 AS refunds,
+					{$amount( 'o', '_order_tax' )} + {$amount( 'o', '_order_shipping_tax' )} AS tax
+				FROM {{posts}} o WHERE $order
+				UNION ALL
+				SELECT DATE(o.post_date_gmt), $coin, 0, 0, - {$amount( 'r', '_order_total' )}, 0
+				FROM {{posts}} o JOIN {{posts}} r ON r.post_parent = o.ID AND r.post_type = 'shop_order_refund' WHERE $order
+			) AS part GROUP BY day, currency ORDER BY day, currency";
+	}
+
+	/**
+	 * A sum as plain decimal text.
+	 *
+	 * @param mixed $sum From the database.
+	 */
+	private static function amount( $sum ): string {
+		$text = (string) $sum;
+		return false === strpos( $text, '.' ) ? $text : rtrim( rtrim( $text, '0' ), '.' );
+	}
+}
