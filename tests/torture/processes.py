@@ -24,21 +24,26 @@ RESTART_S = (0.1, 0.8)  # a service manager's pause
 
 @dataclass
 class Child:
-    """One service, in a process group of its own. wanted: whether it is started again when it has ended."""
+    """One service, in a process group of its own. wanted: whether it is started again when it has ended.
+
+    serves: what its log says once it is at work."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+    serves: str
     wanted: bool = False
     starts: int = 0
     killed: int = 0
     ended_by_itself: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     not_before_s: float = 0.0
+    log_start: int = 0
 
     def start(self) -> None:
         with self.log.open("ab") as log:
+            self.log_start = log.tell()
             self.process = subprocess.Popen(
                 self.command,
                 env={**os.environ, **self.environment},
@@ -78,11 +83,13 @@ class Child:
         """Resident memory of all its processes; 0 where none is up."""
         return sum(rss_kb(pid) for pid in self.pids())
 
-    def said(self, prefix: str) -> str | None:
-        """The last line of its log that begins so, without that beginning."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        found = [line for line in text.splitlines() if line.startswith(prefix)]
-        return found[-1].removeprefix(prefix).strip() if found else None
+    def is_at_work(self) -> bool:
+        """Whether it has said so since it was started."""
+        if not self.is_up():
+            return False
+        with self.log.open("rb") as log:
+            log.seek(self.log_start)
+            return self.serves.encode() in log.read(20_000)
 
 
 class Crew:
@@ -91,7 +98,6 @@ class Crew:
     def __init__(self, folder: Path, randomly: random.Random) -> None:
         self.folder, self._random = folder, randomly
         self.children: dict[str, Child] = {}
-        self.on_end: list[object] = []
         self._lock, self._ending = threading.RLock(), threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._guard: subprocess.Popen[bytes] | None = None
@@ -113,9 +119,9 @@ class Crew:
             self._guard.stdin.close()
             self._guard.wait()
 
-    def add(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
+    def add(self, name: str, command: Sequence[str], environment: Mapping[str, str], serves: str) -> Child:
         marked = {**environment, MARK: str(self.folder)}
-        child = self.children[name] = Child(name, command, marked, self.folder / f"{name}.log")
+        child = self.children[name] = Child(name, command, marked, self.folder / f"{name}.log", serves)
         return child
 
     def up(self, *names: str) -> None:

@@ -11,6 +11,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine import demo_proof
@@ -82,8 +83,9 @@ def is_for_a_person(order: Mapping[str, Any] | None) -> bool:
 
 
 def may_stand(order: Mapping[str, Any]) -> bool:
-    """Cash on delivery that came back: posted or not, by whether the agent ever read it in between; nothing is kept."""
-    return order["status"] in ("cancelled", "refunded") and order["date_paid_gmt"] is None
+    """What came back and no money moved for: posted or not, by whether the agent ever read it in between."""
+    is_back = order["status"] in ("cancelled", "refunded")
+    return is_back and (order["date_paid_gmt"] is None or not Decimal(order["total"]))
 
 
 def shop_orders(world: World) -> dict[str, dict[str, Any]]:
@@ -159,14 +161,14 @@ def prove_orders(
             ends["in a case"] += 1
             if not all(case["cause"] and case["remedy"] for case in cases[subject]):
                 proof.wrong.append(f"order {told}: its case says no cause or no remedy")
-        elif demo_proof.is_accepted(order):
+        elif demo_proof.is_accepted(order) and not may_stand(order):
             ends["in the ERP"] += 1
             if standing != 1:
                 proof.lost.append(f"order {told} is not in the ERP: {readings[subject]['reason']}")
             elif kept != demo_proof.kept_minor(order):
                 proof.lost.append(f"order {told}: the shop keeps {demo_proof.kept_minor(order)}, the ERP {kept}")
         else:
-            ends["never accepted"] += 1
+            ends["never accepted, or back without money"] += 1
             if kept or (standing and not may_stand(order)):
                 proof.wrong.append(f"order {told}: {standing} sales orders, {kept} kept, nothing was due")
             if not readings[subject]["reason"]:

@@ -7,13 +7,13 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from torture import proof as proofs
 from torture.proof import Proof
-from torture.world import TooLong, World
+from torture.world import START_TIMEOUT_S, TooLong, World
 
 LEAST_DRAIN, MOST_MEMORY = 0.5, 1.2
 QUIET_TIMEOUT_S, DRAIN_TIMEOUT_S = 1200.0, 1800.0  # on a machine that has much else to do
@@ -83,7 +83,7 @@ class Run:
             self._away(who, changes, away)
         self.tell("the ERP is exchanged for one without unique keys that commits late")
         world.exchange_erp(late=True)
-        self._kill(plan.kills // 3)
+        self._kill(plan.kills // 3, favoured=world.posters)
         world.exchange_erp(late=False)
         self._settle()
         self._calm(plan.calm_s, measured=False)
@@ -118,17 +118,24 @@ class Run:
             time.sleep(0.5)
         return {name: int(statistics.median(sample.get(name, 0) for sample in samples)) for name in samples[0]}
 
-    def _kill(self, kills: int) -> None:
+    def _victim(self, favoured: Sequence[str]) -> str:
+        """Somebody by chance; mostly once it is at work again, since a slow machine would else see it only start."""
+        names = list(self._world.crew.children)
+        name = self._random.choice(favoured if favoured and self._random.random() < 0.5 else names)
+        if self._random.random() < 0.85:
+            self._world.until(self._world.crew.children[name].is_at_work, f"{name} to be at work", START_TIMEOUT_S)
+        return name
+
+    def _kill(self, kills: int, favoured: Sequence[str] = ()) -> None:
         """kill -9 of somebody at random moments; between them restarts of the database, and bad moments of the ERP."""
         done, world = 0, self._world
-        names = list(world.crew.children)
         until_restart = self._random.randint(1, min(KILLS_A_RESTART, max(1, kills // 2)))
         while done < kills:
+            name = self._victim(favoured)
             time.sleep(min(self._random.expovariate(1 / self._plan.pause_s), 4 * self._plan.pause_s))
             if self._random.random() < 0.3:
                 world.erp_fault(self._random.choice(FAULTS), self._random.randint(1, 3))
                 self.figures.faults += 1
-            name = self._random.choice(names)
             how = self._random.choice(("group", "first", "other")) if name in ("api", "serve") else "group"
             if not world.crew.kill(name, how):
                 continue

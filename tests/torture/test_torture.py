@@ -58,11 +58,13 @@ def test_twenty_kills_lose_and_double_nothing(runs: dict[str, subprocess.Popen[b
 
 def test_a_crew_starts_again_who_was_killed_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with Crew(tmp_path, random.Random(1)) as crew:
-        child = crew.add("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"], {})
+        child = crew.add(
+            "sleeper", [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"], {}, "up"
+        )
         crew.up("sleeper")
-        wait_for(child.is_up)
+        wait_for(child.is_at_work)
         assert crew.kill("sleeper")
-        wait_for(lambda: child.starts == 2 and child.is_up())
+        wait_for(lambda: child.starts == 2 and child.is_at_work())
         assert child.killed == 1 and child.ended_by_itself == 0
         assert marked(tmp_path)
     assert marked(tmp_path) == []

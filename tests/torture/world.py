@@ -22,8 +22,11 @@ from torture.load import Load
 from torture.processes import Crew
 
 STORE, ENTITY = demo.STORE, demo.ENTITY
-START_TIMEOUT_S = 60.0
-LATE_COMMIT_S, LATE_LAG_S = 1.5, 6.0  # the ERP without unique keys; the lag is that much longer, for a busy machine
+START_TIMEOUT_S = 120.0
+LATE_COMMIT_S, LATE_LAG_S = (
+    8.0,
+    16.0,
+)  # longer than another poster takes to take over; the lag allows for a busy machine
 
 Row = dict[str, Any]
 
@@ -81,8 +84,8 @@ class World:
     def _add_services(self) -> None:
         shop = ("--listen", f"127.0.0.1:{self._ports['shop']}", "--database", self.path("shop.sqlite"))
         keys = {"SHOP_CONSUMER_KEY": self._key, "SHOP_CONSUMER_SECRET": self._secret}
-        self.crew.add("shop", [sys.executable, "-m", "counterfoil_sandbox.shop", *shop], keys)
-        self.crew.add("erp", self._erp_command(), {"COUNTERFOIL_ERP_TOKEN": self._token})
+        self.crew.add("shop", [sys.executable, "-m", "counterfoil_sandbox.shop", *shop], keys, "listening")
+        self.crew.add("erp", self._erp_command(), {"COUNTERFOIL_ERP_TOKEN": self._token}, "sandbox ERP: ")
         secret = secrets.token_hex(24)
         environment = {
             "COUNTERFOIL_ERP_TOKEN": self._token,
@@ -92,14 +95,15 @@ class World:
         }
         for name, role in ENGINE[self.kind].items():
             command = [demo.script("counterfoil"), "serve", "--config", self.path("engine.toml"), "--role", role]
-            self.crew.add(name, command, environment)
+            self.crew.add(name, command, environment, "serving")
         agent = {
             "COUNTERFOIL_SHOP_KEY": self._key,
             "COUNTERFOIL_SHOP_SECRET": self._secret,
             "COUNTERFOIL_ENGINE_SECRET": secret,
             "COUNTERFOIL_WEBHOOK_SECRET": self._hook_secret,
         }
-        self.crew.add("agent", [demo.script("counterfoil-agent"), "run", "--config", self.path("agent.toml")], agent)
+        command = [demo.script("counterfoil-agent"), "run", "--config", self.path("agent.toml")]
+        self.crew.add("agent", command, agent, " started ")
 
     def _erp_command(self) -> list[str]:
         listen = ("--listen", f"127.0.0.1:{self._ports['erp']}", "--database", self.path("erp.sqlite"))
