@@ -123,7 +123,9 @@ def _change(value: Json, path: tuple[Any, ...], randomly: random.Random, big: bo
     elif how == 10 and isinstance(old, str):
         holder[key] = randomly.choice((old + "\x00", old[:-1], old * 50, old.upper(), f" {old} ", old[::-1]))
     elif how == 10 and isinstance(old, int) and not isinstance(old, bool):
-        holder[key] = randomly.choice((-old, old + 1, str(old), float(old), old * 10**15, not old))
+        holder[key] = randomly.choice(
+            (-old, old + 1, str(old)[:500], old / 3 if abs(old) < 2**63 else 0, old * 10**15, not old)
+        )
     else:
         holder[key] = _twice(old)
 

@@ -99,6 +99,13 @@ class Run:
         return described.attempts(self.world.keys, self.seed, max(1, min(self.requests // 1_000, 60)))
 
     def _work(self, numbers: Iterator[int]) -> None:
+        try:
+            self._send_all(numbers)
+        except Exception as error:
+            self.findings.add("fuzz itself", f"{type(error).__name__} {error}")
+            raise
+
+    def _send_all(self, numbers: Iterator[int]) -> None:
         line = Line(self.world.ports)
         for number in numbers:
             with self._lock:
@@ -156,7 +163,8 @@ class Run:
             self.sent += 1
             self.statuses[status] += 1
             is_early, now_s = self.sent == self._early_at, time.monotonic()
-            is_told, self._next_told = now_s >= self._next_told, max(self._next_told, now_s + 15)
+            is_told = now_s >= self._next_told
+            self._next_told = now_s + 15 if is_told else self._next_told
         if is_early:
             self._early_kb = self.world.memory_kb()
         if is_told:
