@@ -487,7 +487,7 @@ class WaitRecords(Protocol):
 class IntentRecords(Protocol):
     """The ledger of intents (`records/intents.py`)."""
 
-    def of_slots(self, tx: Any, subject: str, slots: Iterable[str]) -> dict[str, list[Intent]]: ...
+    def of_group(self, tx: Any, slots: Mapping[str, Iterable[str]]) -> dict[str, dict[str, list[Intent]]]: ...
     def by_key(self, tx: Any, party: str, entity: str, key: str) -> Intent | None: ...
     def add(self, tx: Any, new: Sequence[NewIntent]) -> Mapping[tuple[str, str, str], int]: ...
     def withdraw(self, tx: Any, intent: Intent) -> bool: ...
@@ -499,7 +499,7 @@ class IntentRecords(Protocol):
         document: Document,
         about: str,
         after: Sequence[str],
-        look_id: int,
+        look_id: int | None,
         rules_version: str,
     ) -> None: ...
     def adopt(
@@ -595,6 +595,8 @@ class RestatementRecords(Protocol):
 
 class BreakerRecords(Protocol):
     """Breakers that every process sees (`records/breakers.py`)."""
+
+    FULL: int
 
     def allowance(self, tx: Any, party: str, entity: str) -> int: ...
     def trip(

@@ -67,6 +67,13 @@ class Transaction:
         text = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
         return f"json_to_recordset(%s::json) as given ({types})", [text]
 
+    def among(self, column: str, values: Iterable[str]) -> tuple[str, list[Any]]:
+        """The condition that a column has one of these values, and its parameters."""
+        wanted = sorted(set(values))
+        if not self.is_sqlite:
+            return f"{column} = any(%s::text[])", [wanted]
+        return f"{column} in ({', '.join(['%s'] * len(wanted)) or 'null'})", list(wanted)
+
     def now(self) -> datetime:
         """The database's own clock, UTC: the one that leases are measured by (L1). It is read once: a transaction has
         one moment, that of when it first asked."""

@@ -22,16 +22,36 @@ def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | 
     next one, in the same order. What came above that and was not renumbered is *left behind*: it stands before the
     first later snapshot that was read after it, and is proven once a later epoch has passed any event read after it
     (the renumbered ones, all read before it, have then arrived)."""
-    rows = tx.all(
-        "select event_id, e.epoch, n, type, occurred_at, received_at, body, same_as, arrival, stored_through"
+    subject = f"order {store}/{order_id}"
+    return _facts(tx, store, order_id, _rows(tx, [subject], through_arrival), through_arrival)
+
+
+def facts_of_group(tx: Transaction, orders: Sequence[tuple[str, str]]) -> list[OrderFacts]:
+    """The facts of several orders (store, order_id), in their order, by one statement."""
+    by_subject: dict[str, list[Row]] = {}
+    for row in _rows(tx, [f"order {store}/{order_id}" for store, order_id in orders]):
+        by_subject.setdefault(row["subject"], []).append(row)
+    return [_facts(tx, *order, by_subject.get(f"order {order[0]}/{order[1]}", [])) for order in orders]
+
+
+def _rows(tx: Transaction, subjects: Sequence[str], through_arrival: int | None = None) -> list[Row]:
+    """Each subject's facts, by (epoch, n)."""
+    is_wanted, params = tx.among("subject", subjects)
+    return tx.all(
+        "select subject, event_id, e.epoch, n, type, occurred_at, received_at, body, same_as, arrival, stored_through"
         " from events e join epochs p on p.store = e.store and p.epoch = e.epoch"
-        " where subject = %s and verdict = 'stored' and (cast(%s as bigint) is null or arrival <= %s)"
+        f" where {is_wanted} and verdict = 'stored' and (cast(%s as bigint) is null or arrival <= %s)"
         f" and type in ({', '.join(['%s'] * len(READERS))}) order by e.epoch, n",
-        f"order {store}/{order_id}",
+        *params,
         through_arrival,
         through_arrival,
         *READERS,
     )
+
+
+def _facts(
+    tx: Transaction, store: str, order_id: str, rows: list[Row], through_arrival: int | None = None
+) -> OrderFacts:
     current: Row | None = None
     if any(row["n"] > row["stored_through"] for row in rows):
         current = current_epoch(tx, store)

@@ -33,18 +33,20 @@ def book_minor(document: Document) -> int:
     return sum(line.book_debit_minor for line in document.journal) or abs(document.amount_minor)
 
 
-def of_slots(tx: Transaction, subject: str, slots: Iterable[str]) -> dict[str, list[Intent]]:
-    """Every intent of the subject and of these slots that is not withdrawn, by slot, oldest first."""
-    names = sorted(set(slots))
-    marks = ", ".join(["%s"] * len(names)) or "null"
+def of_group(tx: Transaction, slots: Mapping[str, Iterable[str]]) -> dict[str, dict[str, list[Intent]]]:
+    """For each subject every intent of it and of its slots that is not withdrawn, by slot, oldest first."""
+    wanted = {subject: set(names) for subject, names in slots.items()}
+    is_own, own = tx.among("subject", wanted)
+    is_slot, named = tx.among("slot", {name for names in wanted.values() for name in names})
     rows = tx.all(
-        f"select * from intents where state <> 'withdrawn' and (subject = %s or slot in ({marks})) order by id",
-        subject,
-        *names,
+        f"select * from intents where state <> 'withdrawn' and ({is_own} or {is_slot}) order by id", *own, *named
     )
-    found: dict[str, list[Intent]] = {}
-    for row in rows:
-        found.setdefault(row["slot"], []).append(_intent(row))
+    intents = [_intent(row) for row in rows]
+    found: dict[str, dict[str, list[Intent]]] = {subject: {} for subject in wanted}
+    for intent in intents:
+        for subject, names in wanted.items():
+            if intent.subject == subject or intent.slot in names:
+                found[subject].setdefault(intent.slot, []).append(intent)
     return found
 
 
@@ -178,10 +180,10 @@ def explain(
     document: Document,
     about: str,
     after: Sequence[str],
-    look_id: int,
+    look_id: int | None,
     rules_version: str,
 ) -> None:
-    """Give an intent that was adopted or taken over the document that it turns out to be (R3, R4)."""
+    """Give an intent that was adopted or taken over the document that it turns out to be, or to undo (R3, R4)."""
     tx.run(
         "update intents set document = %s, content_hash = %s, about = %s, subject = %s, kind = %s, amount_minor = %s,"
         " currency = %s, book_minor = %s, after = %s, look_id = %s, rules_version = %s, released = 0 where id = %s",
@@ -190,7 +192,7 @@ def explain(
         about,
         document.subject,
         document.kind,
-        document.amount_minor,
+        -document.amount_minor if intent.reverses else document.amount_minor,
         document.currency,
         book_minor(document),
         json.dumps(after),

@@ -9,7 +9,7 @@ code alone would change about standing documents is held (R2); reversals have a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from counterfoil_engine.ports import (
     Claim,
     DuesOf,
     Facts,
+    Intent,
     LostClaim,
     NewIntent,
     Records,
@@ -39,6 +40,10 @@ __all__ = ["Considered", "LookSettings", "Looker"]
 
 Numbers = Callable[[str, str, Sequence[str]], Mapping[str, str]]
 """party, entity, keys → the ERP's own numbers of documents taken over, where it has them. May raise Retry."""
+
+
+GroupFacts = Callable[[Any, Sequence[tuple[str, str]]], Sequence[OrderFacts]]
+"""(store, order_id) of several orders → their facts, at once."""
 
 
 @dataclass
@@ -60,9 +65,11 @@ class Looker:
         token: Callable[[], str],
         numbers: Numbers = lambda party, entity, keys: {},
         settings: LookSettings | None = None,
+        facts_of_group: GroupFacts | None = None,
     ) -> None:
         self._records, self._book, self._dues, self._facts = records, book, dues, facts
         self._token, self._numbers, self._settings = token, numbers, settings or LookSettings()
+        self._facts_of_group = facts_of_group or (lambda tx, orders: [self._facts(tx, *order) for order in orders])
         self._holds = Holds(records, book, dues, facts, self._settings)
         self._draw = Draw()
         self._known_numbers: dict[tuple[str, str, str], str] = {}
@@ -134,44 +141,53 @@ class Looker:
 
     def _look(self, tx: Any, claims: Sequence[Claim]) -> None:
         """Look at a group in one transaction. Claims are finished last, and together (see `claims.finish`)."""
-        seen: list[_Seen] = []
-        rules, as_of = None, tx.now()
-        for claim in claims:
-            if claim.claims > self._settings.give_up_after:
-                self._park(tx, claim)
-            # A shared subject (a customer) has no facts of its own: the orders that need it write its intents (L6).
-            elif claim.subject.startswith("order "):
-                rules = rules or self._book.current(tx)
-                facts, dues = self._read(tx, claim.subject, rules, as_of)
-                if facts.snapshots:  # else a mark without facts: restored, and the agent has not sent them yet
-                    seen.append(_Seen(claim, facts, dues))
-        over = self._settle(tx, seen, rules, as_of) if seen and rules else set()
+        vain = [claim for claim in claims if claim.claims > self._settings.give_up_after]
+        for claim in vain:
+            self._park(tx, claim)
+        # A shared subject (a customer) has no facts of its own: the orders that need it write its intents (L6).
+        orders = [claim for claim in claims if claim.subject.startswith("order ") and claim not in vain]
+        over = self._look_at_orders(tx, orders) if orders else set()
         self._records.claims.finish(tx, claims)
         for work_class in sorted({claim.work_class for claim in claims if claim.subject in over}):
             again = [one.subject for one in claims if one.subject in over and one.work_class == work_class]
             self._records.work.mark_due(tx, again, work_class)
 
-    def _settle(self, tx: Any, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
-        """Write what the looks come to: each its intents, then all of them their cases, waits and readings.
+    def _look_at_orders(self, tx: Any, claims: Sequence[Claim]) -> set[str]:
+        """Returns the subjects to be looked at once more."""
+        rules, as_of = self._book.current(tx), tx.now()
+        all_facts = self._facts_of_group(tx, [_order_of(claim.subject) for claim in claims])
+        seen = [
+            _Seen(claim, facts, self._dues(facts, rules, as_of))
+            for claim, facts in zip(claims, all_facts, strict=True)
+            if facts.snapshots  # else a mark without facts: restored, and the agent has not sent them yet
+        ]
+        return self._settle(tx, seen, rules, as_of) if seen else set()
 
-        Returns the subjects to be looked at once more."""
+    def _settle(self, tx: Any, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
+        """Write what the looks come to: their intents, cases, waits and readings."""
         records = self._records
         ids = records.looks.record(
             tx, [(one.claim, one.facts, one.dues) for one in seen], as_of, self._settings.code_version
         )
         open_now = records.cases.open_of(tx, [one.dues.subject for one in seen])
-        steps: dict[int, list[str]] = {}
+        ledger = _Ledger(records, tx, {one.dues.subject: _slots(one.dues) for one in seen})
+        writers: list[_Writer] = []
         held: dict[str, tuple[str, Sequence[Restated]]] = {}
         wanted: list[tuple[str, str, str]] = []
         for look_id, one in zip(ids, seen, strict=True):
-            considered = self._compared(tx, one.facts, one.dues, rules, as_of)
-            steps[look_id] = _Writer(records, tx, one.claim, considered, look_id, self._known_numbers, wanted).write()
+            considered = self._compared(tx, one.facts, one.dues, rules, as_of, ledger.of(one.dues))
+            writer = _Writer(records, tx, one.claim, considered, look_id, self._known_numbers, wanted)
+            writer.write()
+            ledger.take(one.dues.subject, considered, writer.new)
+            writers.append(writer)
             held[one.dues.subject] = considered.held_version, considered.restated
             self._settle_cases(tx, considered, open_now.get(one.dues.subject, ()))
             if one.claim.claims > 1:
                 records.looks.forget_failure(tx, one.dues.subject)
         if wanted:
             raise _NeedNumbers(wanted)
+        ledger.write()
+        steps = {look_id: writer.told(ledger.made) for look_id, writer in zip(ids, writers, strict=True)}
         records.looks.record_steps(tx, steps)
         records.restatements.hold(tx, held)
         records.looks.save_readings(
@@ -217,22 +233,28 @@ class Looker:
         facts, dues = self._read(tx, subject, rules, as_of)
         if not facts.snapshots:
             return Considered(facts, dues, {}, [], rules.version)
-        return self._compared(tx, facts, dues, rules, as_of, is_preview)
+        existing = self._records.intents.of_group(tx, {subject: _slots(dues)})[subject]
+        return self._compared(tx, facts, dues, rules, as_of, existing, is_preview)
 
     def _read(self, tx: Any, subject: str, rules: Rules, as_of: datetime) -> tuple[OrderFacts, Dues]:
         """The facts, and what they make due."""
-        store, order_id = subject.removeprefix("order ").split("/", 1)
-        facts = self._facts(tx, store, order_id)
+        facts = self._facts(tx, *_order_of(subject))
         if not facts.snapshots:
             nothing = Dues(subject, "filtered", "No fact of it has come in.", "", 0, rules_version=rules.version)
             return facts, nothing
         return facts, self._dues(facts, rules, as_of)
 
     def _compared(
-        self, tx: Any, facts: OrderFacts, dues: Dues, rules: Rules, as_of: datetime, is_preview: bool = False
+        self,
+        tx: Any,
+        facts: OrderFacts,
+        dues: Dues,
+        rules: Rules,
+        as_of: datetime,
+        existing: dict[str, list[Intent]],
+        is_preview: bool = False,
     ) -> Considered:
         """The difference between what is due and the ledger, less what is held back."""
-        existing = self._records.intents.of_slots(tx, dues.subject, [document.slot for document in dues.documents])
         considered = Considered(facts, dues, existing, steps_to(dues, existing), dues.rules_version)
         self._holds.apply(tx, considered, rules, as_of, is_preview)
         return considered
@@ -245,6 +267,50 @@ class _Seen:
     claim: Claim
     facts: OrderFacts
     dues: Dues
+
+
+def _order_of(subject: str) -> tuple[str, str]:
+    """Store and order_id."""
+    store, order_id = subject.removeprefix("order ").split("/", 1)
+    return store, order_id
+
+
+def _slots(dues: Dues) -> list[str]:
+    return [document.slot for document in dues.documents]
+
+
+class _Ledger:
+    """The ledger as a group of looks reads and writes it: read at once, and what is new written at once.
+
+    Where an order needs a document of another subject (its customer) that a look before it has just moved, what is new
+    is written first and that order's part read again."""
+
+    def __init__(self, records: Records, tx: Any, slots: Mapping[str, Sequence[str]]) -> None:
+        self._records, self._tx = records, tx
+        self._read = records.intents.of_group(tx, slots)
+        self._moved: set[str] = set()
+        self._new: list[NewIntent] = []
+        self.made: set[tuple[str, str, str]] = set()
+
+    def of(self, dues: Dues) -> dict[str, list[Intent]]:
+        """The intents that a look compares with what is due."""
+        slots = _slots(dues)
+        if self._moved.isdisjoint(slots):
+            return self._read[dues.subject]
+        self.write()
+        return self._records.intents.of_group(self._tx, {dues.subject: slots})[dues.subject]
+
+    def take(self, subject: str, considered: Considered, new: Sequence[NewIntent]) -> None:
+        """What a look has written at once, and what is still to be written of it."""
+        self._new += new
+        self._moved.update(one.document.slot for one in new if one.document.subject != subject)
+        keys = {step.key for step in considered.steps if isinstance(step, Withdraw | Reverse)}
+        moved = (intent for key in keys if (intent := considered.intent(key)) is not None)
+        self._moved.update(intent.slot for intent in moved if intent.subject != subject)
+
+    def write(self) -> None:
+        self.made.update(self._records.intents.add(self._tx, self._new))
+        self._new = []
 
 
 def _still_refused(considered: Considered, key: str) -> bool:
@@ -272,36 +338,34 @@ class _Writer:
     ) -> None:
         self._records, self._tx, self._claim, self._considered = records, tx, claim, considered
         self._look_id, self._numbers, self._wanted = look_id, numbers, wanted
-        self._new: list[NewIntent] = []
+        self.new: list[NewIntent] = []
+        self._done: list[str] = []
         # A reversal and what replaces it are one group, whatever becomes of the write switch meanwhile (R2).
         self._undone_slots = {intent.slot for intent in considered.undone()}
         self._group = f"look {look_id}" if self._undone_slots else None
 
-    def write(self) -> list[str]:
-        """Returns what was done, as sentences for people."""
+    def write(self) -> None:
+        """Write all but what is new, which is for the ledger to write."""
         self._explain()
-        done = []
         for step in self._considered.steps:
             match step:
                 case Withdraw(key):
-                    done.append(self._withdraw(key))
+                    self._done.append(self._withdraw(key))
                 case Reverse():
-                    done.append(self._reverse(step))
+                    self._done.append(self._reverse(step))
                 case Post():
-                    done.append(self._post(step))
-        missing = self._add()
-        return [sentence for sentence in done if sentence and sentence not in missing]
+                    self._done.append(self._post(step))
 
-    def _add(self) -> set[str]:
-        """Write the new intents; the sentences about postings that were there already, made by another order's look."""
-        made = self._records.intents.add(self._tx, self._new)
+    def told(self, made: Collection[tuple[str, str, str]]) -> list[str]:
+        """What was done, as sentences for people. made: by party, entity and key. What is new and not among it was
+        there already, made by another order's look; where it is the order's own, the look is made anew."""
         missing = set()
-        for new in self._new:
+        for new in self.new:
             if new.reverses is None and (new.document.party, new.document.entity, new.key) not in made:
                 if new.document.subject == self._claim.subject:
                     raise Stale(self._claim.subject)
                 missing.add(f"posts {new.key}")
-        return missing
+        return [sentence for sentence in self._done if sentence and sentence not in missing]
 
     def _withdraw(self, key: str) -> str:
         intent = self._considered.intent(key)
@@ -343,7 +407,7 @@ class _Writer:
         reverses: str | None = None,
         number: str | None = None,
     ) -> None:
-        self._new.append(
+        self.new.append(
             NewIntent(
                 key,
                 document,

@@ -70,6 +70,7 @@ class Poster:
         self._lane, self._hold, self._jitter = lane, hold, jitter
         self._draw = Draw()
         self._open_days: dict[date, tuple[date, datetime]] = {}
+        self._is_closed = False  # the breaker, when this step began
 
     def step(self) -> bool:
         """Do the next thing, if there is one; whether anything was done."""
@@ -106,38 +107,33 @@ class Poster:
             adopt_since = records.identity.to_adopt(tx, lane.party, lane.entity)
         if not allowance:
             return False
+        self._is_closed = allowance == records.breakers.FULL
         self._hold.take(lane.buckets, self._erp.commit_lag_s)
         if adopt_since is not None:
             return self._guarded(lambda: self._adopt(rules, adopt_since))
         limit = min(allowance, self._erp.batch_size)
+        lag_s = self._erp.commit_lag_s
         with records.transaction() as tx:
-            usable = self._hold.usable(tx)
-            lost = records.intents.sent_without_result(
-                tx, lane.party, lane.entity, usable, self._erp.commit_lag_s, limit
-            )
+            usable, now = self._hold.usable(tx), tx.now()
+            lost = records.intents.sent_without_result(tx, lane.party, lane.entity, usable, lag_s, limit)
+            batch = [] if lost else self._pick(tx, rules, usable, limit)
         if lost:
-            return self._guarded(lambda: self._look_up(lost))
-        batch = self._pick(rules, usable, limit)
-        return bool(batch) and self._guarded(lambda: self._send(batch))
+            return self._guarded(lambda: self._look_up(lost, now))
+        return bool(batch) and self._guarded(lambda: self._send(batch, now))
 
-    def _pick(self, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
+    def _pick(self, tx: Any, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
         """Intents that may go now: live first, history never starved. What it steps over waits anew (K6)."""
         lane, records = self._lane, self._records
         batch: list[Intent] = []
-        with records.transaction() as tx:
-            stores = stores_on(records, tx, rules, lane.party)
-            for work_class in self._draw.order():
-                ready = records.intents.ready(
-                    tx, lane.party, lane.entity, buckets, stores, work_class, limit - len(batch)
-                )
-                unmet = records.intents.unmet(tx, ready)
-                batch += [intent for intent in ready if intent.id not in unmet]
-                needs = [
-                    (one.id, lane.party, lane.entity, key) for one in ready if one.id in unmet for key in one.after
-                ]
-                records.waits.wait_for_results(tx, needs)
-                if len(batch) >= limit:
-                    break
+        stores = stores_on(records, tx, rules, lane.party)
+        for work_class in self._draw.order():
+            ready = records.intents.ready(tx, lane.party, lane.entity, buckets, stores, work_class, limit - len(batch))
+            unmet = records.intents.unmet(tx, ready)
+            batch += [intent for intent in ready if intent.id not in unmet]
+            needs = [(one.id, lane.party, lane.entity, key) for one in ready if one.id in unmet for key in one.after]
+            records.waits.wait_for_results(tx, needs)
+            if len(batch) >= limit:
+                break
         return batch
 
     def _guarded(self, work: Callable[[], None]) -> bool:
@@ -153,8 +149,9 @@ class Poster:
             with self._records.transaction() as tx:
                 self._records.breakers.trip(tx, lane.party, lane.entity, error.cause, self._jitter(), retry_after_s)
         else:
-            with self._records.transaction() as tx:
-                self._records.breakers.worked(tx, lane.party, lane.entity)
+            if not self._is_closed:
+                with self._records.transaction() as tx:
+                    self._records.breakers.worked(tx, lane.party, lane.entity)
         return True
 
     @staticmethod
@@ -172,9 +169,10 @@ class Poster:
 
     # Posting.
 
-    def _send(self, batch: Sequence[Intent]) -> None:
+    def _send(self, batch: Sequence[Intent], now: datetime) -> None:
         """Mark, call, record. A batch that is refused as a whole is halved until the culprit stands alone (K6)."""
-        marked = self._mark(self._dated(batch))
+        # The event's day, or the first open one after it; chosen now, never compared (R1).
+        marked = self._mark([replace(intent, posting_date=self._posting_date(intent.day, now)) for intent in batch])
         if self._erp.commit_lag_s > 0:
             marked = self._resolve(marked)
         if not marked:
@@ -187,8 +185,8 @@ class Poster:
         except CounterfoilError as error:
             if len(marked) > 1:
                 middle = len(marked) // 2
-                self._send(marked[:middle])
-                self._send(marked[middle:])
+                self._send(marked[:middle], now)
+                self._send(marked[middle:], now)
                 return
             outcomes = [Refused(marked[0].key, Case(error.category, error.cause, error.remedy))]
         self._record(marked, postings, outcomes)
@@ -199,12 +197,6 @@ class Poster:
             self._hold.confirm(tx)
             ids = set(records.intents.mark_sent(tx, batch))
         return [intent for intent in batch if intent.id in ids]
-
-    def _dated(self, batch: Sequence[Intent]) -> list[Intent]:
-        """With posting dates: the event's day, or the first open one after it; chosen now, never compared (R1)."""
-        with self._records.transaction() as tx:
-            now = tx.now()
-        return [replace(intent, posting_date=self._posting_date(intent.day, now)) for intent in batch]
 
     def _posting_date(self, day: date, now: datetime) -> date:
         known = self._open_days.get(day)
@@ -262,11 +254,11 @@ class Poster:
 
     # Looking up.
 
-    def _look_up(self, intents: Sequence[Intent]) -> None:
+    def _look_up(self, intents: Sequence[Intent], now: datetime) -> None:
         """Sent without result, and too long ago to commit unseen: found is done, absent is sent again."""
         absent = self._resolve(intents)
         if absent:
-            self._send(absent)
+            self._send(absent, now)
 
     def _resolve(self, intents: Sequence[Intent]) -> list[Intent]:
         """Find every key; write what was found; the intents that the party doesn't hold."""
@@ -331,10 +323,25 @@ class Poster:
                     subject = records.intents.adopt(
                         tx, lane.party, lane.entity, found.key, found.number, found.content_hash, found.posted_at.date()
                     )
+                    self._book_adopted_reversal(tx, found.key)
                     due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
                 elif intent.state in ("ready", "sent", "refused"):
                     due |= self._adopt_known(tx, intent, found)
             self._mark_due(tx, due)
+
+    def _book_adopted_reversal(self, tx: Any, key: str) -> None:
+        """What an adopted reversal undid may be in the ledger, with its journal: then this one has the same, mirrored."""
+        lane, records = self._lane, self._records
+        reversal = records.intents.by_key(tx, lane.party, lane.entity, key)
+        if reversal is None or reversal.reverses is None:
+            return
+        original = records.intents.by_key(tx, lane.party, lane.entity, reversal.reverses)
+        if original is None or original.document is None or original.state != "done":
+            return
+        document, about = original.document, original.about
+        rules_version, look_id = original.rules_version, original.look_id
+        records.intents.explain(tx, reversal, document, about, (), look_id, rules_version)
+        records.journal.book(tx, [replace(reversal, document=document, about=about, currency=document.currency)])
 
     def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[_Due]:
         if intent.state == "refused" and not self._records.intents.offer_again(tx, intent):
