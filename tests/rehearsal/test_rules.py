@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import FRANCE, NOWHERE, Shop, a_fee, a_line, a_refund, a_shipping, an_order
+from builders import FRANCE, NOWHERE, Shop, a_fee, a_line, a_refund, a_refunded_line, a_shipping, an_order, summary_of
 from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.rehearsal.run import rehearse
 from counterfoil_engine.work.propose import propose
@@ -163,6 +163,30 @@ def test_a_reversal_is_negative_so_that_the_sum_by_kind_is_what_stands(tmp_path)
     total = sums(order)
     assert (total["sales_order"], total["invoice"], total["payment"]) == (1190, 1190, 2380)
     assert balances(order)["refunds_owed"] == -1190
+
+
+def test_the_reversal_of_a_negative_amount_is_positive(tmp_path):
+    """A gift card given back with a refund is a negative tender; the refund is deleted, and the tender reversed."""
+    before = an_order(a_line("MUG", 1, "10.00"), a_fee("Gift card A1", "-5.00", tax_class="none"))
+    refund = a_refund("6.90", *_all_of(before))
+    after = {**before, "refunds": [summary_of(refund)]}
+    steps = [{"order": before, "refunds": []}, {"order": after, "refunds": [refund]}, {"order": before, "refunds": []}]
+    order = by_order(rehearsed(written(tmp_path, {"h.json": {"snapshots": steps}})))["1001"]
+    tenders = [document for document in order["documents"] if document["kind"] == "tender"]
+    assert [(each["amount_minor"], bool(each["reverses"])) for each in tenders] == [
+        (500, False),
+        (-500, False),
+        (500, True),
+    ]
+    assert sums(order)["tender"] == 500
+
+
+def _all_of(order: dict[str, Any]) -> list[dict[str, Any]]:
+    [mug], [card] = order["line_items"], order["fee_lines"]
+    return [
+        a_refunded_line(mug["id"], "10.00", {1: "1.90"}, 1),
+        a_refunded_line(card["id"], "-5.00", {}, field="fee_lines"),
+    ]
 
 
 def test_a_trace_shows_each_hop_of_each_snapshot(tmp_path):

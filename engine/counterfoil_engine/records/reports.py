@@ -213,13 +213,13 @@ def _fact(snapshot: Any) -> dict[str, Any]:
 
 
 def document(intent: Any) -> dict[str, Any]:
-    """A document as reports show it: a reversal's amount is negative, so that the sum by kind is what stands."""
+    """A document as reports show it; a reversal's amount is its original's negated: Σ by kind is what stands."""
     return {
         "key": intent.key,
         "kind": intent.kind,
         "state": intent.state,
         "number": intent.number,
-        "amount_minor": -intent.amount_minor if intent.reverses and intent.amount_minor > 0 else intent.amount_minor,
+        "amount_minor": intent.amount_minor,
         "currency": intent.currency,
         "day": intent.day.isoformat(),
         "posting_date": intent.posting_date.isoformat() if intent.posting_date else None,
