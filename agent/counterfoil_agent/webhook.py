@@ -11,8 +11,11 @@ import base64
 import hashlib
 import hmac
 import re
+import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,8 +28,9 @@ from counterfoil_agent.errors import Stop
 from counterfoil_agent.ports import Clock
 
 LARGEST_BYTES = 2_000_000
-TIMEOUT_S = 10
+TIMEOUT_S = 10  # for a delivery to arrive whole
 MOST_AT_ONCE = 16
+MOST_LINES = 200
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
 
 
@@ -176,8 +180,33 @@ class Listener:
 
 
 class _Server(ThreadingHTTPServer):
+    """A handler's own timeout is for each piece; here the whole has one, so that nobody who drips holds a slot."""
+
     daemon_threads = True
     request_queue_size = 64
+
+    def __init__(self, *args: Any) -> None:
+        self._since_s: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
+        super().__init__(*args)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        with self._lock:
+            self._since_s[request] = time.monotonic()
+            return len(self._since_s) <= MOST_LINES
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._since_s.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Called by the loop all the time: what has not arrived by now is waited for no longer."""
+        late_s = time.monotonic() - TIMEOUT_S
+        with self._lock:
+            for request in [line for line, since_s in self._since_s.items() if since_s < late_s]:
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A sender that went away in mid-sentence is none of ours, and no trace goes to the log."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import requests
+from counterfoil_agent import webhook
 from counterfoil_agent.errors import Stop
-from counterfoil_agent.webhook import LARGEST_BYTES, Deliveries, Listener, signature_of
+from counterfoil_agent.webhook import LARGEST_BYTES, MOST_AT_ONCE, Deliveries, Listener, signature_of
 from fakes.agent_shop import RECORDED
 from fakes.clock import FakeClock
 from requests.structures import CaseInsensitiveDict
@@ -121,6 +125,39 @@ def test_what_is_wrong_with_a_request_is_the_senders_fault(listener: Listener, s
         while chunk := connection.recv(65_536):
             answer += chunk
     assert status in answer.split(b"\r\n", 1)[0] or answer.startswith(b"not taken")
+
+
+def test_who_drips_holds_a_slot_no_longer_than_a_delivery_may_take(
+    listener: Listener, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then, faster than any pause that is allowed: were it forever, the shop would be told `busy`."""
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 1)
+    lines = [socket.create_connection(("127.0.0.1", listener.port), timeout=5) for _ in range(MOST_AT_ONCE)]
+    ended = threading.Event()
+
+    def drip() -> None:
+        while not ended.wait(0.2):
+            for line in lines:
+                with suppress(OSError):
+                    line.sendall(b"x")
+
+    for line in lines:
+        line.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    try:
+        headers, body = delivery("webhook_order_deleted.json")
+        end_s, status = time.monotonic() + 10, 429
+        while status == 429 and time.monotonic() < end_s:
+            time.sleep(0.3)
+            address = f"http://127.0.0.1:{listener.port}/"
+            status = requests.post(address, data=body, headers=dict(headers), timeout=5).status_code
+        assert status == 200
+    finally:
+        ended.set()
+        dripping.join()
+        for line in lines:
+            line.close()
 
 
 def test_a_place_that_is_taken_is_told(listener: Listener, taken: Taken) -> None:
