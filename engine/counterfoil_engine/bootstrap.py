@@ -86,7 +86,16 @@ class Engine:
 
     def looker(self) -> Looker:
         """A looker of one's own: one for each thread."""
-        return Looker(self.records, self.book, self.dues, facts.facts_of, self.new_id, self._numbers, self.settings)
+        return Looker(
+            self.records,
+            self.book,
+            self.dues,
+            facts.facts_of,
+            self.new_id,
+            self._numbers,
+            self.settings,
+            facts.facts_of_group,
+        )
 
     def posters(self, entity: str) -> list[Poster]:
         """A poster for each lane of an entity's ERP. Asks the ERP how many it takes."""
@@ -329,7 +338,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
                 settings=looks_by(settings.limits),
                 witnessed_starts=_starts(witness),
             )
-            _note_starts(engine, witness)
+            _note_lives(engine, witness)
             if not database.is_sqlite:
                 other = Database(settings.database, clock)
                 try:
@@ -415,7 +424,7 @@ def _serve_api(settings: config.Settings, role: str) -> None:
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[Path | None]:
-    """Hold the lock of a SQLite file, so that a second process refuses; the path of its note of starts."""
+    """Hold the lock of a SQLite file, so that a second process refuses; the path of its note of lives."""
     if not url.startswith("sqlite") or url.endswith(":memory:"):
         yield None
         return
@@ -444,11 +453,15 @@ def _starts(witness: Path | None) -> int:
         return 0
 
 
-def _note_starts(engine: Engine, witness: Path | None) -> None:
-    if witness:
-        with engine.records.transaction() as tx:
-            row = identity.read(tx)
-        witness.write_text(str(row["starts"] if row else 0))
+def _note_lives(engine: Engine, witness: Path | None) -> None:
+    """Now, and with every sign of life: a backup that is put back has seen fewer of them than the note."""
+    if witness is None:
+        return
+    note = lambda lives: witness.write_text(str(lives))  # noqa: E731
+    engine.jobs = replace(engine.jobs, note=note)
+    with engine.records.transaction() as tx:
+        row = identity.read(tx)
+    note(row["starts"] if row else 0)
 
 
 def _text_of(path: Path) -> str:

@@ -23,10 +23,12 @@ KEPT_DAYS = 90  # of looks that made nothing, and of heartbeats
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may."""
+    """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may; note: keeps
+    the count of signs of life where a restore of the database doesn't reach."""
 
     records: Records
     prune: Callable[[Any, Any], None]
+    note: Callable[[int], object] = lambda lives: None
 
     def again(self) -> int:
         """How many subjects were marked due."""
@@ -35,7 +37,9 @@ class Jobs:
 
     def alive(self) -> None:
         with self.records.transaction() as tx:
-            self.records.identity.alive(tx)
+            lives = self.records.identity.alive(tx)
+        if lives:
+            self.note(lives)
 
     def waits(self) -> list[str]:
         """The waits that had to be freed: none, where no wake-up is lost."""

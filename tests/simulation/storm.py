@@ -116,6 +116,7 @@ class Simulation:
         self.notes: dict[str, Any] = {}  # what actors remember
         self.explained: dict[int, str] = {}  # orders that may end in a case, and why
         self._is_meanwhile = False
+        self._alive_at = self.world.clock.true
         self._acting: dict[str, Callable[[Simulation, Random], str | None]] = {
             what: act for actor in actors() for what, (_, act) in actor.HAPPENINGS.items()
         }
@@ -212,6 +213,7 @@ class Simulation:
     def step(self) -> None:
         """One step of one party that has something to do; now and then of one that has nothing."""
         self._deliver_late()
+        self.live_on()
         parties = self.enabled()
         self.random.choice(parties)()
 
@@ -234,6 +236,13 @@ class Simulation:
                 " exists (select 1 from intents where state in ('ready', 'sent')) as post"
             )
         return (bool(row["look"]), bool(row["post"])) if row else (True, True)
+
+    def live_on(self, at_once: bool = False) -> None:
+        """The engine's sign of life, each minute."""
+        now = self.world.clock.true
+        if at_once or ((now - self._alive_at).total_seconds() >= 60 and now >= self.world.down_until["engine"]):
+            self._alive_at = now
+            self.guarded(lambda: self.world.engine.engine.jobs.alive())
 
     def _deliver_late(self) -> None:
         for entry in [entry for entry in self.late if entry[0] <= self.world.clock.true]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from loguru import logger
+
 from simulation import __main__ as command
 from simulation.mutants import MUTANTS, Patch, hunt
 from simulation.storm import shortened, simulate

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import functools
 import shutil
 import sqlite3
@@ -242,7 +243,8 @@ class World:
         )
         with engine.records.transaction() as tx:
             row = identity.read(tx)
-            self.starts = int(row["starts"]) if row else 0  # the note that is kept beside the database
+            self.starts = int(row["starts"]) if row else 0  # the note that is kept beside it
+        engine.jobs = dataclasses.replace(engine.jobs, note=lambda lives: setattr(self, "starts", lives))
         engine.load_rules(self.rules_text)
         life = EngineLife(engine, engine.receiver(), self.store_secrets, [], [])
         for _ in range(options.workers):

@@ -33,9 +33,9 @@ def place_of(database: Database, host: str) -> str:
 
 def establish(tx: Transaction, place: str, new_id: str, witnessed_starts: int) -> Mapping[str, Any]:
     """Called once at each start. A first start makes the identity and trusts it; one whose place is another, or that
-    has started less often than its witness saw, is a copy or a restore: not confirmed.
+    has lived less than its witness saw, is a copy or a restore: not confirmed.
 
-    witnessed_starts: how often this database had started, by a note kept outside it; 0 where there is none."""
+    witnessed_starts: its starts and signs of life, by a note kept outside it; 0 where there is none."""
     row = read(tx)
     if row is None:
         tx.run(
@@ -50,7 +50,7 @@ def establish(tx: Transaction, place: str, new_id: str, witnessed_starts: int) -
         if row["place"] != place and row["confirmed"]:
             reason = "The database stands in another place than where it was made: a copy, or moved."
         elif row["starts"] < witnessed_starts and row["confirmed"]:
-            reason = "The database has started less often than was noted beside it: restored from a backup."
+            reason = "The database has lived less long than was noted beside it: restored from a backup."
         tx.run(
             "update identity set starts = starts + 1, confirmed = %s, reason = %s where one = 1",
             int(not reason),
@@ -92,9 +92,14 @@ def confirm(tx: Transaction, place: str) -> int:
     return int(row["engine_epoch"])
 
 
-def alive(tx: Transaction) -> None:
-    """A sign of life, so that a restore knows since when to ask each ERP."""
-    tx.run("update identity set written_until = %s where one = 1 and confirmed = 1", tx.now())
+def alive(tx: Transaction) -> int:
+    """A sign of life, so that a restore knows since when to ask each ERP; the count of starts and of these, 0 while in
+    doubt. A note of it beside the database tells a backup that is put back, even between two starts."""
+    row = tx.one(
+        "update identity set written_until = %s, starts = starts + 1 where one = 1 and confirmed = 1 returning starts",
+        tx.now(),
+    )
+    return int(row["starts"]) if row else 0
 
 
 def to_adopt(tx: Transaction, party: str, entity: str) -> datetime | None:

@@ -60,6 +60,8 @@ def restore_agent(simulation: Simulation, random: Random) -> None:
 def restore_engine(simulation: Simulation, random: Random) -> None:
     """It says by itself that it was restored; a person confirms it after a while."""
     world = simulation.world
+    world.clock.pass_time(61)
+    simulation.live_on(at_once=True)  # no backup is younger than the last sign of life
     simulation.dies("engine")
     _put_back(world.engine_file)
     simulation.notes["engine restored"] = True
