@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m torture", description=(__doc__ or "").splitlines()[0])
     made.add_argument("--kills", type=int, default=20, help="kill -9 so many times; several databases share them")
     made.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
-    made.add_argument("--rate", type=float, default=8.0, help="changes in the shop a second, steadily")
+    made.add_argument("--rate", type=float, default=4.0, help="changes in the shop a second, steadily")
     made.add_argument(
         "--backlog", type=int, help="changes while a party is away (default: 80, and 2000 from 50 kills on)"
     )
