@@ -750,7 +750,7 @@ def _damaged(path: Path, error: object) -> Stop:
     return Stop(
         f"The outbox {path} is damaged: {error}.",
         "Stop the agent, move the file and those beside it (-wal, -shm) aside and keep them, and start it again. The"
-        " engine then asks for `counterfoil store handover STORE`. Then run `counterfoil-agent backfill --from DATE`"
+        " engine then asks for `counterfoil handover STORE`. Then run `counterfoil-agent backfill --from DATE`"
         " from a day before the damage: what had not been sent is read from the shop again.",
         "outage",
     )

@@ -109,7 +109,7 @@ def test_a_new_epoch_begins_at_number_1(agent):
 def test_a_second_installation_is_told_who_can_help(agent):
     answer = agent.hello(OTHER_INSTALLATION)
     assert (answer.status_code, answer.json["type"]) == (409, "/problems/other-installation")
-    assert "counterfoil store handover eu1" in answer.json["remedy"]
+    assert "counterfoil handover eu1" in answer.json["remedy"]
 
 
 def test_an_agent_without_a_common_contract_is_told_which_side_to_update(client, clock):

@@ -204,7 +204,7 @@ def test_a_second_installation_is_refused_until_a_person_hands_over(intake: Inta
     with pytest.raises(Rejected) as refused:
         intake.hello(OTHER)
     assert refused.value.slug == "other-installation"
-    assert "counterfoil store handover eu1" in refused.value.remedy
+    assert "counterfoil handover eu1" in refused.value.remedy
     intake.log.hand_over("eu1")
     assert intake.hello(OTHER) == Watermark(2, 0, None)
     with pytest.raises(Rejected):

@@ -133,6 +133,6 @@ def other_epoch(store: str, how_it_is: str) -> Rejected:
 def other_installation(store: str) -> Rejected:
     return Rejected(
         f"Another installation of the agent serves the store {store!r}.",
-        f"Stop one of the two. If this one is to take over: counterfoil store handover {store}",
+        f"Stop one of the two. If this one is to take over: counterfoil handover {store}",
         slug="other-installation",
     )
