@@ -14,12 +14,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torture import cluster
 from torture.processes import Crew
-from torture.proof import Proof
+from torture.proof import Proof, behind
 from torture.run import Figures, Plan, Run, memory, shortcomings, ticking
 from torture.world import TooLong, World
 
@@ -103,19 +103,12 @@ def torture(kind: str, kills: int, options: argparse.Namespace, seed: int) -> tu
 def state_of(world: World) -> list[str]:
     """Where it stood when it went on no more, as far as that can be asked."""
     try:
-        return [f"still {world.outstanding()} under way", *(f"behind: {line}" for line in world_behind(world)[:10])]
+        return [f"still {world.outstanding()} under way", *(f"behind: {line}" for line in behind(world)[:10])]
     except OSError as error:
         return [str(error)]
 
 
-def world_behind(world: World) -> list[str]:
-    from torture.proof import behind
-
-    return behind(world)
-
-
-def report(world: World, figures: Figures, proof: Proof, tell: object) -> None:
-    assert callable(tell)
+def report(world: World, figures: Figures, proof: Proof, tell: Callable[[str], None]) -> None:
     load = world.load
     tell(f"load: {load.changes} changes: {', '.join(f'{n} {what}' for what, n in load.made.most_common())};")
     tell(f"      {load.refused} refused by the shop, {load.unsure} cut off by its death")

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from torture.processes import end_cluster, postmaster
+from torture.processes import end_cluster
 
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 USER = "postgres"
@@ -62,9 +62,6 @@ class Cluster:
 
     def stop(self) -> None:
         end_cluster(self.data)
-
-    def is_up(self) -> bool:
-        return postmaster(self.data) is not None
 
     def _run(self, program: str, *arguments: str) -> None:
         command: Sequence[str] = [str(self._binaries / program), *arguments]

@@ -96,7 +96,7 @@ class Load:
         self._session = requests.Session()
         self._waiting: list[tuple[int, int, Life]] = []
         self._tick, self._order = 0, itertools.count()
-        self._lock, self._ending, self._paused = threading.Lock(), threading.Event(), threading.Event()
+        self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
     @property
@@ -111,12 +111,6 @@ class Load:
         if self._thread.is_alive():
             self._thread.join()
 
-    def pause(self) -> None:
-        self._paused.set()
-
-    def go_on(self) -> None:
-        self._paused.clear()
-
     def burst(self, changes: int, timeout_s: float) -> int:
         """So many changes, beside the steady ones; how many there were in time."""
         before, end_s = self.changes, time.monotonic() + timeout_s
@@ -127,9 +121,7 @@ class Load:
     def _run(self) -> None:
         due_s = time.monotonic()
         while not self._ending.is_set():
-            if self._paused.is_set():
-                due_s = time.monotonic() + 0.1
-            elif time.monotonic() >= due_s:
+            if time.monotonic() >= due_s:
                 due_s = max(due_s, time.monotonic() - 2.0) + 1 / self.rate_s
                 self._change()
             self._ending.wait(max(0.0, min(0.1, due_s - time.monotonic())))

@@ -30,7 +30,7 @@ STUCK = {
     "intents without result": "(select count(*) from intents where state in ('ready', 'sent'))",
     "waits": "(select count(*) from waits)",
     "lost wake-ups": "(select count(*) from counters where name like 'waits freed%' and value > 0)",
-    "breakers not closed": "(select count(*) from breakers where state <> 'closed')",
+    "breakers that are open": "(select count(*) from breakers where state = 'open')",
     "brakes tripped": "(select count(*) from brakes where tripped_at is not null)",
     "restatements held": "(select count(*) from restatements)",
     "looks that failed": "(select count(*) from failures)",

@@ -19,7 +19,7 @@ LEAST_DRAIN, MOST_MEMORY = 0.5, 1.2
 QUIET_TIMEOUT_S, DRAIN_TIMEOUT_S = 1200.0, 1800.0  # on a machine that has much else to do
 KILLS_A_RESTART = 12  # of the database
 OURS = ("api", "worker", "poster", "scheduler", "serve", "agent")
-
+# The ERP's, each for a call or a few.
 FAULTS = ("cut_after_commit", "cut_before_commit", "fail_halfway", "fail_after_commit", "rate_limit", "down")
 
 
@@ -224,7 +224,6 @@ class Run:
 
         with suppress(TooLong):  # the proof says what is missing
             world.until(at_rest, "all to come to rest", QUIET_TIMEOUT_S, 2.0)
-            # Breakers close by what is posted; the rest of the proof is over what stands.
         self.figures.quiet_s = time.monotonic() - began_s
         self.tell(f"at rest {self.figures.quiet_s:.0f} s after the last change")
 

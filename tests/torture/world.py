@@ -49,7 +49,6 @@ class World:
         self._token, self._hook_secret = secrets.token_hex(12), secrets.token_hex(16)
         self.load = Load(self.shop_url, self._key, self._secret, randomly, rate_s, deletes=is_long)
         self._late = False
-        self._erp_connection: requests.Session = requests.Session()
 
     @property
     def engine_services(self) -> list[str]:
@@ -151,7 +150,7 @@ class World:
     def erp_fault(self, fault: str, times: int) -> None:
         """A bad moment of the ERP's. Where it is just down, it has one anyway."""
         with suppress(requests.RequestException):
-            self._erp_connection.post(
+            requests.post(
                 f"{self.erp_url}/sandbox/modes",
                 json={"fault": fault, "fault_times": times},
                 headers={"Authorization": f"Bearer {self._token}"},
