@@ -327,6 +327,34 @@ def test_after_a_restore_what_the_erp_holds_is_adopted_before_the_first_post(wor
     assert sorted(world.erp.standing()) == ["eu1/1001/invoice/a/r3", "eu1/1001/sales_order/order/r3"]
 
 
+RECEIVABLE = "select sum(debit_minor) - sum(credit_minor) from journal where role = 'receivable'"
+
+
+def test_a_reversal_that_is_adopted_undoes_what_the_ledger_still_holds(world):
+    """Restored to between a posting and its edit: the ledger has the posting with its journal, the ERP its reversal."""
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.run()
+    tables = ("intents", "waits", "journal", "looks", "subjects", "work")
+    with world.database.transaction() as tx:
+        kept = {table: tx.all(f"select * from {table}") for table in tables}
+    world.due("1001", *an_order(900))
+    world.run()
+    before, balance = world.erp.posted(), world.one(RECEIVABLE)
+    with world.database.transaction() as tx:
+        for table in tables:
+            tx.run(f"delete from {table}")
+            for row in kept[table]:
+                names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+                own_ids = "" if tx.is_sqlite or "id" not in row else "overriding system value "
+                tx.run(f"insert into {table} ({names}) {own_ids}values ({marks})", *row.values())
+    confirm_identity(world.records, "here", "anna")
+    look_again(world)
+    assert world.erp.posted() == before
+    assert world.open_cases() == [] and set(world.states().values()) == {"done"}
+    assert world.one(RECEIVABLE) == balance != 0
+
+
 def test_adopted_documents_without_facts_are_neither_reversed_nor_posted(world):
     restarted(world)
     world.due("1001", *an_order(1000))

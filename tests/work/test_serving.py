@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from counterfoil_engine import config
@@ -113,6 +114,22 @@ def test_a_sign_of_life_says_since_when_to_ask_after_a_restore(world):
     with world.database.transaction() as tx:
         assert identity.to_adopt(tx, "erp", "DE01") == since
     assert (world.clock.now() - since).total_seconds() == 7200 + 3600
+
+
+def test_a_backup_that_is_put_back_between_two_starts_is_noticed(world):
+    """Each sign of life is noted beside the database: a backup has seen fewer of them than the note."""
+    engine, noted = an_engine(world), []
+    engine.jobs = replace(engine.jobs, note=noted.append)
+    engine.jobs.alive()
+    with world.database.transaction() as tx:
+        backup = identity.read(tx)["starts"]
+    engine.jobs.alive()
+    assert noted == [backup, backup + 1]
+    with world.database.transaction() as tx:
+        tx.run("update identity set starts = %s", backup)
+        assert identity.establish(tx, engine.place, "an-id", noted[-1])["confirmed"] == 0
+    engine.jobs.alive()
+    assert noted == [backup, backup + 1]  # in doubt, nothing is noted: the next start doubts as well
 
 
 # Serving.
