@@ -175,14 +175,14 @@ class Database:
         """Apply the numbered migrations that are missing, each in a transaction; their names in order."""
         applied = []
         with self.transaction() as tx:
+            self._one_at_a_time(tx)  # several roles start at one moment, on an empty database too
             tx.run("create table if not exists migrations (name text primary key, applied_at text not null)")
         folder = resources.files("counterfoil_engine.records") / "migrations"
         for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
             if not path.name.endswith(".sql"):
                 continue
             with self.transaction() as tx:
-                if not self.is_sqlite:
-                    tx.run("select pg_advisory_xact_lock(7031)")
+                self._one_at_a_time(tx)
                 if tx.one("select name from migrations where name = %s", path.name):
                     continue
                 for statement in statements(path.read_text(), self.is_sqlite):
@@ -190,6 +190,11 @@ class Database:
                 tx.run("insert into migrations (name, applied_at) values (%s, %s)", path.name, self.now().isoformat())
             applied.append(path.name)
         return applied
+
+    @staticmethod
+    def _one_at_a_time(tx: Transaction) -> None:
+        if not tx.is_sqlite:
+            tx.run("select pg_advisory_xact_lock(7031)")
 
 
 def statements(text: str, is_sqlite: bool) -> list[str]:
