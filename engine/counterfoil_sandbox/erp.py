@@ -431,6 +431,13 @@ class _Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: the books are the record."""
 
+    def log_error(self, format: str, *args: Any) -> None:
+        """Nothing either: it would repeat what was sent, whatever that was."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What is no request at all is the sender's fault, also where http.server says 501 or 505."""
+        super().send_error(code if code < 500 else 400, "That is no request.")
+
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
         self.close_connection = True
 

@@ -10,11 +10,10 @@ import base64
 import gzip
 import hashlib
 import hmac
-import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -38,8 +37,20 @@ class Keys:
 
     secrets: dict[str, str]
     mark: str
-    epoch: list[int] = field(default_factory=lambda: [1])  # the hostile store's, as it was last told
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))  # the hostile store's
+    place: list[int] = field(default_factory=lambda: [1, 0])  # the hostile store's epoch and last number
+
+    @property
+    def epoch(self) -> int:
+        return self.place[0]
+
+    def next_number(self) -> int:
+        self.place[1] += 1
+        return self.place[1]
+
+    def told(self, epoch: int) -> None:
+        """The hostile store has got an epoch, in which numbers begin anew."""
+        if epoch != self.epoch:
+            self.place[:] = [epoch, 0]
 
     def __getitem__(self, name: str) -> str:
         return self.secrets[name]
@@ -78,7 +89,7 @@ def _agents_body(path: str, keys: Keys, randomly: random.Random) -> bytes:
     if path == "/v1/events":
         return _batch([_event(keys, randomly) for _ in range(randomly.choice((1, 1, 1, 2, 3, 8)))])
     if path in ("/v1/hello", "/v1/epoch") and randomly.random() < 0.3:
-        good: Any = {"store": HOSTILE, "installation": "0" * 32, "epoch": keys.epoch[0], "reason": "because"}
+        good: Any = {"store": HOSTILE, "installation": "0" * 32, "epoch": keys.epoch, "reason": "because"}
         return mutate.encoded(mutate.changed({**good, "agent_version": "1", "contracts": {"order": [1]}}, randomly, 2))
     body = randomly.choice([body for sent, body in corpus.traffic() if sent == path])
     return mutate.encoded(mutate.changed(_ours(body), randomly, 3, big=True))
@@ -86,8 +97,8 @@ def _agents_body(path: str, keys: Keys, randomly: random.Random) -> bytes:
 
 def _event(keys: Keys, randomly: random.Random) -> bytes:
     # Mostly the next number, so that the watermark follows and what is readable is posted.
-    n = next(keys.numbers) if randomly.random() < 0.9 else randomly.randrange(1, 2**40)
-    event = envelope(randomly, HOSTILE, keys.epoch[0], n, {})
+    n = keys.next_number() if randomly.random() < 0.9 else randomly.randrange(1, 2**40)
+    event = envelope(randomly, HOSTILE, keys.epoch, n, {})
     kind = randomly.randrange(10)
     if kind < 6:
         event["data"] = {"order": _bad_order(keys, randomly), "refunds": []}
@@ -111,7 +122,7 @@ def _event(keys: Keys, randomly: random.Random) -> bytes:
 def _bad_order(keys: Keys, randomly: random.Random) -> Any:
     """A shopper's or a shop's order with something wrong in it, under an id of its own."""
     order = corpus.marked(randomly.choice(corpus.orders()), keys.mark)
-    order |= {"id": randomly.randrange(10**6, 10**9), "customer_id": randomly.randrange(10**6, 10**9)}
+    order |= {"id": randomly.randrange(10**6, 4 * 10**8), "customer_id": randomly.randrange(10**6, 4 * 10**8)}
     return mutate.changed(
         order, randomly, 4, big=randomly.random() < 0.2, keep=("id",) if randomly.random() < 0.9 else ()
     )
@@ -138,7 +149,9 @@ def envelope(randomly: random.Random, store: str, epoch: int, n: int, data: Any)
 
 def hostile_event(keys: Keys, randomly: random.Random, store: str, epoch: int, n: int) -> bytes:
     """An event that breaks something, but keeps its brackets and its place, so that its neighbours have theirs."""
-    order = mutate.changed(_bad_order(keys, randomly), randomly, 3, keep=("id",))
+    order = _bad_order(keys, randomly)
+    if randomly.random() < 0.3:
+        order = mutate.changed(order, randomly, 3, keep=("id",))
     event = envelope(randomly, store, epoch, n, {"order": order, "refunds": []} if isinstance(order, dict) else {})
     if randomly.random() < 0.3:
         event = mutate.changed(event, randomly, 1, keep=("epoch", "n", "source"))

@@ -38,6 +38,13 @@ TEXTS = (
     "2026-11-23T10:00:00+99:99", "0001-01-01T00:00:00+14:00", "2026-11-23T10:00:00", "20261123", "/stores/eu2",
     "/stores/eu1", "order/1", "order/" + "9" * 90, "counterfoil.order.v9", "counterfoil.gone.v1", "urn:x", "-", "*",
 )  # fmt: skip
+ALIKE = (
+    "0", "0.00", "1.00", "-1.00", "9.09", "0.005", "1.999", "1000000000000.00", "999999999999999.99", "-0.01",
+    "19.0000",    "EUR", "JPY", "KWD", "USD", "XTS", "DE", "FR", "AQ", "completed", "refunded", "cancelled", "trash", "on-hold",
+    "failed", "bacs", "stripe", "klarna", "", "taxable", "none", "2026-11-23T09:10:36", "2036-01-01T00:00:00",
+    "1970-01-01T00:00:00", "2026-03-29T02:30:00", "9999-12-31T23:59:59", "DE-MWST 19%-1", "FR-TVA 20%-1", "a/b",
+    "ch_1001",    "flat_rate", "simple", "_reduced_stock", "Gift card", "O'Neill", "1001", "x" * 60,
+)  # fmt: skip
 NUMBERS = (
     0, -1, 1, 2**31 - 1, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**18, 10**30, 10**390,
     0.1, -0.0, 1.5, 1e22, 1e-7, 3008.0, 1.7976931348623157e308, 5e-324,
@@ -96,6 +103,35 @@ def changed(value: Json, randomly: random.Random, most: int = 3, big: bool = Fal
             return value if keep else hostile(randomly, big)
         _change(value, path, randomly, big)
     return value
+
+
+def plausible(value: Json, randomly: random.Random, keep: tuple[str, ...] = ()) -> Json:
+    """A copy in which some values became others of their own type: what passes a schema, and is wrong all the same."""
+    value = _copied(value)
+    for _ in range(randomly.randint(1, 4)):
+        path = place(value, randomly, keep)
+        if path:
+            holder = value
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = _alike(holder[path[-1]], randomly)
+    return value
+
+
+def _alike(old: Json, randomly: random.Random) -> Json:
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, str):
+        return randomly.choice(ALIKE if randomly.random() < 0.8 else TEXTS)[:60]
+    if isinstance(old, int):
+        return randomly.choice((0, 1, 2, 7, 99, 4600, 2**31, 2**53 - 1, -1, old + 1, -old))
+    if isinstance(old, float):
+        return randomly.choice((0.0, -0.5, 0.1, 1e15, 1e-9, old * 2))
+    if isinstance(old, list):
+        return randomly.choice((old[::-1], old[:-1], old + _copied(old), [], old[:1] * 30))
+    if isinstance(old, dict):
+        return {name: child for name, child in old.items() if randomly.random() < 0.9}
+    return randomly.choice((None, "2026-11-23T10:00:00", "1.00", 1))
 
 
 def _copied(value: Json) -> Json:

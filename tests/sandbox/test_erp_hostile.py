@@ -226,7 +226,9 @@ def test_a_form_of_another_site_turns_no_switch() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /Erika HTTP/9.9\r\n\r\n",
+        b"GET Erika\r\n\r\n",
+        b"GET / Erika\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
@@ -234,7 +236,7 @@ def test_a_form_of_another_site_turns_no_switch() -> None:
         b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     ],
 )
-def test_a_broken_request_on_the_line_harms_nobody_after_it(raw: bytes) -> None:
+def test_a_broken_request_on_the_line_harms_nobody_after_it(raw: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     server = serve_erp(create_erp(Books(), "t"))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -244,6 +246,7 @@ def test_a_broken_request_on_the_line_harms_nobody_after_it(raw: bytes) -> None:
             line.shutdown(socket.SHUT_WR)
             answer = line.recv(1000)
         assert b" 500 " not in answer.split(b"\r\n")[0]
+        assert b"505" not in answer and b"501" not in answer
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
             line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert b" 200 " in line.recv(1000)
@@ -251,3 +254,4 @@ def test_a_broken_request_on_the_line_harms_nobody_after_it(raw: bytes) -> None:
         server.shutdown()
         thread.join()
         server.server_close()
+    assert "".join(capfd.readouterr()) == ""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from counterfoil_engine.api import gunicorn_conf
+
+# glibc's mallopt: how many heaps there may be, and from what size on a block is given back when it is freed.
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -19,6 +24,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, make_app: Callable[[], Flask], **options: Any) -> None:
         self._make_app, self._options = make_app, options
+        _keep_memory_together()
         super().__init__()
 
     def load_config(self) -> None:
@@ -28,3 +34,11 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         return self._make_app()
+
+
+def _keep_memory_together() -> None:
+    """Few heaps: else each thread has one of its own, which keeps the room of the largest body that it ever held."""
+    with suppress(OSError, AttributeError):  # another C library
+        memory = ctypes.CDLL(None)
+        memory.mallopt(_ARENA_MAX, 2)
+        memory.mallopt(_MMAP_THRESHOLD, 262_144)
