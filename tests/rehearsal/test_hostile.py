@@ -60,7 +60,7 @@ HOSTILE: dict[str, bytes] = {
     "pages in pages": b'{"headers": {}, "body": ' * 2000 + b"[]" + b"}" * 2000,
     "refund without lines": b'{"amount": {}, "line_items": 7, "id": 5001}',
     "future": json.dumps(an_order(date_created_gmt="2999-01-01T00:00:00")).encode(),
-    "unknown currency": json.dumps(an_order(currency="XXX")).encode(),
+    "unknown currency": json.dumps(an_order(currency="QQQ")).encode(),
     "negative total": json.dumps(an_order(total="-11.90")).encode(),
     "no lines": json.dumps(an_order(line_items=[])).encode(),
 }
