@@ -34,7 +34,7 @@ from counterfoil_engine.work.hold import Holds
 from counterfoil_engine.work.post import Poster
 from loguru import logger
 
-from simulation.storm import simulate
+from simulation.storm import has_own_disk, options_of, plan_of, simulate
 
 SEEDS = 500
 MISFITS = ("TypeError", "AttributeError", "KeyError", "NameError")  # defects of the plant, not what it shows
@@ -391,6 +391,50 @@ MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
 )
 
 
+# What has to happen for a plant to show: of the seeds to be tried, those in which it does come first.
+NO_UNIQUE_KEYS, OWN_DISK = "no unique keys", "a disk of its own"
+NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
+    {
+        no_find_before_post: (NO_UNIQUE_KEYS, "the ERP fails"),
+        commit_lag_is_nothing: (NO_UNIQUE_KEYS, "the ERP fails"),
+        retried_on_a_permanent_error: ("the item master is emptied",),
+        a_batch_is_posted_anew_after_half_of_it_was: (NO_UNIQUE_KEYS, "the ERP fails"),
+        a_batch_that_timed_out_is_halved: (NO_UNIQUE_KEYS, "the line to the ERP is bad"),
+        sent_is_marked_after_the_call: (NO_UNIQUE_KEYS, "somebody dies"),
+        no_lock_on_the_lane: (NO_UNIQUE_KEYS, "somebody stands still"),
+        a_period_that_closes_is_not_noticed: ("a period is closed",),
+        nothing_is_adopted_after_a_restore: ("the engine is restored", "edits"),
+        no_wait_for_the_reversal: ("edits",),
+        a_key_without_revision: ("edits",),
+        rules_alone_reverse_what_stands: ("a controller loads other rules",),
+        edits_as_they_arrive: ("the line to the engine is bad", "edits"),
+        another_order_under_the_same_id: ("the store is restored",),
+        a_claim_ends_before_its_look: ("somebody dies",),
+        the_agent_acknowledges_before_it_sends: ("the line to the engine is bad",),
+        a_watermark_over_a_hole: ("the line to the engine is bad",),
+        two_agents_for_one_store: ("a second agent is started",),
+        a_restored_agent_goes_on_as_if_nothing_was: ("the agent is restored",),
+        a_restored_engine_is_not_sent_again: ("the engine is restored",),
+        numbers_in_another_order_after_a_new_epoch: ("the agent is restored", "edits"),
+        the_disk_is_trusted_to_sync_by_itself: (OWN_DISK, "somebody dies"),
+        every_404_is_a_deletion: ("the shop is unwell",),
+        what_is_gone_is_never_missed: ("deletes for good",),
+    }
+)
+
+
+def in_order(seeds: Sequence[int], needs: Sequence[str]) -> list[int]:
+    """The seeds, those first in which all that is needed happens."""
+
+    def lacks(seed: int) -> bool:
+        there = {happening.what for happening in plan_of(seed)}
+        there |= {NO_UNIQUE_KEYS} if not options_of(seed).unique_keys else set()
+        there |= {OWN_DISK} if has_own_disk(seed) else set()
+        return not there.issuperset(needs)
+
+    return sorted(seeds, key=lacks) if needs else list(seeds)
+
+
 @dataclass(frozen=True)
 class Hunt:
     """How a mutant fared. seed: which one caught it, None where none did."""
@@ -406,7 +450,7 @@ def hunt(name: str, seeds: int = SEEDS, first: int = 1) -> Hunt:
     patch = Patch()
     MUTANTS[name](patch)
     try:
-        for seed in range(first, first + seeds):
+        for seed in in_order(range(first, first + seeds), NEEDS.get(MUTANTS[name], ())):
             if failures := simulate(seed).failures:
                 if failures[0].startswith(MISFITS):
                     return Hunt(name, None, f"the plant doesn't fit the code any more: {failures[0]}")

@@ -92,6 +92,11 @@ def options_of(seed: int) -> Options:
     )
 
 
+def has_own_disk(seed: int) -> bool:
+    """Whether the outbox lies on a disk that can be full and torn."""
+    return Random(f"disk {seed}").random() < 0.4
+
+
 class Simulation:
     """The storm: it is the world's weather, and decides what happens at each gate."""
 
@@ -102,7 +107,7 @@ class Simulation:
         self.world.gates.at = self.at_gate
         self.world.stopped = lambda error: None  # type: ignore[method-assign]
         self.disk: Disk | None = None
-        if Random(f"disk {seed}").random() < 0.4:
+        if has_own_disk(seed):
             self.disk = Disk(f"disk {seed} {id(self)}", self.world.gates, Random(f"torn {seed}"))
             self.world.disk = self.disk.connect
         self.faults = 0

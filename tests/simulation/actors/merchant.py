@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -139,8 +138,3 @@ def heal(simulation: Simulation) -> None:
     """One order that surely stands, so that the shop's answers can prove something."""
     if not simulation.world.shop.order_ids():
         place(simulation, Random(0))
-
-
-def check(simulation: Simulation) -> Iterator[str]:
-    """What the shop says now is what the engine holds last of each order."""
-    yield from ()
