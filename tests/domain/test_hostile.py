@@ -35,7 +35,7 @@ HOSTILE: list[Any] = [
     *(".5", "00012.30", "\u0661\u0662", "\uff11\uff12.00", "9" * 15, "9" * 16, "9" * 400, "12.3456789012", "46"),
     *("\ufffd", "\u202e", "<script>alert(1)</script>", "'; drop table facts; --", "a" * 10_000),
     *("2026-02-30T00:00:00", "2026-11-23", "2026-11-23T09:10:36Z", "9999-12-31T23:59:59", "1969-12-31T23:59:59"),
-    *("2026-11-23T24:00:00", "EUR", "XXX", "eur", "JPY", "trash", "processing", "refunded", "cancelled", "on-hold"),
+    *("2026-11-23T24:00:00", "EUR", "XTS", "eur", "JPY", "trash", "processing", "refunded", "cancelled", "on-hold"),
     *([], {}, [[]], [None], [{}], [[{}]], {"": None}, {"id": 1}, [1, 2, 3], _deep(), "wc-processing"),
 ]
 
