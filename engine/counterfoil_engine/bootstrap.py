@@ -50,6 +50,7 @@ from counterfoil_engine.work.rules_file import parse_rules
 PARTY = "erp"
 IDLE_S = 0.2
 AFTER_FAILURE_S = 2.0
+LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
 
 
@@ -198,7 +199,14 @@ class Engine:
         return threads
 
     def _deal(self, entity: str, stop: threading.Event, start: Callable[[str, Callable[[], None]], None]) -> None:
-        """One thread a lane; the first lane runs here."""
+        """One thread a lane; the first lane runs here. How many there are only an ERP that answers can say: dealt out
+        while it is down, they would be one for as long as this process lives."""
+        pause_s = AFTER_FAILURE_S
+        while not (health := self.erps[entity].health()).ok:
+            logger.warning("lanes wait for their party", entity=entity, cause=health.detail)
+            if stop.wait(pause_s):
+                return
+            pause_s = min(2 * pause_s, LONGEST_WAIT_S)
         first, *others = self.posters(entity)
         for number, poster in enumerate(others, start=1):
             start(f"poster {entity} {number}", lambda poster=poster: self._post(poster, stop))  # type: ignore[misc]
