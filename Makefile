@@ -63,3 +63,14 @@ torture: $(READY)
 .PHONY: fuzz
 fuzz: $(READY)
 	cd tests && ../$(BIN)/python -m fuzz --requests $(or $(REQUESTS),1500) $(if $(SEED),--seed $(SEED))
+
+# Benchmarks, on PostgreSQL at COUNTERFOIL_BENCH_POSTGRESQL (default: the local one). bench: every figure with its goal
+# and the machine's load. load: a peak day through the whole chain, FACTOR times as fast, into docs/load.svg.
+.PHONY: bench load
+bench: $(READY)
+	@failed=; for each in ingest worker posting replay agent; do \
+	  echo "== $$each"; $(BIN)/python bench/$$each.py || failed="$$failed $$each"; done; \
+	test -z "$$failed" || { echo "short of a goal:$$failed"; exit 1; }
+
+load: $(READY)
+	$(BIN)/python bench/load.py $(if $(ORDERS),--orders $(ORDERS)) $(if $(FACTOR),--factor $(FACTOR))

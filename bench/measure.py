@@ -73,8 +73,8 @@ def _on_server(statement: str) -> None:
 class Orders:
     """A recorded order, again and again under other numbers. wanted_bytes: how long an event's data is made."""
 
-    def __init__(self, store: str, recorded: str = "order_simple_paid.json", wanted_bytes: int | None = None) -> None:
-        order = json.loads((RECORDED / recorded).read_bytes())
+    def __init__(self, store: str, order: dict[str, Any] | None = None, wanted_bytes: int | None = None) -> None:
+        order = dict(order or json.loads((RECORDED / "order_simple_paid.json").read_bytes()))
         self.store, self._id = store, str(order["id"])
         order["id"], order["number"] = 1234567890123, "1234567890123"
         if wanted_bytes:

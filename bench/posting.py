@@ -98,6 +98,7 @@ class Bench:
             tx.run(BACKLOG, backlog)
         with self.engine.records.transaction() as tx:
             tx.run("analyze intents")
+        self.engine.give_back()  # the lane, which a thread takes now
         stop = threading.Event()
         threads = [threading.Thread(target=self._keep, args=(step, stop)) for step in self._steps()]
         for thread in threads:
