@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+from counterfoil_engine.domain.availability import Cap, Stock
 from counterfoil_engine.domain.difference import IntentState, State
 from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, Category, CounterfoilError
 from counterfoil_engine.domain.facts import OrderFacts
+from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
 from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.domain.stock import Position
 
 
 class Clock(Protocol):
@@ -652,3 +655,157 @@ class Records:
 
     def transaction(self) -> AbstractContextManager[Any]:
         return self.database.transaction()
+
+
+# Availability: positions of whoever owns a warehouse, and the numbers that are published of them.
+
+
+@dataclass(frozen=True)
+class PositionPage:
+    """Positions as their owner said them, unread: `domain.stock.read_position` reads a row.
+
+    as_of: when the reading began, by the owner's clock. token: on the last page, to ask for what changes after it."""
+
+    rows: Sequence[Any]
+    as_of: datetime
+    token: str | None = None
+
+
+@dataclass
+class TokenForgotten(Exception):
+    """The owner can't say what changed since so long ago: all has to be read."""
+
+
+class StockOwner(Protocol):
+    """An ERP or WMS that says what is in its warehouses. May raise Unavailable or RateLimited, on any page."""
+
+    def positions(self, since: str | None = None) -> Iterator[PositionPage]:
+        """All positions of its warehouses, or those that changed after a token; each row with the lines that it holds
+        goods for, read in one consistent call, and its own as-of. Raises TokenForgotten."""
+
+
+class Published(NamedTuple):
+    """A number as it is published, before caps. version: its present one; 0 before it has one."""
+
+    key: str
+    sku: str
+    number: int
+    excluded: bool
+    backorders: bool
+    silence_hours: int | None
+    silence_share: Decimal
+    stock_as_of: datetime | None
+    again_at: datetime | None
+    version: int = 0
+
+
+class PublishedCap(NamedTuple):
+    """A store's share of a SKU, and what is left of it."""
+
+    store: str
+    key: str
+    cap: Cap
+    left: int
+
+
+class FeedRow(NamedTuple):
+    """A number for a store: its cap applied, and the basis up to which it counts that store's sales.
+
+    sku: as the owner of the stock writes it. basis: None where no store was named."""
+
+    sku: str
+    key: str
+    version: int
+    number: int
+    basis: tuple[int, int] | None
+    as_of: datetime | None
+    expires_at: datetime | None
+    silence_share: str
+    backorders: bool
+    excluded: bool
+
+
+@dataclass(frozen=True)
+class PoolState:
+    """version, publication: the last ones given. counted_on: the day of the last count of caps."""
+
+    version: int = 0
+    publication: int = 0
+    rules_version: str | None = None
+    counted_on: str | None = None
+
+
+@dataclass
+class PoolInputs:
+    """What numbers are computed from, by the SKU's key; seen: of every warehouse, by its name.
+
+    lines: that may reserve it; `lowered` is what counts of each. held: by (store, order, line, key)."""
+
+    stock: dict[str, list[Stock]] = field(default_factory=dict)
+    seen: dict[str, dict[str, Seen]] = field(default_factory=dict)
+    skus: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, list[SoldLine]] = field(default_factory=dict)
+    held: dict[tuple[str, str, str, str], list[Held]] = field(default_factory=dict)
+    published: dict[str, Published] = field(default_factory=dict)
+
+
+class PoolLocks(Protocol):
+    """One publisher for each pool (A5)."""
+
+    def hold(self, pool: str) -> AbstractContextManager[bool]:
+        """Whether the lock was free; given back at the end."""
+
+
+class AtsRecords(Protocol):
+    """Numbers and what they are computed from (`records/ats.py`)."""
+
+    def set_members(self, tx: Any, members: Iterable[tuple[str, str, str]]) -> bool: ...
+    def begin_pool(self, tx: Any, pool: str, rules_version: str, day: str) -> None: ...
+    def state_of(self, tx: Any, pool: str) -> PoolState: ...
+    def mark_all(self, tx: Any, pool: str, reason: str, more: Iterable[str] = ()) -> int: ...
+    def mark_time(self, tx: Any, pool: str, as_of: datetime) -> int: ...
+    def dirty_pools(self, tx: Any, as_of: datetime) -> list[str]: ...
+    def unread_names(self, tx: Any, rules_version: str | None) -> list[tuple[str, str, str]]: ...
+    def rename(self, tx: Any, named: Sequence[tuple[str, str, str, str]], rules_version: str) -> None: ...
+    def snapshot(self, tx: Any) -> None: ...
+    def dirty(self, tx: Any, pool: str, limit: int) -> list[tuple[int, str, str]]: ...
+    def inputs(self, tx: Any, pool: str, keys: Sequence[str], line_keys: Sequence[str]) -> PoolInputs: ...
+    def sold(self, tx: Any, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]: ...
+    def caps(self, tx: Any, pool: str, keys: Sequence[str]) -> dict[tuple[str, str], Cap]: ...
+    def forget_caps(self, tx: Any, pool: str, places: Sequence[tuple[str, str]]) -> None: ...
+    def bases(self, tx: Any, stores: Iterable[str]) -> dict[str, tuple[int, int]]: ...
+    def publish(
+        self,
+        tx: Any,
+        pool: str,
+        state: PoolState,
+        rows: Sequence[Published],
+        new_caps: Sequence[PublishedCap],
+        basis: Mapping[str, tuple[int, int]],
+        done: Sequence[int],
+    ) -> int: ...
+    def note_again(self, tx: Any, pool: str, moments: Mapping[str, datetime | None]) -> None: ...
+    def close_lines(self, tx: Any, lines: Sequence[SoldLine]) -> None: ...
+    def feed_since(self, tx: Any, pool: str, version: int, limit: int, store: str | None = None) -> list[FeedRow]: ...
+    def writes_of(self, tx: Any, key: str) -> list[Mapping[str, Any]]: ...
+
+
+class Applied(Protocol):
+    """What became of positions; see `records/positions.py`."""
+
+    @property
+    def older(self) -> int: ...
+    @property
+    def changed(self) -> int: ...
+
+
+class PositionRecords(Protocol):
+    """Positions as kept (`records/positions.py`)."""
+
+    def apply(self, tx: Any, positions: Sequence[Position]) -> Applied: ...
+    def absent(self, tx: Any, warehouse: str, since: datetime) -> tuple[list[str], int]: ...
+    def spellings(self, tx: Any, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]: ...
+    def reading_of(self, tx: Any, owner: str) -> Any: ...
+    def keep_reading(
+        self, tx: Any, owner: str, token: str | None, full_at: datetime | None, rules_version: str
+    ) -> None: ...

@@ -14,7 +14,7 @@ from typing import Any
 
 from counterfoil_engine.domain.readers import READERS
 from counterfoil_engine.ports import Appended, Incoming, Installation, Rejected, Verdict, Wake, Watermark
-from counterfoil_engine.records import heartbeats
+from counterfoil_engine.records import heartbeats, moves
 from counterfoil_engine.records.database import Database, Row, Transaction
 from counterfoil_engine.records.sequences import (
     advance,
@@ -133,6 +133,7 @@ class StoredEvents:
             verdicts = {index: batch.take(events[index]) for index in by_number}
             batch.write()
             moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
+            moves.count(tx, store, watermark, moved, batch.fresh, batch.is_whole)
             mark_due(tx, batch.changed, "live")
             if moved.n > watermark.n:
                 self._wake(tx, f"watermark {store}")
@@ -244,6 +245,16 @@ class _Batch:
             self._moves.append((event.epoch, event.n, self._store, event.event_id, event.occurred_on))
             if event.subject is not None and event.type in READERS:
                 self.changed.add(event.subject)
+
+    @property
+    def fresh(self) -> list[Incoming]:
+        """The events that were not kept before."""
+        return [event for event, _ in self._fresh]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what the watermark passes is in this batch, and nothing else is."""
+        return not self.ahead and not self._moves
 
     def write(self) -> None:
         if self._moves:

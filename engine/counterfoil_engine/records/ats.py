@@ -1,0 +1,542 @@
+"""Numbers by pool and SKU: what is to be computed anew, what it is computed from, and the versions that follow (A5).
+
+A publication reads everything in one snapshot: a number, and the basis of each store up to which it counts. Versions of
+a pool are given under its lock, so they become visible in their order; nobody follows ids that writers take.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from counterfoil_engine.domain.availability import Cap, Stock
+from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
+from counterfoil_engine.ports import FeedRow, PoolInputs, PoolState, Published, PublishedCap
+from counterfoil_engine.records.database import Database, Row, Transaction, as_time
+from counterfoil_engine.records.sequences import current_epoch
+
+KEPT = timedelta(hours=1)  # publications whose basis may still be asked for; later the present one is as right
+_WRITES_KEPT = 3  # of each store and SKU
+
+
+# A pool's lock
+
+
+@dataclass
+class PoolLocks:
+    """Which pools are being published: on PostgreSQL a session's advisory lock, which dies with it; on SQLite, where
+    one process serves all, a set."""
+
+    database: Database
+    _held: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def hold(self, pool: str) -> Any:
+        """Whether the pool's lock was free; it is given back at the end, after the commit."""
+        taken = self._take(pool)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._give_back(pool)
+
+    def _take(self, pool: str) -> bool:
+        with self._lock:
+            if pool in self._held:
+                return False
+            self._held.add(pool)
+        if self.database.is_sqlite:
+            return True
+        try:
+            with self.database.transaction() as tx:
+                row = tx.one("select pg_try_advisory_lock(%s) as taken", lock_number(pool))
+        except BaseException:
+            self._held.discard(pool)
+            raise
+        if row is None or not row["taken"]:
+            self._held.discard(pool)
+            return False
+        return True
+
+    def _give_back(self, pool: str) -> None:
+        self._held.discard(pool)
+        if not self.database.is_sqlite:
+            with self.database.transaction() as tx:
+                tx.one("select pg_advisory_unlock(%s)", lock_number(pool))
+
+
+def lock_number(pool: str) -> int:
+    digest = hashlib.sha256(f"counterfoil pool {pool}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+# Pools
+
+
+def state_of(tx: Transaction, pool: str) -> PoolState:
+    row = tx.one("select version, publication, rules_version, counted_on from pools where pool = %s", pool)
+    if row is None:
+        return PoolState()
+    return PoolState(row["version"], row["publication"], row["rules_version"], row["counted_on"])
+
+
+def set_members(tx: Transaction, members: Iterable[tuple[str, str, str]]) -> bool:
+    """Who marks which pool dirty from now on: (kind, name, pool); whether that is anything new.
+
+    All who marked by the old ones have committed when this begins, and others wait until it ends: a change that is
+    marked for no pool is seen by whoever computes after this."""
+    wanted = set(members)
+    if wanted == {
+        (row["kind"], row["name"], row["pool"]) for row in tx.all("select kind, name, pool from pool_members")
+    }:
+        return False
+    if not tx.is_sqlite:
+        tx.run("lock table pool_members in access exclusive mode")
+    tx.run("delete from pool_members")
+    if wanted:
+        tx.run_many("insert into pool_members (kind, name, pool) values (%s, %s, %s)", sorted(wanted))
+    return True
+
+
+def begin_pool(tx: Transaction, pool: str, rules_version: str, day: str) -> None:
+    """The pool is now published by these rules, as of this day."""
+    tx.run(
+        "insert into pools (pool, rules_version, counted_on) values (%s, %s, %s) on conflict (pool) do update"
+        " set rules_version = excluded.rules_version, counted_on = excluded.counted_on",
+        pool,
+        rules_version,
+        day,
+    )
+
+
+def mark_all(tx: Transaction, pool: str, reason: str, more: Iterable[str] = ()) -> int:
+    """Let every SKU of the pool be computed anew. more: keys that no position has (kits)."""
+    now = tx.now()
+    marked = tx.run(
+        "insert into stock_dirty (pool, sku_key, reason, marked_at)"
+        " select distinct m.pool, p.sku_key, %s, %s from pool_members m"
+        " join positions p on p.warehouse = m.name where m.kind = 'warehouse' and m.pool = %s",
+        reason,
+        now,
+        pool,
+    )
+    rows = [(pool, key, reason, now) for key in sorted(set(more))]
+    known = "select pool, sku_key, %s, %s from ats where pool = %s"
+    tx.run(f"insert into stock_dirty (pool, sku_key, reason, marked_at) {known}", reason, now, pool)
+    if rows:
+        tx.run_many("insert into stock_dirty (pool, sku_key, reason, marked_at) values (%s, %s, %s, %s)", rows)
+    return marked + len(rows)
+
+
+def mark_time(tx: Transaction, pool: str, as_of: datetime) -> int:
+    """Mark the SKUs whose number time alone may have changed."""
+    count = tx.run(
+        "insert into stock_dirty (pool, sku_key, reason, marked_at)"
+        " select pool, sku_key, 'time', %s from ats where pool = %s and again_at <= %s",
+        tx.now(),
+        pool,
+        as_of,
+    )
+    if count:
+        tx.run("update ats set again_at = null where pool = %s and again_at <= %s", pool, as_of)
+    return count
+
+
+def dirty_pools(tx: Transaction, as_of: datetime) -> list[str]:
+    """Pools with something to compute."""
+    rows = tx.all(
+        "select pool from pools where exists (select 1 from stock_dirty d where d.pool = pools.pool)"
+        " or exists (select 1 from ats a where a.pool = pools.pool and a.again_at <= %s) order by pool",
+        as_of,
+    )
+    return [row["pool"] for row in rows]
+
+
+def unread_names(tx: Transaction, rules_version: str | None) -> list[tuple[str, str, str]]:
+    """(store, said, key) that no rules were asked about; with a version: not these rules."""
+    rows = tx.all(
+        "select store, said, sku_key from stock_names where rules_version is null"
+        + ("" if rules_version is None else " or rules_version <> %s"),
+        *([] if rules_version is None else [rules_version]),
+    )
+    return [(row["store"], row["said"], row["sku_key"]) for row in rows]
+
+
+def rename(tx: Transaction, named: Sequence[tuple[str, str, str, str]], rules_version: str) -> None:
+    """(store, said, old key, key): a store's own SKU stands for another than was known. Marks both."""
+    for store, said, old, key in named:
+        where = (store, said)
+        tx.run(
+            "update stock_names set sku_key = %s, rules_version = %s where store = %s and said = %s",
+            key,
+            rules_version,
+            *where,
+        )
+        if key != old:
+            tx.run("update stock_lines set sku_key = %s where store = %s and said = %s", key, *where)
+            for each in (old, key):
+                tx.run(
+                    "insert into stock_dirty (pool, sku_key, reason, marked_at)"
+                    " select pool, %s, 'move', %s from pool_members where kind = 'store' and name = %s",
+                    each,
+                    tx.now(),
+                    store,
+                )
+
+
+# One publication
+
+
+def snapshot(tx: Transaction) -> None:
+    """From here on the transaction sees one moment; has to be its first statement."""
+    if not tx.is_sqlite:
+        tx.run("set transaction isolation level repeatable read")
+
+
+def dirty(tx: Transaction, pool: str, limit: int) -> list[tuple[int, str, str]]:
+    """(id, key, reason) of the oldest marks."""
+    rows = tx.all("select id, sku_key, reason from stock_dirty where pool = %s order by id limit %s", pool, limit)
+    return [(row["id"], row["sku_key"], row["reason"]) for row in rows]
+
+
+def inputs(tx: Transaction, pool: str, keys: Sequence[str], line_keys: Sequence[str]) -> PoolInputs:
+    """What the numbers of these SKUs are computed from. line_keys: whose order lines may reserve them (kits too)."""
+    found = PoolInputs()
+    table, params = tx.given([[key] for key in keys], wanted="text")
+    for row in tx.all(
+        f"select p.*, m.pool from {table} join positions p on p.sku_key = wanted"
+        " left join pool_members m on m.kind = 'warehouse' and m.name = p.warehouse and m.pool = %s"
+        " order by p.sku_key, p.warehouse",
+        *params,
+        pool,
+    ):
+        _position(found, row)
+    _lines(tx, pool, line_keys, found)
+    for row in tx.all(f"select a.* from {table} join ats a on a.sku_key = wanted where a.pool = %s", *params, pool):
+        found.published[row["sku_key"]] = _published(row)
+    return found
+
+
+def _position(found: PoolInputs, row: Row) -> None:
+    """A position; one of another pool's warehouse only tells which of its lines count there."""
+    key, as_of, warehouse = row["sku_key"], as_time(row["as_of"]), row["warehouse"]
+    assert as_of is not None
+    found.seen.setdefault(key, {})[warehouse] = Seen(as_of, as_time(row["lines_as_of"]))
+    if row["pool"] is None:
+        return
+    found.skus.setdefault(key, row["sku"])
+    inbound = json.loads(row["inbound"]) if row["inbound"] != "[]" else ()
+    buckets = (row["on_hand"], row["allocated"], row["damaged"], row["quarantined"])
+    found.stock.setdefault(key, []).append(Stock(warehouse, *buckets, inbound, as_of))
+
+
+def _lines(tx: Transaction, pool: str, keys: Sequence[str], found: PoolInputs) -> None:
+    table, params = tx.given([[key] for key in keys], wanted="text")
+    rows = tx.all(
+        f"select l.* from {table} join stock_lines l on l.sku_key = wanted"
+        " join pool_members m on m.kind = 'store' and m.name = l.store and m.pool = %s where l.is_open"
+        " order by l.store, l.order_id, l.line",
+        *params,
+        pool,
+    )
+    for row in rows:
+        # `net` is what counts: the line's own meta and its moves may both speak of it.
+        line = SoldLine(
+            row["store"],
+            row["order_id"],
+            row["line"],
+            row["sku_key"],
+            max(0, row["net"]),
+            0,
+            as_time(row["unpaid_since"]),
+            as_time(row["completed_at"]),
+        )
+        found.lines.setdefault(row["sku_key"], []).append(line)
+    if not rows:
+        return
+    table, params = tx.given(
+        sorted({(row["store"], row["order_id"]) for row in rows}), of_store="text", of_order="text"
+    )
+    for row in tx.all(
+        f"select h.* from {table} join stock_held h on h.store = of_store and h.order_id = of_order", *params
+    ):
+        as_of = as_time(row["as_of"])
+        assert as_of is not None
+        place = (row["store"], row["order_id"], row["line"], row["sku_key"])
+        held = Held(row["warehouse"], row["allocated"], row["shipped"], as_of)
+        found.held.setdefault(place, []).append(held)
+
+
+def sold(tx: Transaction, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """(store, key) → all that the store ever lowered of the SKU, what it raised taken off."""
+    if not pairs:
+        return {}
+    table, params = tx.given(sorted(pairs), of_store="text", key="text")
+    rows = tx.all(
+        "select l.store, l.sku_key, sum(l.net) as net"
+        f" from {table} join stock_lines l on l.store = of_store and l.sku_key = given.key"
+        " group by l.store, l.sku_key",
+        *params,
+    )
+    return {(row["store"], row["sku_key"]): int(row["net"]) for row in rows}
+
+
+def caps(tx: Transaction, pool: str, keys: Sequence[str]) -> dict[tuple[str, str], Cap]:
+    """(store, key) → its cap as it was counted."""
+    table, params = tx.given([[key] for key in keys], wanted="text")
+    rows = tx.all(f"select c.* from {table} join ats_caps c on c.sku_key = wanted where c.pool = %s", *params, pool)
+    return {
+        (row["store"], row["sku_key"]): Cap(row["units"], Decimal(row["share"]), row["sold_before"]) for row in rows
+    }
+
+
+def bases(tx: Transaction, stores: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """The basis of each store: every move of its events at or below it is counted."""
+    wanted = set(stores)
+    rows = tx.all("select store, epoch, n from stock_stores")
+    return {row["store"]: (row["epoch"], row["n"]) for row in rows if row["store"] in wanted}
+
+
+_ATS_COLUMNS = {
+    "pool": "text",
+    "sku_key": "text",
+    "sku": "text",
+    "version": "bigint",
+    "number": "bigint",
+    "excluded": "boolean",
+    "backorders": "boolean",
+    "silence_hours": "integer",
+    "silence_share": "text",
+    "stock_as_of": "timestamptz",
+    "again_at": "timestamptz",
+    "publication": "bigint",
+    "published_at": "timestamptz",
+}
+
+
+def publish(
+    tx: Transaction,
+    pool: str,
+    state: PoolState,
+    rows: Sequence[Published],
+    new_caps: Sequence[PublishedCap],
+    basis: Mapping[str, tuple[int, int]],
+    done: Sequence[int],
+) -> int:
+    """Give each row the pool's next version, in their order; the last one. done: marks that these numbers answer."""
+    now, version, publication = tx.now(), state.version, state.publication + 1
+    if rows:
+        values = [
+            (
+                pool,
+                row.key,
+                row.sku,
+                version + place,
+                row.number,
+                row.excluded,
+                row.backorders,
+                row.silence_hours,
+                str(row.silence_share),
+                row.stock_as_of,
+                row.again_at,
+                publication,
+                now,
+            )
+            for place, row in enumerate(rows, start=1)
+        ]
+        _write(tx, "ats", "pool, sku_key", _ATS_COLUMNS, values)
+        version += len(rows)
+        tx.run(
+            "insert into publications (pool, id, at, basis) values (%s, %s, %s, %s)",
+            pool,
+            publication,
+            now,
+            json.dumps({store: list(place) for store, place in sorted(basis.items())}, separators=(",", ":")),
+        )
+        tx.run("delete from publications where pool = %s and at < %s", pool, now - KEPT)
+        tx.run("update pools set version = %s, publication = %s where pool = %s", version, publication, pool)
+    _write_caps(tx, pool, new_caps, now)
+    _forget_marks(tx, done)
+    return version
+
+
+def note_again(tx: Transaction, pool: str, moments: Mapping[str, datetime | None]) -> None:
+    """When time alone may change the numbers that stayed as they are."""
+    rows = [(moment, pool, key) for key, moment in sorted(moments.items())]
+    if rows:
+        tx.run_many("update ats set again_at = %s where pool = %s and sku_key = %s", rows)
+
+
+def _write(
+    tx: Transaction, name: str, unique: str, columns: Mapping[str, str], values: Sequence[tuple[Any, ...]]
+) -> None:
+    names = ", ".join(columns)
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in unique.split(", "))
+    tail = f" on conflict ({unique}) do update set {changes}"
+    if tx.is_sqlite:
+        marks = ", ".join(["%s"] * len(columns))
+        tx.run_many(f"insert into {name} ({names}) values ({marks})" + tail, values)
+        return
+    table, params = tx.given(values, **columns)
+    tx.run(f"insert into {name} ({names}) select * from {table}" + tail, *params)
+
+
+def _write_caps(tx: Transaction, pool: str, rows: Sequence[PublishedCap], now: datetime) -> None:
+    if not rows:
+        return
+    tx.run_many(
+        "insert into ats_caps (pool, sku_key, store, units, share, sold_before, left_units, counted_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (pool, sku_key, store) do update set"
+        " counted_at = case when ats_caps.units = excluded.units and ats_caps.sold_before = excluded.sold_before"
+        " then ats_caps.counted_at else excluded.counted_at end, units = excluded.units, share = excluded.share,"
+        " sold_before = excluded.sold_before, left_units = excluded.left_units",
+        [
+            (pool, row.key, row.store, row.cap.units, str(row.cap.share), row.cap.sold_before, row.left, now)
+            for row in rows
+        ],
+    )
+
+
+def forget_caps(tx: Transaction, pool: str, places: Sequence[tuple[str, str]]) -> None:
+    """Stores whose share no rule limits any more."""
+    if places:
+        sql = "delete from ats_caps where pool = %s and store = %s and sku_key = %s"
+        tx.run_many(sql, [(pool, store, key) for store, key in places])
+
+
+def _forget_marks(tx: Transaction, ids: Sequence[int]) -> None:
+    if ids:
+        table, params = tx.given([[each] for each in ids], done="bigint")
+        tx.run(f"delete from stock_dirty where id in (select done from {table})", *params)
+
+
+def _published(row: Row) -> Published:
+    return Published(
+        row["sku_key"],
+        row["sku"],
+        row["number"],
+        bool(row["excluded"]),
+        bool(row["backorders"]),
+        row["silence_hours"],
+        Decimal(row["silence_share"]),
+        as_time(row["stock_as_of"]),
+        as_time(row["again_at"]),
+        row["version"],
+    )
+
+
+def close_lines(tx: Transaction, lines: Sequence[SoldLine]) -> None:
+    """Lines of which nothing can be reserved any more, unless they changed meanwhile."""
+    if lines:
+        tx.run_many(
+            "update stock_lines set is_open = %s where store = %s and order_id = %s and line = %s and net = %s",
+            [(False, one.store, one.order_id, one.line, one.lowered) for one in lines],
+        )
+
+
+# The feed
+
+
+def feed_since(tx: Transaction, pool: str, version: int, limit: int, store: str | None = None) -> list[FeedRow]:
+    """The latest numbers of SKUs that changed after a version, in the order of versions.
+
+    store: for whom: its cap is applied, and the basis is its own. Begin the transaction with `snapshot`."""
+    rows = tx.all(
+        "select a.*, c.left_units, b.basis, case when exists (select 1 from stock_dirty d where d.pool = a.pool"
+        " and d.sku_key = a.sku_key) then 1 else 0 end as is_dirty from ats a"
+        " left join ats_caps c on c.pool = a.pool and c.sku_key = a.sku_key and c.store = %s"
+        " left join publications b on b.pool = a.pool and b.id = a.publication"
+        " where a.pool = %s and a.version > %s order by a.version limit %s",
+        store or "",
+        pool,
+        version,
+        limit,
+    )
+    present = _present_basis(tx, store) if store else None
+    bases_said: dict[str, Any] = {}
+    found: list[FeedRow] = []
+    for row in rows:
+        said = None
+        if store and row["basis"] is not None:
+            if row["basis"] not in bases_said:
+                bases_said[row["basis"]] = json.loads(row["basis"])
+            said = bases_said[row["basis"]].get(store)
+        basis = (said[0], said[1]) if said else present
+        if store and said is None and row["is_dirty"]:
+            # Which of its sales the number counts can't be said. It is being computed anew, with a version above all
+            # others; what comes after it waits, since the asker goes on from the last version it was told.
+            break
+        found.append(_feed_row(row, basis, tx.now()))
+    return found
+
+
+def _present_basis(tx: Transaction, store: str) -> tuple[int, int]:
+    """What is right for a number that no move has touched since it was published."""
+    known = bases(tx, [store]).get(store)
+    if known is not None:
+        return known
+    epoch = current_epoch(tx, store)
+    return (epoch["epoch"], 0) if epoch else (0, 0)
+
+
+def _feed_row(row: Row, basis: tuple[int, int] | None, now: datetime) -> FeedRow:
+    number = row["number"] if row["left_units"] is None else min(row["number"], row["left_units"])
+    silence = row["silence_hours"]
+    return FeedRow(
+        row["sku"],
+        row["sku_key"],
+        row["version"],
+        number,
+        basis,
+        as_time(row["stock_as_of"]),
+        now + timedelta(hours=silence) if silence is not None else None,
+        row["silence_share"],
+        bool(row["backorders"]),
+        bool(row["excluded"]),
+    )
+
+
+def note_write(
+    tx: Transaction,
+    store: str,
+    key: str,
+    version: int,
+    number: int,
+    verdict: str,
+    stock: int | None = None,
+    reason: str | None = None,
+) -> None:
+    """What a store answered when a number was written into it; the last ones are kept."""
+    tx.run(
+        "insert into store_writes (store, sku_key, version, number, verdict, stock, reason, at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        store,
+        key,
+        version,
+        number,
+        verdict,
+        stock,
+        reason,
+        tx.now(),
+    )
+    tx.run(
+        "delete from store_writes where store = %s and sku_key = %s and id not in"
+        " (select id from store_writes where store = %s and sku_key = %s order by id desc limit %s)",
+        store,
+        key,
+        store,
+        key,
+        _WRITES_KEPT,
+    )
+
+
+def writes_of(tx: Transaction, key: str) -> list[Row]:
+    return tx.all("select * from store_writes where sku_key = %s order by store, id desc", key)

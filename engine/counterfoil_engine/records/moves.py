@@ -1,0 +1,505 @@
+"""Counting what stores lowered: at ingest, in sequence order under the store's row lock, before any look (A1).
+
+The basis of a store is the place up to which all is counted: the watermark, unless an event on the way can't be read
+and may hold moves (E11), or an older database is still being caught up with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from counterfoil_engine.domain.errors import Case
+from counterfoil_engine.domain.stock import Move, OrderSaid, read_moves, read_order_stock, sku_key
+from counterfoil_engine.ports import Incoming, Watermark
+from counterfoil_engine.records import cases
+from counterfoil_engine.records.database import Row, Transaction, as_time
+
+ORDER = "counterfoil.order.v1"
+_MAY_HOLD_NO_MOVES = ("counterfoil.gone.v1", "counterfoil.heartbeat.v1", "counterfoil.void.v1")
+_TOMBSTONE = "counterfoil.tombstone.v1"
+_AT_ONCE = 2_000  # events read back in one transaction, where the basis lags
+# Orders made until then after the plugin was first heard may have been lowered before it was there.
+_OVERLAP = timedelta(hours=1)
+
+_data = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Every move of the store's events at or below (epoch, n) is counted. held: the next event can't be read."""
+
+    epoch: int = 0
+    n: int = 0
+    held: bool = False
+    by_moves_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class _Event:
+    epoch: int
+    n: int
+    type: str
+    subject: str | None
+    at: datetime | None
+    body: bytes
+    is_readable: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of stock_lines."""
+
+    store: str
+    order_id: str
+    line: str
+    said: str
+    sku_key: str
+    lowered: int = 0
+    restocked: int = 0
+    meta: int | None = None
+    unpaid_since: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def net(self) -> int:
+        """What is lowered now. Where the line's own meta counts, the larger of both: never fewer than were sold."""
+        by_moves = self.lowered - self.restocked
+        return by_moves if self.meta is None else max(self.meta, by_moves)
+
+
+def basis_of(tx: Transaction, store: str) -> Basis:
+    row = tx.one("select epoch, n, held, by_moves_since from stock_stores where store = %s", store)
+    return Basis(row["epoch"], row["n"], bool(row["held"]), as_time(row["by_moves_since"])) if row else Basis()
+
+
+def count(
+    tx: Transaction, store: str, before: Watermark, moved: Watermark, fresh: Sequence[Incoming], is_whole: bool
+) -> None:
+    """Count the moves of events up to the watermark. Called with the store's row locked.
+
+    fresh: events kept just now; is_whole: they are all that lies between the two watermarks."""
+    basis = basis_of(tx, store)
+    _stand_for(tx, store, fresh)
+    if basis.held and not _is_stood_for(tx, store, basis):
+        return
+    is_first = basis == Basis() and (before.epoch, before.n) == (1, 0)
+    if is_whole and (is_first or (basis.epoch, basis.n) == (before.epoch, before.n)):
+        events: Iterable[_Event] = (_incoming(event) for event in fresh if event.n <= moved.n)
+        _Counting(tx, store, basis).run(sorted(events, key=lambda event: event.n), Basis(moved.epoch, moved.n))
+        return
+    catch_up(tx, store, moved, basis)
+
+
+def catch_up(tx: Transaction, store: str, moved: Watermark, basis: Basis | None = None) -> bool:
+    """Count what was stored and not counted, up to the watermark; whether more is left. The store's row is locked."""
+    basis = basis or basis_of(tx, store)
+    if (basis.epoch, basis.n) >= (moved.epoch, moved.n):
+        return False
+    rows = tx.all(
+        "select e.epoch, e.n, e.type, e.subject, e.occurred_at, e.verdict, coalesce(e.body, same.body) as body"
+        " from events e left join events same on same.store = e.store and same.event_id = e.same_as"
+        " where e.store = %s and ((e.epoch = %s and e.n > %s) or e.epoch > %s)"
+        " and (e.epoch < %s or (e.epoch = %s and e.n <= %s)) order by e.epoch, e.n limit %s",
+        store,
+        basis.epoch,
+        basis.n,
+        basis.epoch,
+        moved.epoch,
+        moved.epoch,
+        moved.n,
+        _AT_ONCE,
+    )
+    is_last = len(rows) < _AT_ONCE
+    to = Basis(moved.epoch, moved.n) if is_last else Basis(rows[-1]["epoch"], rows[-1]["n"])
+    _Counting(tx, store, basis).run([_stored(row) for row in rows], to)
+    return not is_last
+
+
+def behind(tx: Transaction) -> list[str]:
+    """Stores of which something stored is not counted yet, and could be."""
+    rows = tx.all(
+        "select p.store from epochs p left join stock_stores s on s.store = p.store"
+        " where p.epoch = (select max(epoch) from epochs l where l.store = p.store) and not coalesce(s.held, false)"
+        " and (coalesce(s.epoch, 0) < p.epoch or s.n < p.stored_through)"
+        " and exists (select 1 from events e where e.store = p.store)"
+    )
+    return [row["store"] for row in rows]
+
+
+def pass_over(tx: Transaction, store: str) -> bool:
+    """Let a person say that the event which holds the basis held no move; False where none does."""
+    basis = basis_of(tx, store)
+    place = _held_place(tx, store, basis) if basis.held else None
+    if place is None:
+        return False
+    _insert_stood_for(tx, store, [place])
+    return True
+
+
+def _incoming(event: Incoming) -> _Event:
+    return _Event(event.epoch, event.n, event.type, event.subject, event.occurred_at, event.body, event.reason is None)
+
+
+def _stored(row: Row) -> _Event:
+    return _Event(
+        row["epoch"],
+        row["n"],
+        row["type"],
+        row["subject"],
+        as_time(row["occurred_at"]),
+        bytes(row["body"] or b""),
+        row["verdict"] == "stored",
+    )
+
+
+# An event that can't be read, and the one that stands for it (E11)
+
+
+def _stand_for(tx: Transaction, store: str, fresh: Sequence[Incoming]) -> None:
+    named: list[tuple[int, int]] = []
+    for event in fresh:
+        if event.reason is None and b'"stands_for"' in event.body:
+            for place in _decoded(event.body).get("stands_for") or ():
+                if isinstance(place, Mapping) and type(place.get("epoch")) is int and type(place.get("n")) is int:
+                    named.append((place["epoch"], place["n"]))
+    _insert_stood_for(tx, store, named)
+
+
+def _insert_stood_for(tx: Transaction, store: str, places: Sequence[tuple[int, int]]) -> None:
+    if places:
+        sql = "insert into stock_stood_for (store, epoch, n) values (%s, %s, %s) on conflict do nothing"
+        tx.run_many(sql, [(store, epoch, n) for epoch, n in places])
+
+
+def _held_place(tx: Transaction, store: str, basis: Basis) -> tuple[int, int] | None:
+    row = tx.one(
+        "select epoch, n from events where store = %s and ((epoch = %s and n > %s) or epoch > %s)"
+        " order by epoch, n limit 1",
+        store,
+        basis.epoch,
+        basis.n,
+        basis.epoch,
+    )
+    return (row["epoch"], row["n"]) if row else None
+
+
+def _is_stood_for(tx: Transaction, store: str, basis: Basis) -> bool:
+    place = _held_place(tx, store, basis)
+    return place is None or bool(
+        tx.one("select 1 as named from stock_stood_for where store = %s and epoch = %s and n = %s", store, *place)
+    )
+
+
+def _decoded(body: bytes) -> Mapping[str, Any]:
+    try:
+        data = _data.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An order's event as counting needs it. moves: None where the store's plugin doesn't speak in it."""
+
+    event: _Event
+    order_id: str
+    said: OrderSaid
+    moves: Sequence[Move] | None
+    wrong: Sequence[Case] = ()
+
+
+class _Counting:
+    """Counts a run of events of one store, in order; reads and writes in a few statements, whatever their number."""
+
+    def __init__(self, tx: Transaction, store: str, basis: Basis) -> None:
+        self._tx, self._store, self._basis = tx, store, basis
+        self._since = basis.by_moves_since
+        self._lines: dict[str, dict[str, Line]] = {}  # by order, then by line
+        self._before: dict[tuple[str, str], Line] = {}
+        self._names: dict[str, str] = {}
+        self._counted: set[str] = set()  # moves that are counted already: an event may come again in another epoch
+        self._new_moves: list[tuple[Any, ...]] = []
+        self._marks: dict[str, str] = {}
+        self._said: list[tuple[str, Case]] = []
+
+    def run(self, events: Sequence[_Event], to: Basis) -> None:
+        orders = {_order_of(event) for event in events if event.type == ORDER and event.is_readable}
+        self._load_lines(sorted(orders - {""}))
+        reached, held = to, False
+        read: list[_Read] = []
+        for event in events:
+            if self._holds(event):
+                reached, held = self._just_before(event), True
+                break
+            one = _read(event, self._lines) if event.type == ORDER and event.is_readable else None
+            if one is not None:
+                read.append(one)
+                self._lines.setdefault(one.order_id, {})
+                if one.moves is not None:
+                    self._since = self._since or event.at or self._tx.now()
+        self._load_names(read)
+        self._load_moves(read)
+        for one in read:
+            self._said += [(f"order {self._store}/{one.order_id}", case) for case in one.wrong]
+            self._count_moves(one)
+            self._read_lines(one.order_id, one.said)
+        self._write(replace(reached, held=held, by_moves_since=self._since))
+
+    def _just_before(self, event: _Event) -> Basis:
+        """The place before an event, which may be in an epoch that was left."""
+        if event.epoch > self._basis.epoch and event.n == 1:
+            return Basis(event.epoch, 0)
+        return Basis(event.epoch, event.n - 1)
+
+    def _holds(self, event: _Event) -> bool:
+        """Whether an event's moves are unknown. A store without the plugin has none."""
+        if self._since is None or event.type in _MAY_HOLD_NO_MOVES:
+            return False
+        if event.is_readable and event.type != _TOMBSTONE:
+            return False
+        named = self._tx.one(
+            "select 1 as named from stock_stood_for where store = %s and epoch = %s and n = %s",
+            self._store,
+            event.epoch,
+            event.n,
+        )
+        if named is None:
+            self._said.append((f"store {self._store}", _unreadable(event)))
+        return named is None
+
+    def _count_moves(self, one: _Read) -> None:
+        by_line = {line.line: line.sku for line in one.said.lines}
+        for move in one.moves or ():
+            if move.move_id in self._counted:
+                continue
+            self._counted.add(move.move_id)
+            named = _named(move, by_line)
+            key = self._names[named]
+            if move.line is not None and move.kind != "set":
+                lines = self._lines[one.order_id]
+                line = lines.get(move.line) or self._new_line(one.order_id, move.line, named)
+                key = line.sku_key
+                lines[move.line] = replace(
+                    line,
+                    lowered=line.lowered + max(0, -move.units),
+                    restocked=line.restocked + max(0, move.units),
+                )
+            self._mark(key, "move" if move.line is not None and move.kind != "set" else "set")
+            self._new_moves.append(_move_row(self._store, one, move, key, self._tx.now()))
+
+    def _read_lines(self, order_id: str, said: OrderSaid) -> None:
+        """What the snapshot says of its lines: their own count of what is lowered, unless moves alone count."""
+        by_moves_alone = self._since is not None and said.created is not None and said.created >= self._since + _OVERLAP
+        lines = self._lines[order_id]
+        there = {line.line: line for line in said.lines}
+        for one in there.values():
+            if one.line in lines or (one.lowered and not by_moves_alone):
+                line = lines.get(one.line) or self._new_line(order_id, one.line, one.sku)
+                self._set(line, line.meta if by_moves_alone else one.lowered, said)
+        for line in [line for line in lines.values() if line.line not in there]:
+            self._set(line, None if line.meta is None else 0, said)
+
+    def _set(self, line: Line, meta: int | None, said: OrderSaid) -> None:
+        changed = replace(line, meta=meta, unpaid_since=said.unpaid_since, completed_at=said.completed_at)
+        self._lines[line.order_id][line.line] = changed
+        if changed != line:
+            self._mark(line.sku_key, "move" if changed.net != line.net else "order")
+
+    def _new_line(self, order_id: str, line_id: str, said: str) -> Line:
+        return Line(self._store, order_id, line_id, said, self._names[said])
+
+    def _mark(self, key: str, reason: str) -> None:
+        if self._marks.get(key) not in ("move", "set"):
+            self._marks[key] = reason
+
+    # Reading and writing
+
+    def _load_lines(self, orders: Sequence[str]) -> None:
+        if orders:
+            table, params = self._tx.given([[each] for each in orders], wanted="text")
+            for row in self._tx.all(
+                f"select l.* from {table} join stock_lines l on l.order_id = wanted where l.store = %s",
+                *params,
+                self._store,
+            ):
+                line = _line(row)
+                self._before[line.order_id, line.line] = line
+                self._lines.setdefault(line.order_id, {})[line.line] = line
+
+    def _load_names(self, read: Sequence[_Read]) -> None:
+        """Which SKU each of the store's own stands for, as far as is known: a missing mapping holds no count back."""
+        named = {line.sku for one in read for line in one.said.lines}
+        for one in read:
+            by_line = {line.line: line.sku for line in one.said.lines}
+            named |= {_named(move, by_line) for move in one.moves or ()}
+        if not named:
+            return
+        table, params = self._tx.given([[each] for each in sorted(named)], wanted="text")
+        sql = f"select said, sku_key from {table} join stock_names on said = wanted where store = %s"
+        self._names = {row["said"]: row["sku_key"] for row in self._tx.all(sql, *params, self._store)}
+        new = [(self._store, each, default_key(self._store, each)) for each in sorted(named - self._names.keys())]
+        if new:
+            self._tx.run_many("insert into stock_names (store, said, sku_key) values (%s, %s, %s)", new)
+            self._names |= {said: key for _, said, key in new}
+
+    def _load_moves(self, read: Sequence[_Read]) -> None:
+        ids = sorted({move.move_id for one in read for move in one.moves or ()})
+        if ids:
+            table, params = self._tx.given([[each] for each in ids], wanted="text")
+            sql = f"select move_id from {table} join stock_moves on move_id = wanted where store = %s"
+            self._counted = {row["move_id"] for row in self._tx.all(sql, *params, self._store)}
+
+    def _write(self, basis: Basis) -> None:
+        tx, now = self._tx, self._tx.now()
+        if self._new_moves:
+            marks = ", ".join(["%s"] * 12)
+            tx.run_many(
+                "insert into stock_moves (store, move_id, epoch, n, order_id, line, stock_id, sku_key, units, kind, at,"
+                f" counted_at) values ({marks})",
+                self._new_moves,
+            )
+        lines = [line for of_order in self._lines.values() for line in of_order.values()]
+        write_lines(tx, [line for line in lines if line != self._before.get((line.order_id, line.line))])
+        mark(tx, "store", self._store, self._marks, now)
+        if basis != self._basis:
+            tx.run(
+                "insert into stock_stores (store, epoch, n, held, by_moves_since) values (%s, %s, %s, %s, %s)"
+                " on conflict (store) do update set epoch = excluded.epoch, n = excluded.n, held = excluded.held,"
+                " by_moves_since = excluded.by_moves_since",
+                self._store,
+                basis.epoch,
+                basis.n,
+                basis.held,
+                basis.by_moves_since,
+            )
+        if self._basis.held and not basis.held:
+            for row in cases.of_subject(tx, f"store {self._store}"):
+                if row["origin"] == "moves":
+                    cases.resolve(tx, row["id"], "the cause is gone")
+        for subject, case in self._said:
+            cases.open_case(tx, subject, self._store, "moves", case)
+
+
+def _read(event: _Event, known_orders: Container[str]) -> _Read | None:
+    """An order's event; None where it says nothing of stock."""
+    order_id = _order_of(event)
+    if order_id not in known_orders and b"_reduced_stock" not in event.body and b'"moves"' not in event.body:
+        return None
+    data = _decoded(event.body)
+    order = data.get("order")
+    if not isinstance(order, Mapping):
+        return None
+    moves, wrong = read_moves(data["moves"]) if "moves" in data else (None, [])
+    return _Read(event, order_id, read_order_stock(order), moves, wrong)
+
+
+def _named(move: Move, by_line: Mapping[str, str]) -> str:
+    """The SKU of what manages the stock (A9): the move's own, else its line's, else the number of its product."""
+    return move.sku or by_line.get(move.line or "") or f"#{move.stock_id or 0}"
+
+
+def _move_row(store: str, one: _Read, move: Move, key: str, now: datetime) -> tuple[Any, ...]:
+    event = one.event
+    ids = (store, move.move_id, event.epoch, event.n, one.order_id, move.line, move.stock_id)
+    return (*ids, key, move.units, move.kind, move.at, now)
+
+
+def _order_of(event: _Event) -> str:
+    return (event.subject or "").partition("/")[2] if (event.subject or "").startswith("order ") else ""
+
+
+def _unreadable(event: _Event) -> Case:
+    return Case(
+        "contract",
+        f"Event {event.epoch}/{event.n} can't be read and may hold stock moves: nothing after it is counted, and the"
+        " store is exposed.",
+        "Its agent sends the order and its moves anew by itself; update the agent where it doesn't.",
+    )
+
+
+def default_key(store: str, said: str) -> str:
+    """As `availability.item_key` where no rule says more: a product's number means nothing outside its store."""
+    return f"{store}{said}" if said.startswith("#") else sku_key(said)
+
+
+def _line(row: Row) -> Line:
+    return Line(
+        row["store"],
+        row["order_id"],
+        row["line"],
+        row["said"],
+        row["sku_key"],
+        row["lowered"],
+        row["restocked"],
+        row["meta"],
+        as_time(row["unpaid_since"]),
+        as_time(row["completed_at"]),
+    )
+
+
+_LINE_COLUMNS = {
+    "store": "text",
+    "order_id": "text",
+    "line": "text",
+    "said": "text",
+    "sku_key": "text",
+    "lowered": "bigint",
+    "restocked": "bigint",
+    "meta": "bigint",
+    "net": "bigint",
+    "unpaid_since": "timestamptz",
+    "completed_at": "timestamptz",
+    "is_open": "boolean",
+}
+
+
+def write_lines(tx: Transaction, lines: Sequence[Line]) -> None:
+    if not lines:
+        return
+    names = ", ".join(_LINE_COLUMNS)
+    rows = [
+        (
+            line.store,
+            line.order_id,
+            line.line,
+            line.said,
+            line.sku_key,
+            line.lowered,
+            line.restocked,
+            line.meta,
+            line.net,
+            line.unpaid_since,
+            line.completed_at,
+            line.net > 0,
+        )
+        for line in lines
+    ]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in list(_LINE_COLUMNS)[3:])
+    tail = f" on conflict (store, order_id, line) do update set {changes}"
+    if tx.is_sqlite:
+        marks = ", ".join(["%s"] * len(_LINE_COLUMNS))
+        tx.run_many(f"insert into stock_lines ({names}) values ({marks})" + tail, rows)
+        return
+    table, params = tx.given(rows, **_LINE_COLUMNS)
+    tx.run(f"insert into stock_lines ({names}) select * from {table}" + tail, *params)
+
+
+def mark(tx: Transaction, kind: str, name: str, keys: Mapping[str, str], now: datetime) -> None:
+    """Mark SKUs dirty in every pool that this store or warehouse belongs to. keys: with the reason of each."""
+    if keys:
+        table, params = tx.given(sorted(keys.items()), wanted="text", because="text")
+        tx.run(
+            "insert into stock_dirty (pool, sku_key, reason, marked_at)"
+            f" select m.pool, wanted, because, %s from {table} join pool_members m on m.kind = %s and m.name = %s",
+            now,
+            *params,
+            kind,
+            name,
+        )
