@@ -25,6 +25,10 @@ from torture.world import answers, free_ports, sqlite_rows
 STORES = ("shop", "good", HOSTILE)
 START_TIMEOUT_S = 90.0
 
+# The sandboxes take a thread for each connection; with a heap for each of these, what one large body took is kept many
+# times over. The engine sees to that itself.
+FEW_HEAPS = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
+
 
 class World:
     def __init__(self, folder: Path, crew: Crew) -> None:
@@ -61,11 +65,15 @@ class World:
         keys, python = self.keys, [sys.executable, "-m"]
         shop = ["--listen", f"127.0.0.1:{self.ports['shop']}", "--database", self.path("shop.sqlite")]
         shop_keys = {"SHOP_CONSUMER_KEY": keys["shop key"], "SHOP_CONSUMER_SECRET": keys["shop secret"]}
-        self.crew.add("shop", [*python, "counterfoil_sandbox.shop", *shop], shop_keys, "shop: listening")
+        self.crew.add(
+            "shop", [*python, "counterfoil_sandbox.shop", *shop], {**shop_keys, **FEW_HEAPS}, "shop: listening"
+        )
         erp = ["--listen", f"127.0.0.1:{self.ports['erp']}", "--database", self.path("erp.sqlite")]
         rates = [f"--rate={currency}/EUR={rate}" for currency, rate in demo.RATES.items()]
         erp_token = {"COUNTERFOIL_ERP_TOKEN": keys["erp"]}
-        self.crew.add("erp", [*python, "counterfoil_sandbox.erp", *erp, *rates], erp_token, "sandbox ERP: ")
+        self.crew.add(
+            "erp", [*python, "counterfoil_sandbox.erp", *erp, *rates], {**erp_token, **FEW_HEAPS}, "sandbox ERP: "
+        )
         engine = {f"COUNTERFOIL_STORE_SECRET_{store.upper()}": keys[store] for store in STORES}
         engine |= {"COUNTERFOIL_API_TOKEN": keys["api"], **erp_token}
         serve = [demo.script("counterfoil"), "serve", "--config", self.path("engine.toml")]
