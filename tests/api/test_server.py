@@ -156,7 +156,7 @@ def test_who_is_refused_and_keeps_the_line_open_holds_nobody_up(address):
     lines = [socket.create_connection((host, int(port))) for _ in range(12)]
     try:
         for line in lines:
-            line.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: none\r\n\r\n")
+            line.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n")
         for line in lines:
             assert line.recv(100).startswith(b"HTTP/1.1 400")
         began_s = time.monotonic()
