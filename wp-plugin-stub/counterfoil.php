@@ -21,11 +21,14 @@ defined( 'ABSPATH' ) || exit;
 const VERSION     = '0.1.0';
 const PLUGIN_FILE = __FILE__;
 
+require_once __DIR__ . '/includes/class-database-error.php';
 require_once __DIR__ . '/includes/class-database.php';
 require_once __DIR__ . '/includes/class-pairing.php';
+require_once __DIR__ . '/includes/class-nudge.php';
 require_once __DIR__ . '/includes/class-log.php';
 require_once __DIR__ . '/includes/class-hooks.php';
 require_once __DIR__ . '/includes/class-moves.php';
+require_once __DIR__ . '/includes/class-lost-connection.php';
 require_once __DIR__ . '/includes/class-stock.php';
 require_once __DIR__ . '/includes/class-sweeps.php';
 require_once __DIR__ . '/includes/class-upkeep.php';

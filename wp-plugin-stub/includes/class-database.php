@@ -10,21 +10,6 @@ namespace Counterfoil;
 defined( 'ABSPATH' ) || exit;
 
 /**
- * A statement that the database refused; the code is MySQL's.
- */
-final class Database_Error extends \RuntimeException {
-	const LOCK_WAIT = 1205;
-	const DEADLOCK  = 1213;
-
-	/**
-	 * Whether the same statements may well work a moment later.
-	 */
-	public function passes(): bool {
-		return in_array( $this->getCode(), array( self::LOCK_WAIT, self::DEADLOCK ), true );
-	}
-}
-
-/**
  * Statements on this site's tables. SQL in here names tables in braces: {changes} is the plugin's, {{postmeta}} WordPress's.
  */
 final class Database {
@@ -141,7 +126,7 @@ final class Database {
 		global $wpdb;
 		return (int) self::ask(
 			static function ( $prepared ) use ( $wpdb ) {
-				return $wpdb->query( $prepared );
+				return $wpdb->query( $prepared ); // phpcs:ignore WordPress.DB.PreparedSQL.NotPrepared -- it is.
 			},
 			$sql,
 			$args
@@ -158,7 +143,7 @@ final class Database {
 		global $wpdb;
 		return (array) self::ask(
 			static function ( $prepared ) use ( $wpdb ) {
-				return $wpdb->get_results( $prepared, ARRAY_A );
+				return $wpdb->get_results( $prepared, ARRAY_A ); // phpcs:ignore WordPress.DB.PreparedSQL.NotPrepared -- it is.
 			},
 			$sql,
 			$args
@@ -208,7 +193,7 @@ final class Database {
 		$text = "CASE $column";
 		foreach ( $values as $key => $value ) {
 			$when  = is_int( $key ) ? '%d' : '%s';
-			$text .= $wpdb->prepare( " WHEN $when THEN $then", $key, $value ); // phpcs:ignore WordPress.DB.PreparedSQL.InterpolatedNotPrepared -- both are placeholders.
+			$text .= $wpdb->prepare( " WHEN $when THEN $then", $key, $value ); // phpcs:ignore WordPress.DB -- both are placeholders.
 		}
 		return $text . ' END';
 	}

@@ -56,18 +56,18 @@ final class Log {
 	/**
 	 * The object is about to be changed: see that a row says so, and give its event id; null where no log is kept.
 	 *
-	 * @param string      $object  order, product or stock.
+	 * @param string      $thing  order, product or stock.
 	 * @param int         $id      The object's id; 0: it is about to be made.
 	 * @param string      $kind    One of KINDS.
 	 * @param object|null $source  Where $id is 0: the thing that will know its id.
 	 * @param bool        $is_new  True where no earlier row of this object can be waiting.
 	 * @param array|null  $payload What the row shall carry by itself.
 	 */
-	public static function touch( string $object, int $id, string $kind, $source = null, bool $is_new = false, ?array $payload = null ): ?string {
+	public static function touch( string $thing, int $id, string $kind, $source = null, bool $is_new = false, ?array $payload = null ): ?string {
 		if ( ! Pairing::is_paired() ) {
 			return null;
 		}
-		$key = self::key_of( $object, $id, $source );
+		$key = self::key_of( $thing, $id, $source );
 		if ( isset( self::$rows[ $key ] ) ) {
 			if ( array_search( $kind, self::KINDS, true ) > array_search( self::$rows[ $key ]['kind'], self::KINDS, true ) ) {
 				self::$rows[ $key ]['kind'] = $kind;
@@ -77,18 +77,18 @@ final class Log {
 			}
 			return self::$rows[ $key ]['event'];
 		}
-		if ( 'order' === $object && $id && ! $is_new ) {
+		if ( 'order' === $thing && $id && ! $is_new ) {
 			self::keep_what_was( $id );
 		}
 		if ( count( self::$rows ) >= self::MOST_OPEN ) {
 			self::close( self::STAY_OPEN );
 		}
-		$event = self::insert( $object, $id, $kind, 1, $payload );
+		$event = self::insert( $thing, $id, $kind, 1, $payload );
 
 		self::$rows[ $key ] = array(
 			'event'  => $event,
 			'site'   => get_current_blog_id(),
-			'object' => $object,
+			'object' => $thing,
 			'id'     => $id,
 			'kind'   => $kind,
 			'source' => $source,
@@ -147,19 +147,19 @@ final class Log {
 	/**
 	 * Write a row by itself.
 	 *
-	 * @param string     $object  order, product or stock.
+	 * @param string     $thing  order, product or stock.
 	 * @param int        $id      Its id.
 	 * @param string     $kind    One of KINDS.
 	 * @param int        $open    1: more may come in this request.
 	 * @param array|null $payload What the row carries.
 	 */
-	public static function insert( string $object, int $id, string $kind, int $open, ?array $payload = null ): string {
+	public static function insert( string $thing, int $id, string $kind, int $open, ?array $payload = null ): string {
 		global $wpdb;
 		$event = Database::random_id();
 		Database::run(
 			'INSERT INTO {changes} (event_id, object, object_id, kind, open, at_ms, payload) VALUES (%s, %s, %d, %s, %d, %d, '
 			. ( null === $payload ? 'NULL)' : '%s)' ),
-			array_merge( array( $event, $object, $id, $kind, $open, Database::now_ms() ), null === $payload ? array() : array( (string) wp_json_encode( $payload ) ) )
+			array_merge( array( $event, $thing, $id, $kind, $open, Database::now_ms() ), null === $payload ? array() : array( (string) wp_json_encode( $payload ) ) )
 		);
 		if ( 0 === $wpdb->insert_id % self::UPKEEP_PER ) {
 			self::$wants_upkeep = true;
@@ -263,12 +263,12 @@ final class Log {
 	/**
 	 * The key of an object's row; a row that was opened for a new object is found by the id that it got since.
 	 *
-	 * @param string      $object Object.
+	 * @param string      $thing Object.
 	 * @param int         $id     Id.
 	 * @param object|null $source Source.
 	 */
-	private static function key_of( string $object, int $id, $source ): string {
-		$site = get_current_blog_id() . ' ' . $object . ' ';
+	private static function key_of( string $thing, int $id, $source ): string {
+		$site = get_current_blog_id() . ' ' . $thing . ' ';
 		if ( ! $id ) {
 			return $site . 'new ' . ( $source ? spl_object_id( $source ) : 0 );
 		}
@@ -300,39 +300,5 @@ final class Log {
 				restore_current_blog();
 			}
 		}
-	}
-}
-
-/**
- * Wakes the agent, so that it need not ask often. Of no importance if lost.
- */
-final class Nudge {
-	const CONNECT_S = 0.2;
-
-	/**
-	 * Where the agent listens: udp://127.0.0.1:8790, or an http address that gets an empty POST nobody waits for.
-	 */
-	public static function send(): void {
-		$listener = Pairing::settings()['listener'];
-		if ( '' === $listener ) {
-			return;
-		}
-		if ( 0 === strpos( $listener, 'udp://' ) ) {
-			if ( function_exists( 'stream_socket_client' ) ) {
-				$socket = @stream_socket_client( $listener, $number, $text, self::CONNECT_S ); // phpcs:ignore WordPress.PHP.NoSilencedErrors -- lost is as good as sent.
-				if ( $socket ) {
-					@fwrite( $socket, 'counterfoil ' . Pairing::fingerprint() ); // phpcs:ignore WordPress.PHP.NoSilencedErrors, WordPress.WP.AlternativeFunctions -- a datagram, no file.
-					fclose( $socket ); // phpcs:ignore WordPress.WP.AlternativeFunctions -- a datagram, no file.
-				}
-			}
-			return;
-		}
-		wp_remote_post(
-			$listener,
-			array(
-				'blocking' => false,
-				'timeout'  => self::CONNECT_S,
-			)
-		);
 	}
 }

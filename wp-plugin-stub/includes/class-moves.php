@@ -52,7 +52,7 @@ final class Moves {
 	 */
 	public static function listen(): void {
 		Hooks::on( 'woocommerce_order_item_product', array( self::class, 'item_is_looked_at' ), 2 );
-		Hooks::on( 'woocommerce_prevent_adjust_line_item_product_stock', array( self::class, 'line_is_adjusted' ), 2 );
+		Hooks::on( 'woocommerce_prevent_adjust_line_item_product_stock', array( self::class, 'order_begins' ) );
 		Hooks::on( 'woocommerce_can_restock_refunded_items', array( self::class, 'refund_begins' ) );
 		Hooks::on( 'woocommerce_can_reduce_order_stock', array( self::class, 'order_begins' ) );
 		Hooks::on( 'woocommerce_can_restore_order_stock', array( self::class, 'order_begins' ) );
@@ -75,16 +75,6 @@ final class Moves {
 	}
 
 	/**
-	 * A line's quantity was changed in the admin.
-	 *
-	 * @param mixed          $prevent Whether WooCommerce shall leave its stock alone.
-	 * @param \WC_Order_Item $item    Line.
-	 */
-	public static function line_is_adjusted( $prevent, $item ): void {
-		self::$refunding = false;
-	}
-
-	/**
 	 * Goods of a refund are put back.
 	 */
 	public static function refund_begins(): void {
@@ -93,7 +83,7 @@ final class Moves {
 	}
 
 	/**
-	 * An order lowers stock, or restores it.
+	 * An order lowers stock, restores it, or a line of it was changed in the admin.
 	 */
 	public static function order_begins(): void {
 		self::$refunding = false;
@@ -163,10 +153,8 @@ final class Moves {
 
 	/**
 	 * Before the next query of the request: how many rows did the statement change? Spares a query per order line.
-	 *
-	 * @param string $query Any query.
 	 */
-	public static function note_result( $query ): void {
+	public static function note_result(): void {
 		global $wpdb;
 		if ( self::$under_way && null === self::$under_way['changed'] && $wpdb->last_query === self::$under_way['statement'] ) {
 			self::$under_way['changed'] = (int) $wpdb->rows_affected;
@@ -177,9 +165,11 @@ final class Moves {
 	 * WooCommerce doesn't look whether its statement worked: where it was ended by a deadlock, run it again.
 	 *
 	 * @param int $stock_id Product.
+	 * @throws Database_Error    Where the database can't do it.
+	 * @throws \RuntimeException Where it never got the lock.
 	 */
 	public static function confirm( $stock_id ): void {
-		self::note_result( '' );
+		self::note_result();
 		$under_way       = self::$under_way;
 		self::$under_way = null;
 		if ( ! $under_way || $under_way['stock_id'] !== (int) $stock_id || $under_way['changed'] > 0 ) {

@@ -61,7 +61,7 @@ final class Page {
 	 * Do what the form asks for; gives the key where one was made.
 	 */
 	private static function act(): string {
-		if ( 'POST' !== ( $_SERVER['REQUEST_METHOD'] ?? '' ) ) {
+		if ( ! isset( $_POST['counterfoil_do'] ) ) { // phpcs:ignore WordPress.Security.NonceVerification -- it is looked at next.
 			return '';
 		}
 		check_admin_referer( 'counterfoil' );
@@ -130,10 +130,10 @@ final class Page {
 	private static function facts(): void {
 		$health = Routes::health();
 		$facts  = array(
-			__( 'Paired', 'counterfoil' )             => Routes::time_of( Pairing::settings()['paired_ms'] ),
+			__( 'Paired', 'counterfoil' )           => Routes::time_of( Pairing::settings()['paired_ms'] ),
 			__( 'Changes waiting for the agent', 'counterfoil' ) => number_format_i18n( $health['waiting_rows'] ),
-			__( 'Oldest of them', 'counterfoil' )     => $health['oldest_waiting'] ?? __( 'none', 'counterfoil' ),
-			__( 'Last stock write', 'counterfoil' )   => $health['last_stock_write'] ?? __( 'none yet', 'counterfoil' ),
+			__( 'Oldest of them', 'counterfoil' )   => $health['oldest_waiting'] ?? __( 'none', 'counterfoil' ),
+			__( 'Last stock write', 'counterfoil' ) => $health['last_stock_write'] ?? __( 'none yet', 'counterfoil' ),
 			__( 'Products whose status has to follow', 'counterfoil' ) => number_format_i18n( $health['crossings_waiting'] ),
 		);
 		echo '<table class="widefat striped" style="max-width:50em"><tbody>';

@@ -14,12 +14,6 @@ namespace Counterfoil;
 defined( 'ABSPATH' ) || exit;
 
 /**
- * The connection broke and was made anew: the locks are gone.
- */
-final class Lost_Connection extends \RuntimeException {
-}
-
-/**
  * Writes of stock.
  */
 final class Stock {
@@ -266,15 +260,16 @@ final class Stock {
 			Database::run( 'UPDATE {{postmeta}} SET meta_value = ' . Database::cases( 'post_id', $set, '%s' ) . ' WHERE meta_id IN (' . Database::places( $meta ) . ') AND post_id IN (' . Database::places( $by_id ) . ')' . $here, array_merge( $meta, $by_id ) );
 			Database::run( 'UPDATE {{wc_product_meta_lookup}} SET stock_quantity = ' . Database::cases( 'product_id', $set, '%s' ) . ' WHERE product_id IN (' . Database::places( $by_id ) . ')' . $here, $by_id );
 			Database::run(
-				'INSERT INTO {stock} (stock_id, version, epoch, n, number, expires_ms, silence_share, lapsed, crossing, late, at_ms) VALUES ' . implode( ', ', $kept )
+				'INSERT INTO {stock} (stock_id, version, epoch, n, number, expires_ms, silence_share, lapsed, crossing, late, at_ms)'
+				. ' SELECT * FROM (' . implode( ' UNION ALL ', $kept ) . ') AS kept WHERE TRUE' . $here
 				. ' ON DUPLICATE KEY UPDATE version = VALUES(version), epoch = VALUES(epoch), n = VALUES(n), number = VALUES(number), expires_ms = VALUES(expires_ms),'
 				. ' silence_share = VALUES(silence_share), lapsed = VALUES(lapsed), crossing = VALUES(crossing), late = 1, at_ms = VALUES(at_ms)'
 			);
-			if ( (int) Database::value( 'SELECT CONNECTION_ID()' ) !== $connection ) {
-				throw new Lost_Connection( 'The connection to the database broke during a write of stock.' );
-			}
 		}
 		Database::run( 'COMMIT' );
+		if ( (int) Database::value( 'SELECT CONNECTION_ID()' ) !== $connection ) {
+			throw new Lost_Connection( 'The connection to the database broke during a write of stock.' );
+		}
 		return $results;
 	}
 
@@ -288,7 +283,7 @@ final class Stock {
 		global $wpdb;
 		$expires = isset( $item['expires_at'] ) ? (string) ( (int) strtotime( $item['expires_at'] ) * 1000 ) : 'NULL';
 		return $wpdb->prepare(
-			"(%d, %d, %d, %d, %d, $expires, %s, %d, %d, 1, %d)", // phpcs:ignore WordPress.DB.PreparedSQL.InterpolatedNotPrepared -- a number or NULL.
+			"SELECT %d AS stock_id, %d AS version, %d AS epoch, %d AS n, %d AS number, $expires AS expires_ms, %s AS silence_share, %d AS lapsed, %d AS crossing, 1 AS late, %d AS at_ms", // phpcs:ignore WordPress.DB.PreparedSQL.InterpolatedNotPrepared -- a number or NULL.
 			$item['stock_id'],
 			$item['version'],
 			$item['basis']['epoch'],

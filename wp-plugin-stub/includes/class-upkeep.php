@@ -14,16 +14,16 @@ defined( 'ABSPATH' ) || exit;
  * Unread rows are never pruned: near the bound those of one object become one.
  */
 final class Upkeep {
-	const EVENT        = 'counterfoil_upkeep';
-	const PERIOD       = 'counterfoil_5min';
-	const PERIOD_S     = 300;
-	const RETAIN_MS    = 604800000;
-	const MOST_ROWS    = 50000;
-	const AT_ONCE      = 5000;
-	const LEFT_BEHIND  = 300000;
-	const NONCE_LIFE   = 900000;
-	const REST_MS      = 60000;
-	const LAST_RUN     = 'counterfoil_upkeep_ms';
+	const EVENT       = 'counterfoil_upkeep';
+	const PERIOD      = 'counterfoil_5min';
+	const PERIOD_S    = 300;
+	const RETAIN_MS   = 604800000;
+	const MOST_ROWS   = 50000;
+	const AT_ONCE     = 5000;
+	const LEFT_BEHIND = 300000;
+	const NONCE_LIFE  = 900000;
+	const REST_MS     = 60000;
+	const LAST_RUN    = 'counterfoil_upkeep_ms';
 
 	/**
 	 * Set the clock.
