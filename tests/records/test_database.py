@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
+from counterfoil_engine.domain.errors import CounterfoilError, DatabaseUnavailable, Unavailable
 from counterfoil_engine.records.database import Database, as_time, statements
 from fakes.clock import FakeClock
 from fakes.databases import SERVER, database_url
@@ -126,3 +126,18 @@ def test_a_locked_file_is_an_outage_and_no_defect(tmp_path: Path):
             tx.all("select * from no_table")
         first.close()
         second.close()
+
+
+def test_a_full_disk_passes_and_nothing_of_the_transaction_stays(tmp_path):
+    """SQLite undoes the transaction by itself then; that is an outage that passes, not a defect."""
+    database = Database(f"sqlite:///{tmp_path / 'engine.sqlite'}", FakeClock())
+    database.migrate()
+    with database.transaction() as tx:
+        pages = tx.all("pragma page_count")[0]["page_count"]
+        tx.all(f"pragma max_page_count = {pages}")
+    with pytest.raises(DatabaseUnavailable), database.transaction() as tx:
+        for n in range(2000):
+            tx.run("insert into counters (name, value) values (%s, %s)", f"{n} {'x' * 500}", 1)
+    with database.transaction() as tx:
+        assert tx.all("select name from counters") == []
+    database.close()

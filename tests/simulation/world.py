@@ -193,7 +193,7 @@ class World:
         self.erp.books, self.erp.modes, self.erp.token = self.books, modes, ERP_TOKEN
         self.erp._now, self.erp._sleep, self.erp._pending = clock.now, clock.sleep, []
         self._erp_adapter = in_process_session(self.erp, self.clock.of("engine").now).get_adapter("http://erp")
-        wire = wires.Wire(wires.erp_gate, self._into_erp, self.gates, self.weather, self.fell)
+        wire = wires.Wire(wires.erp_gate, self._into_erp, self.gates, self.weather, _dies_further)
         self._erp_session = wires.session_over(wire)
 
     def _into_erp(self, request: Any, timeout: Any) -> Any:
@@ -453,6 +453,11 @@ class patched_sqlite:
 
     def __exit__(self, *_: object) -> None:
         agent_outbox.sqlite3 = sqlite3  # type: ignore[attr-defined]
+
+
+def _dies_further(crash: Crash) -> None:
+    """The ERP doesn't die here: who did is the one that called it."""
+    raise crash
 
 
 @functools.cache

@@ -24,7 +24,8 @@ from counterfoil_engine.ports import Clock
 
 Row = Mapping[str, Any]
 
-_PASSING_ON_SQLITE = ("locked", "busy", "disk", "readonly", "full")
+# "no transaction is active": SQLite itself has undone the transaction, as it does where the disk is full or fails.
+_PASSING_ON_SQLITE = ("locked", "busy", "disk", "readonly", "full", "no transaction is active")
 
 
 class Transaction:
