@@ -121,6 +121,9 @@ def _facts(simulation: Simulation) -> Iterator[str]:
             bodies[row["event_id"]] = row["body"]
         if row["verdict"] == "stored" and row["subject"] and row["type"] in ORDER_FACTS:
             latest[row["subject"]] = row
+        is_gone, order_id = row["type"] == "counterfoil.gone.v1", int((row["subject"] or "/0").rpartition("/")[2])
+        if is_gone and order_id not in simulation.notes.get("deleted", ()):
+            yield f"E10 order {order_id} was taken for gone, and nobody deleted it"
         if row["verdict"] == "kept-invalid":
             yield f"I7 an event was kept as invalid: {row['reason']}"
     for order_id in world.shop.order_ids():

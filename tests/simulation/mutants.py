@@ -15,11 +15,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import counterfoil_agent.outbox as agent_outbox
 import counterfoil_agent.pump as agent_pump
-import msgspec
 from counterfoil_agent.gone import Gone
-from counterfoil_agent.intake import Intake
 from counterfoil_agent.outbox import Outbox
 from counterfoil_agent.ports import Verdict
 from counterfoil_agent.pump import Pump
@@ -34,7 +31,7 @@ from counterfoil_engine.work.hold import Holds
 from counterfoil_engine.work.post import Poster
 from loguru import logger
 
-from simulation.storm import has_own_disk, options_of, plan_of, simulate
+from simulation.storm import options_of, plan_of, simulate
 
 SEEDS = 500
 MISFITS = ("TypeError", "AttributeError", "KeyError", "NameError")  # defects of the plant, not what it shows
@@ -96,17 +93,6 @@ def a_batch_that_timed_out_is_halved(patch: Patch) -> None:
         return outcomes
 
     patch.set(HttpErp, "_post", halved)
-
-
-def sent_is_marked_after_the_call(patch: Patch) -> None:
-    mark, record = Poster.__dict__["_mark"], Poster.__dict__["_record"]
-
-    def record_and_mark(self: Any, batch: Any, postings: Any, outcomes: Any) -> None:
-        mark(self, batch)
-        record(self, batch, postings, outcomes)
-
-    patch.set(Poster, "_mark", lambda self, batch: list(batch))
-    patch.set(Poster, "_record", record_and_mark)
 
 
 def no_lock_on_the_lane(patch: Patch) -> None:
@@ -295,53 +281,7 @@ def a_restored_engine_is_not_sent_again(patch: Patch) -> None:
     patch.set(agent_pump, "agree", without)
 
 
-def numbers_in_another_order_after_a_new_epoch(patch: Patch) -> None:
-    renumber = Outbox.__dict__["renumber"]
-
-    def by_id(self: Any, new_epoch: int) -> int:
-        moved = renumber(self, new_epoch)
-        with self.writing():
-            last = self._one("select max(n) from rows where epoch = ?", (new_epoch,))[0] or 0
-            sql = "update rows set n = ? - n where epoch = ? and n > 0"
-            self._run(sql, (-(10**6) + last + 1, new_epoch))
-            self._run("update rows set n = n + ? where epoch = ?", (10**6, new_epoch))
-        return int(moved)
-
-    patch.set(Outbox, "renumber", by_id)
-
-
-# In the outbox.
-
-
-def the_marker_before_the_rows(patch: Patch) -> None:
-    """How far the shop was read is durable before what was read is."""
-
-    def poll(self: Any, status: str, now: Any) -> None:
-        from counterfoil_agent import walk
-
-        at = self._poll_walk(status, now)
-        at = at if at.under_way else walk.begin(at, 0, now)
-        there, rows, lean = self._turn(at, "modified", status, now)
-        self._outbox.remember(self._poll_key(status), walk.encoded(msgspec.structs.replace(there, marker=now)))
-        for row in rows:
-            known = self._outbox.known(row.order_id)
-            if known.latest is None or row.order_id % 2:
-                self._take(row, lean, now)
-        if not there.under_way:
-            self._polls[status].done(now)
-
-    patch.set(Intake, "_poll", poll)
-
-
-def the_disk_is_trusted_to_sync_by_itself(patch: Patch) -> None:
-    connect = agent_outbox._connect
-
-    def unsafe(path: Any) -> Any:
-        connection = connect(path)
-        connection.execute("pragma synchronous = off")
-        return connection
-
-    patch.set(agent_outbox, "_connect", unsafe)
+# What is gone.
 
 
 def every_404_is_a_deletion(patch: Patch) -> None:
@@ -362,7 +302,6 @@ MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
             retried_on_a_permanent_error,
             a_batch_is_posted_anew_after_half_of_it_was,
             a_batch_that_timed_out_is_halved,
-            sent_is_marked_after_the_call,
             no_lock_on_the_lane,
             a_cursor_over_ids,
             a_period_that_closes_is_not_noticed,
@@ -382,8 +321,6 @@ MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
             two_agents_for_one_store,
             a_restored_agent_goes_on_as_if_nothing_was,
             a_restored_engine_is_not_sent_again,
-            numbers_in_another_order_after_a_new_epoch,
-            the_disk_is_trusted_to_sync_by_itself,
             every_404_is_a_deletion,
             what_is_gone_is_never_missed,
         )
@@ -392,7 +329,7 @@ MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
 
 
 # What has to happen for a plant to show: of the seeds to be tried, those in which it does come first.
-NO_UNIQUE_KEYS, OWN_DISK = "no unique keys", "a disk of its own"
+NO_UNIQUE_KEYS = "no unique keys"
 NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
     {
         no_find_before_post: (NO_UNIQUE_KEYS, "the ERP fails"),
@@ -400,23 +337,20 @@ NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
         retried_on_a_permanent_error: ("the item master is emptied",),
         a_batch_is_posted_anew_after_half_of_it_was: (NO_UNIQUE_KEYS, "the ERP fails"),
         a_batch_that_timed_out_is_halved: (NO_UNIQUE_KEYS, "the line to the ERP is bad"),
-        sent_is_marked_after_the_call: (NO_UNIQUE_KEYS, "somebody dies"),
         no_lock_on_the_lane: (NO_UNIQUE_KEYS, "somebody stands still"),
         a_period_that_closes_is_not_noticed: ("a period is closed",),
         nothing_is_adopted_after_a_restore: ("the engine is restored", "edits"),
         no_wait_for_the_reversal: ("edits",),
         a_key_without_revision: ("edits",),
         rules_alone_reverse_what_stands: ("a controller loads other rules",),
-        edits_as_they_arrive: ("the line to the engine is bad", "edits"),
+        edits_as_they_arrive: ("a firewall takes offence", "edits"),
         another_order_under_the_same_id: ("the store is restored",),
         a_claim_ends_before_its_look: ("somebody dies",),
         the_agent_acknowledges_before_it_sends: ("the line to the engine is bad",),
-        a_watermark_over_a_hole: ("the line to the engine is bad",),
+        a_watermark_over_a_hole: ("a firewall takes offence",),
         two_agents_for_one_store: ("a second agent is started",),
-        a_restored_agent_goes_on_as_if_nothing_was: ("the agent is restored",),
+        a_restored_agent_goes_on_as_if_nothing_was: ("backups are taken", "the agent is restored"),
         a_restored_engine_is_not_sent_again: ("the engine is restored",),
-        numbers_in_another_order_after_a_new_epoch: ("the agent is restored", "edits"),
-        the_disk_is_trusted_to_sync_by_itself: (OWN_DISK, "somebody dies"),
         every_404_is_a_deletion: ("the shop is unwell",),
         what_is_gone_is_never_missed: ("deletes for good",),
     }
@@ -429,7 +363,6 @@ def in_order(seeds: Sequence[int], needs: Sequence[str]) -> list[int]:
     def lacks(seed: int) -> bool:
         there = {happening.what for happening in plan_of(seed)}
         there |= {NO_UNIQUE_KEYS} if not options_of(seed).unique_keys else set()
-        there |= {OWN_DISK} if has_own_disk(seed) else set()
         return not there.issuperset(needs)
 
     return sorted(seeds, key=lacks) if needs else list(seeds)

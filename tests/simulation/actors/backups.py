@@ -91,6 +91,7 @@ def restore_store(simulation: Simulation, random: Random) -> str:
     simulation.notes["shop backup"].backup(shop.connection)
     changed = [number for number in old.order_ids() if old.order(number) != shop.order(number)]
     simulation.explained |= dict.fromkeys(changed, "the store went back")
+    simulation.notes.setdefault("deleted", set()).update(set(old.order_ids()) - set(shop.order_ids()))
     world.take_shop(shop)
     old.close()
     return f"orders {changed}"

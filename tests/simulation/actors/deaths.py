@@ -20,7 +20,9 @@ def die(simulation: Simulation, random: Random) -> str:
 
 def stand_still(simulation: Simulation, random: Random) -> str:
     """At one of the next gates: time passes, and other workers, posters and threads do their steps."""
-    gate = random.choice(("erp.post.before", "erp.post.after", "erp.", "engine.commit.after", "shop.", "line."))
+    gate = random.choice(
+        ("erp.post.before", "erp.post.before", "erp.post.after", "erp.", "engine.commit.after", "shop.", "line.")
+    )
     pause_s, steps = random.choice((0.5, 3.0, 15.0, 90.0)), random.randint(1, 6)
 
     def others_act() -> None:

@@ -29,7 +29,25 @@ def is_bearable(simulation: Simulation, fault: str) -> bool:
     return simulation.world.options.unique_keys or fault not in (wires.DOUBLED, wires.LATE)
 
 
+def firewall(simulation: Simulation, random: Random) -> str:
+    """What stands before the engine blocks one event for what is in it; its neighbours go on."""
+    blocked = 1 if simulation.world.options.batch_events == 1 else 2  # the first time the batch is halved
+    simulation.next_calls["line"] = deque([wires.BLOCKED] * blocked)
+    for order_id in simulation.world.shop.order_ids()[-2:]:
+        for note in ("Ring once.", "Ring twice."):
+            simulation.world.shop.update(order_id, {"customer_note": f"{note} {random.random()}"})
+            simulation.guarded(lambda order_id=order_id: _read_now(simulation, order_id))
+    return f"{blocked} times"
+
+
+def _read_now(simulation: Simulation, order_id: int) -> None:
+    simulation.world.agent.hint(order_id)
+    for _ in range(4):
+        simulation.world.agent.step_store()
+
+
 HAPPENINGS = {
+    "a firewall takes offence": (2, firewall),
     "the line to the engine is bad": (5, faults_on("line", *wires.FAULTS, wires.BLOCKED)),
     "the line to the shop is bad": (2, faults_on("shop", wires.LOST, wires.CUT, wires.BUSY, wires.AWAY)),
     "the line to the ERP is bad": (4, faults_on("erp", *wires.FAULTS)),

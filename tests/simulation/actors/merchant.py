@@ -115,6 +115,7 @@ def delete(simulation: Simulation, random: Random) -> str | None:
         return None
     simulation.world.shop.delete(order["id"])
     simulation.explained[order["id"]] = "it was deleted while money was held for it"
+    simulation.notes.setdefault("deleted", set()).add(order["id"])
     return str(order["id"])
 
 
