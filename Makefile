@@ -74,3 +74,12 @@ bench: $(READY)
 
 load: $(READY)
 	$(BIN)/python bench/load.py $(if $(ORDERS),--orders $(ORDERS)) $(if $(FACTOR),--factor $(FACTOR))
+
+# The store suite: the plugin and REST alone, against a real WooCommerce. KEY, SECRET: of its REST API, read and write;
+# PLUGIN_KEY: what pairing showed (WooCommerce, Counterfoil); without it only REST is tried. It makes and deletes test products and orders.
+.PHONY: test-store
+test-store: $(READY)
+	@test -n "$(STORE_URL)" -a -n "$(KEY)" -a -n "$(SECRET)" || \
+	  { echo "Name the shop: make test-store STORE_URL=https://shop.example KEY=ck_… SECRET=cs_… PLUGIN_KEY=…" >&2; exit 1; }
+	STORE_URL=$(STORE_URL) STORE_KEY=$(KEY) STORE_SECRET=$(SECRET) STORE_PLUGIN_KEY=$(PLUGIN_KEY) \
+	  $(BIN)/pytest tests/plugin/store -rs --capture=no $(PYTEST)

@@ -1,4 +1,4 @@
-"""The plugin's PHP tests: each file of php/cases runs once, in a MariaDB database of its own, and each test in it is one here."""
+"""The PHP tests: each file of php/cases runs once, in a MariaDB database of its own; each test in it is one here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def mariadb() -> Callable[[str], str]:
 
     def run(sql: str) -> str:
         assert client
-        return subprocess.run([client, "--batch", "--execute", sql], capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(
+            [client, "--batch", "--execute", sql], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
 
     try:
         run("select 1")

@@ -1,4 +1,4 @@
-"""The plugin against a real MariaDB with WooCommerce's tables: the tests are in php/cases, this names them one by one."""
+"""The plugin against a real MariaDB with WooCommerce's tables: php/cases has the tests, this names them one by one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The plugin's files as such: PHP reads them, nothing of a later PHP is in them that an older one refuses, versions agree."""
+"""The plugin's files as such: PHP reads them, they reach for nothing outside, versions and texts agree."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -21,7 +22,9 @@ def test_php_reads_every_file(php: str) -> None:
 
 def test_no_file_runs_when_it_is_asked_for_by_its_address() -> None:
     for file in FILES:
-        assert re.search(r"^defined\( '(ABSPATH|WP_UNINSTALL_PLUGIN)' \) \|\| exit;$", file.read_text(), re.MULTILINE), file
+        assert re.search(
+            r"^defined\( '(ABSPATH|WP_UNINSTALL_PLUGIN)' \) \|\| exit;$", file.read_text(), re.MULTILINE
+        ), file
 
 
 def test_nothing_is_loaded_that_is_not_in_the_plugin_itself() -> None:
@@ -43,7 +46,8 @@ def test_what_people_read_can_be_translated() -> None:
         for text in re.findall(r"(?:__|esc_html__)\( '((?:[^'\\]|\\.)*)', 'counterfoil' \)", file.read_text())
     }
     template = (PLUGIN / "languages" / "counterfoil.pot").read_text()
-    listed = {eval("".join(re.findall(r'".*"', block)).replace('""', "")) for block in re.findall(r'^msgid ((?:".*"\n)+)', template, re.MULTILINE)}
+    blocks = re.findall(r'^msgid ((?:".*"\n)+)', template, re.MULTILINE)
+    listed = {"".join(json.loads(part) for part in block.splitlines()) for block in blocks}
     assert said and said == listed - {""}
 
 
@@ -51,5 +55,7 @@ def test_the_coding_standard_holds_where_it_is_installed() -> None:
     phpcs = shutil.which("phpcs")
     if not phpcs or "WordPress" not in subprocess.run([phpcs, "-i"], capture_output=True, text=True, timeout=60).stdout:
         pytest.skip("WordPress's coding standard is not installed (phpcs -i doesn't name it)")
-    done = subprocess.run([phpcs, f"--standard={PLUGIN / 'phpcs.xml'}", str(PLUGIN)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [phpcs, f"--standard={PLUGIN / 'phpcs.xml'}", str(PLUGIN)], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout[-4000:]

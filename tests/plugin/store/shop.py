@@ -132,5 +132,7 @@ def rest(url: str, key: str, secret: str) -> Rest:
 
 
 def _answer(response: requests.Response) -> Any:
-    assert response.status_code < 300, f"{response.request.method} {response.url}: {response.status_code} {response.text[:500]}"
+    assert response.status_code < 300, (
+        f"{response.request.method} {response.url}: {response.status_code} {response.text[:500]}"
+    )
     return response.json()

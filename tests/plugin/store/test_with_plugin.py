@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-EPOCH = 1_000_000 + int(time.time()) % 1_000_000  # above any epoch an earlier run used, so that its numbers count as lower
+EPOCH = (
+    1_000_000 + int(time.time()) % 1_000_000
+)  # above any epoch an earlier run used, so that its numbers count as lower
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,12 @@ def test_a_refund_that_restocks_and_a_cancellation_raise_what_was_lowered(plugin
     order = made.order((mug["id"], 4))
     line = order["line_items"][0]
     plugin.acknowledge_all(EPOCH, _next_n())
-    refund = {"amount": "11.90", "api_refund": False, "api_restock": True, "line_items": [{"id": line["id"], "quantity": 1, "refund_total": 11.90}]}
+    refund = {
+        "amount": "11.90",
+        "api_refund": False,
+        "api_restock": True,
+        "line_items": [{"id": line["id"], "quantity": 1, "refund_total": 11.90}],
+    }
     rest.post(f"orders/{order['id']}/refunds", refund)
     told = plugin.changes()
     rows = _rows(told, "order", order["id"])
@@ -99,7 +106,9 @@ def test_refunds_deleted_orders_trashed_and_deleted_are_told(plugin: Any, rest: 
     assert row["kind"] == "deleted" and row["payload"]["order"]["order_key"] == other["order_key"]
 
 
-def test_products_made_edited_and_deleted_are_told_and_so_is_stock_set_by_hand(plugin: Any, rest: Any, made: Any) -> None:
+def test_products_made_edited_and_deleted_are_told_and_so_is_stock_set_by_hand(
+    plugin: Any, rest: Any, made: Any
+) -> None:
     mug = rest.a_product(10)
     assert [row["kind"] for row in _rows(plugin.changes(), "product", mug["id"])] == ["created"]
     plugin.acknowledge_all(EPOCH, _next_n())
@@ -154,13 +163,28 @@ def test_a_product_that_sells_out_and_comes_back_does_so_for_the_whole_shop(plug
 def test_variations_and_those_whose_parent_manages_the_stock(plugin: Any, rest: Any, made: Any) -> None:
     attributes = [{"name": "Size", "variation": True, "options": ["S", "M"]}]
     parent = made.product(20, type="variable", attributes=attributes)
-    own = rest.post(f"products/{parent['id']}/variations", {"regular_price": "5", "manage_stock": True, "stock_quantity": 6, "attributes": [{"name": "Size", "option": "S"}]})
-    shared = rest.post(f"products/{parent['id']}/variations", {"regular_price": "5", "attributes": [{"name": "Size", "option": "M"}]})
+    own = rest.post(
+        f"products/{parent['id']}/variations",
+        {
+            "regular_price": "5",
+            "manage_stock": True,
+            "stock_quantity": 6,
+            "attributes": [{"name": "Size", "option": "S"}],
+        },
+    )
+    shared = rest.post(
+        f"products/{parent['id']}/variations", {"regular_price": "5", "attributes": [{"name": "Size", "option": "M"}]}
+    )
     plugin.acknowledge_all(EPOCH, _next_n())
-    lines = [{"product_id": parent["id"], "variation_id": own["id"], "quantity": 2}, {"product_id": parent["id"], "variation_id": shared["id"], "quantity": 3}]
+    lines = [
+        {"product_id": parent["id"], "variation_id": own["id"], "quantity": 2},
+        {"product_id": parent["id"], "variation_id": shared["id"], "quantity": 3},
+    ]
     order = made.order(line_items=lines)
     told = plugin.changes()
-    assert sorted(_moves(told, _rows(told, "order", order["id"]))) == sorted([(own["id"], "-2", "order"), (parent["id"], "-3", "order")])
+    assert sorted(_moves(told, _rows(told, "order", order["id"]))) == sorted(
+        [(own["id"], "-2", "order"), (parent["id"], "-3", "order")]
+    )
     assert plugin.write(own["id"], 6, _version(), EPOCH, 0)["stock"] == 4
     assert plugin.write(parent["id"], 20, _version(), EPOCH, 0)["stock"] == 17
 
@@ -189,7 +213,9 @@ def test_the_digest_is_over_id_sku_number_and_status(plugin: Any, made: Any) -> 
     whole = plugin.get("/digest")["buckets"]
     assert len(whole) <= 256
     place = hashlib.md5(str(mug["id"]).encode()).hexdigest()
-    (bucket,) = (bucket for bucket in plugin.get("/digest", prefix=place[:2])["buckets"] if bucket["bucket"] == place[:4])
+    (bucket,) = (
+        bucket for bucket in plugin.get("/digest", prefix=place[:2])["buckets"] if bucket["bucket"] == place[:4]
+    )
     items = plugin.get("/digest", prefix=place[:4])["items"]
     for item in items:
         text = f"{item['stock_id']}|{item['sku']}|{item['number']}|{item['status']}"
@@ -207,7 +233,10 @@ def test_the_totals_of_a_day_are_those_of_its_orders(plugin: Any, rest: Any, mad
     order = made.order((mug["id"], 2))
     rest.post(f"orders/{order['id']}/refunds", {"amount": "5.00", "api_refund": False})
     after = {row["currency"]: row for row in plugin.get("/orders/totals", **{"from": today, "to": today})["totals"]}
-    one, none = after[order["currency"]], before.get(order["currency"], {"count": 0, "total": "0", "refunds": "0", "tax": "0"})
+    one, none = (
+        after[order["currency"]],
+        before.get(order["currency"], {"count": 0, "total": "0", "refunds": "0", "tax": "0"}),
+    )
     assert one["count"] - none["count"] == 1
     assert Decimal(one["total"]) - Decimal(none["total"]) == Decimal(order["total"])
     assert Decimal(one["refunds"]) - Decimal(none["refunds"]) == Decimal("5.00")
@@ -221,5 +250,8 @@ def test_only_the_key_opens_it_and_each_request_once(plugin: Any) -> None:
     nonce = f"twice-{_version()}"
     assert [plugin.call("GET", "/health", nonce=nonce).status_code for _ in range(2)] == [200, 401]
     assert plugin.call("POST", "/ack", {"epoch": 1}, sent=b'{"epoch": 2}').status_code == 401
-    assert plugin.call("GET", "/changes", query={"limit": "5"}, signed="/counterfoil/v1/changes?limit=500").status_code == 401
+    assert (
+        plugin.call("GET", "/changes", query={"limit": "5"}, signed="/counterfoil/v1/changes?limit=500").status_code
+        == 401
+    )
     assert plugin.call("GET", "/changes", signed="/counterfoil/v1/health").status_code == 401
