@@ -31,6 +31,7 @@ from counterfoil_sandbox import erp_page
 from counterfoil_sandbox.books import Books, Outcome, Settings
 from counterfoil_sandbox.erp_journal import Refusal
 from counterfoil_sandbox.erp_modes import Modes
+from counterfoil_sandbox.erp_stock import Forgotten, Stock
 
 LANES = 8
 BATCH_SIZE = 100
@@ -67,8 +68,10 @@ class SandboxErp:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
+        stock: Stock | None = None,
     ) -> None:
         self.books, self.modes, self.token = books, modes or Modes(), token
+        self.stock = stock or Stock(now=now)
         self.form_token = secrets.token_hex(16)  # what the page's own buttons send
         self._now, self._sleep = now, sleep
         self._pending: list[_Pending] = []
@@ -152,9 +155,12 @@ def create_erp(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
+    stock: Stock | None = None,
 ) -> SandboxErp:
-    """The ERP over these books, reached with this bearer token. now, sleep: its clock, a simulated one perhaps."""
-    return SandboxErp(books, token, modes, now=now, sleep=sleep)
+    """The ERP over these books, reached with this bearer token. now, sleep: its clock, a simulated one perhaps.
+
+    stock: its positions (default: none, in memory)."""
+    return SandboxErp(books, token, modes, now=now, sleep=sleep, stock=stock)
 
 
 def _break(fault: str) -> None:
@@ -290,6 +296,15 @@ def _contract_routes(app: Flask, erp: SandboxErp) -> None:
             ]
         )
 
+    @app.get("/v1/positions")
+    def positions() -> Any:
+        since, cursor = request.args.get("since"), request.args.get("cursor")
+        erp.begin_call(is_post=False)
+        try:
+            return jsonify(erp.stock.page(since, cursor))
+        except Forgotten:
+            raise Problem(410, "token", "The token is of other stock than this.", "Read all positions anew.") from None
+
     @app.get("/v1/health")
     def health() -> Any:
         erp.begin_call(is_post=False)
@@ -348,6 +363,16 @@ def _switch_routes(app: Flask, erp: SandboxErp) -> None:
             raise _malformed("`accept_all` is not true or false, or `items` is no list.")
         erp.books.set_items([journal.text_of({"item": item}, "item") for item in items], accept_all=accept_all)
         return _done({"items": len(items), "accept_all": accept_all})
+
+    @app.post("/sandbox/positions")
+    def put_positions() -> Any:
+        values = _switches()
+        rows, removed = values.get("rows", []), values.get("removed", [])
+        if not isinstance(rows, list) or not isinstance(removed, list):
+            raise _malformed("`rows` or `removed` is no list.")
+        for row in removed:
+            erp.stock.remove(journal.text_of(row, "warehouse"), journal.text_of(row, "sku"))
+        return _done({"rows": erp.stock.put(rows)})
 
 
 def _switches() -> Mapping[str, Any]:
@@ -459,7 +484,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"The variable {TOKEN_VARIABLE} is not set. Set it to the bearer token to accept.", file=sys.stderr)
         return 2
     try:
-        erp = create_erp(_books(options), token, Modes().changed(dict(_mode(text) for text in options.mode)))
+        modes = Modes().changed(dict(_mode(text) for text in options.mode))
+        erp = create_erp(_books(options), token, modes, stock=Stock(options.database))
         host, _, port = options.listen.rpartition(":")
         if not port.isascii() or not port.isdigit() or int(port[:6]) > 65_535:
             raise Refusal("data", f"{options.listen!r} is no HOST:PORT.", "Name a port from 0 to 65535.")
@@ -476,6 +502,7 @@ def main(arguments: list[str] | None = None) -> int:
     server.serve_forever()
     server.server_close()
     erp.books.close()
+    erp.stock.close()
     return 0
 
 

@@ -76,7 +76,9 @@ def test_what_a_full_reading_left_out_is_known(world: StockWorld) -> None:
     now = world.now()
     world.say(said("MUG", 10, as_of=now), said("NONE", 0, as_of=now), said("CUP", 1, as_of=now + timedelta(hours=1)))
     with world.database.transaction() as tx:
-        assert positions.absent(tx, "BER", now + timedelta(minutes=1)) == (["MUG"], 3)
+        later = now + timedelta(days=1)
+        assert positions.absent(tx, "BER", now + timedelta(minutes=1), later) == (["MUG"], 3)
+        assert positions.absent(tx, "BER", now + timedelta(minutes=1), now - timedelta(days=1)) == ([], 3)
         assert positions.spellings(tx, [("BER", "mug"), ("BER", "x")]) == {("BER", "mug"): "MUG"}
 
 

@@ -212,7 +212,8 @@ def _lines(raw: object) -> tuple[tuple[Taken, ...], list[str]]:
                 raise ValueError("a line is no object")
             allocated = read_units(entry.get("allocated", "0"), "allocated")
             shipped = read_units(entry.get("shipped", "0"), "shipped")
-            one = Taken(_name(entry, "store"), _name(entry, "order"), _name(entry, "line"), allocated, shipped)
+            line = _name(entry, "line").removeprefix("item:")  # as the sales order names it
+            one = Taken(_name(entry, "store"), _name(entry, "order"), line, allocated, shipped)
             if one[:3] in taken:
                 raise ValueError(f"the line {one.store}/{one.order_id}/{one.line} is there twice")
             taken[one[:3]] = one

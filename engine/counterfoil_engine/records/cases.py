@@ -132,6 +132,11 @@ def open_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, list[Mapping[
     return found
 
 
+def of_origin(tx: Transaction, origin: str) -> list[Mapping[str, Any]]:
+    """Open cases of one origin."""
+    return tx.all("select * from cases where origin = %s and resolved_at is null order by id", origin)
+
+
 def open_cases(
     tx: Transaction, store: str | None = None, category: str | None = None, limit: int = 1000
 ) -> list[Mapping[str, Any]]:

@@ -221,15 +221,15 @@ def _forget_passed(tx: Transaction, places: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def absent(tx: Transaction, warehouse: str, since: datetime) -> tuple[list[str], int]:
-    """SKUs whose position is older than a full reading that began then, so that it left them out; and of how many.
-
-    Those that have nothing anyway are left alone."""
+def absent(tx: Transaction, warehouse: str, began: datetime, unread_since: datetime) -> tuple[list[str], int]:
+    """SKUs that a full reading may have left out, and of how many: not written since it began by our clock, and not
+    newer than when it began by their owner's. Those that have nothing anyway are left alone."""
     rows = tx.all(
-        "select sku from positions where warehouse = %s and as_of < %s and (on_hand <> 0 or inbound <> '[]')"
-        " order by sku_key",
+        "select sku from positions where warehouse = %s and as_of < %s and read_at < %s"
+        " and (on_hand <> 0 or inbound <> '[]') order by sku_key",
         warehouse,
-        since,
+        began,
+        unread_since,
     )
     total = tx.one("select count(*) as all_of_them from positions where warehouse = %s", warehouse)
     return [row["sku"] for row in rows], int(total["all_of_them"]) if total else 0

@@ -19,7 +19,7 @@ from counterfoil_engine.adapters.erp.http.answers import Malformed
 from counterfoil_engine.adapters.erp.http.line import Answer, Line, Lost, NotSent
 from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import Case, Parked, RateLimited, Retry, Unavailable
-from counterfoil_engine.ports import Found, Health, Outcome, Posting, Refused, Unknown
+from counterfoil_engine.ports import Found, Health, Outcome, PositionPage, Posting, Refused, TokenForgotten, Unknown
 
 Read = TypeVar("Read")
 
@@ -136,6 +136,19 @@ class HttpErp:
         """Turnover of each (role, currency) of an entity in the ERP's ledger, to compare with the engine's journal."""
         return self._read("GET", "/v1/balances", answers.balances, params={"entity": entity})
 
+    def positions(self, since: str | None = None) -> Iterator[PositionPage]:
+        """`ports.StockOwner`: all positions of its warehouses, or what changed after a token."""
+        params, seen = {} if since is None else {"since": since}, set()
+        while True:
+            page, following = self._read("GET", "/v1/positions", answers.positions, params=params, gone=TokenForgotten)
+            yield page
+            if following is None:
+                return
+            if following in seen:
+                raise _malformed("gives a cursor for the second time")
+            seen.add(following)
+            params = {**params, "cursor": following}
+
     def health(self) -> Health:
         self._asked_at = self._monotonic()
         try:
@@ -183,14 +196,17 @@ class HttpErp:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        gone: type[Exception] | None = None,
     ) -> Read:
-        """A call that changes nothing: whatever fails, it can be made again."""
+        """A call that changes nothing: whatever fails, it can be made again. gone: raised where it answers 410."""
         try:
             answer = self._line.call(method, path, params=params, body=body)
         except (NotSent, Lost) as error:
             raise _unreachable(error) from error
         if retry := _nothing_done(answer):
             raise retry
+        if answer.status == HTTPStatus.GONE and gone is not None:
+            raise gone
         if answer.status != HTTPStatus.OK:
             raise Unavailable(*_said(answer), category="contract" if answer.status < 500 else "outage")
         try:

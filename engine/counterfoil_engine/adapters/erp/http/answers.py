@@ -12,7 +12,7 @@ import counterfoil_contracts
 
 from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import Case, Category
-from counterfoil_engine.ports import Found, Outcome, Posted, Refused, Unknown
+from counterfoil_engine.ports import Found, Outcome, PositionPage, Posted, Refused, Unknown
 
 _LONGEST_TEXT = 600
 
@@ -112,6 +112,21 @@ def balances(body: bytes) -> dict[tuple[str, str], JournalLine]:
             raise Malformed("has a balance without whole amounts, or one of them twice")
         rows[row["role"], row["currency"]] = JournalLine(row["role"], *(row[name] for name in names))
     return rows
+
+
+def positions(body: bytes) -> tuple[PositionPage, str | None]:
+    """A page of positions, its rows unread, and the cursor of the next page."""
+    answer = _object(body)
+    following, token = answer.get("next"), answer.get("token")
+    if any(each is not None and not _is_text(each) for each in (following, token)):
+        raise Malformed("has a `next` or a `token` that is no text")
+    try:
+        as_of = datetime.fromisoformat(_member(answer, "as_of"))
+    except (TypeError, ValueError):
+        raise Malformed("has an `as_of` that is no moment") from None
+    if as_of.tzinfo is None:
+        raise Malformed("has an `as_of` without its offset")
+    return PositionPage(_rows(answer, "rows"), as_of, token), following
 
 
 def health(body: bytes) -> tuple[bool, str, int, int, float]:
