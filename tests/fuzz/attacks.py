@@ -249,7 +249,7 @@ def command(keys: Keys, randomly: random.Random) -> Attempt:
             ("/v1/approve", {"version": "there is none"}),
             ("/v1/handover", {"store": HOSTILE}),
             ("/v1/release-brake", {"entity": "XX99"}),
-            ("/v1/switch", {"store": HOSTILE, "party": "erp", "setting": "preview"}),
+            ("/v1/switch", {"store": HOSTILE, "party": "erp", "setting": randomly.choice(("preview", "of", "ON", ""))}),
             ("/v1/status", None),
             ("/v1/cases", None),
             ("/v1/rules", None),

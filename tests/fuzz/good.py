@@ -22,6 +22,7 @@ from fuzz.wire import Attempt, Hang, Line
 from fuzz.world import World
 
 INSTALLATION = "f" * 32
+PATIENCE_S = 30.0  # as an agent's
 FIRST_ORDER = 500_000_000  # above what bad orders may be called by chance
 
 
@@ -121,7 +122,7 @@ class Good:
 
     def _told(self, line: Line, attempt: Attempt) -> Any:
         try:
-            answer = line.send(attempt)
+            answer = line.send(attempt, PATIENCE_S)
         except Hang as hang:
             self.wrong.append(f"{attempt.path}: {hang}")
             return None

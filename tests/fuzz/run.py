@@ -137,13 +137,22 @@ class Run:
     def _attempt(self, line: Line, attempt: Attempt, name: str) -> None:
         example = f"({name}) {attempt.shortened()}"
         try:
-            answer = line.send(attempt)
+            answer = self._answered(line, attempt)
         except Hang as hang:
             self._counted("hang")
             self.findings.add("hang", f"{attempt.target}, {attempt.what}: {hang}", example)
             return
         self._counted(str(answer.status or "closed"))
         self._judge(attempt, answer, example)
+
+    def _answered(self, line: Line, attempt: Attempt) -> Answer:
+        """Where no answer comes in time, it is sent once more: a machine that has too much else to do is late at times,
+        a request that hangs the other side does so again. Raises Hang."""
+        try:
+            return line.send(attempt)
+        except Hang:
+            self.statuses["late"] += 1
+            return line.send(attempt)
 
     def _judge(self, attempt: Attempt, answer: Answer, example: str) -> None:
         where = f"{attempt.target}, {attempt.what}"

@@ -189,6 +189,12 @@ def test_off_writes_no_intents_and_on_again_catches_up(world):
     assert set(world.states().values()) == {"done"}
 
 
+def test_a_switch_of_a_party_that_is_none_is_refused(world):
+    """A misspelt `off` in an emergency would otherwise be taken, and stop nothing."""
+    with pytest.raises(CounterfoilError, match="no party 'epr'"):
+        switch(world.records, the_rules("v2", "on"), "eu1", "epr", "off", "anna")
+
+
 def test_a_switch_takes_effect_between_groups_and_never_inside_one(world):
     world.due("1001", a_document("payment", 100))
     world.run()

@@ -16,6 +16,7 @@ from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Records
 
 SETTINGS = ("off", "preview", "on")
+PARTIES = ("erp", "wms", "gateway", "tax", "pim", "store")  # as the rules' contract names them
 
 
 def setting_of(records: Records, tx: Any, rules: Rules, store: str, party: str) -> str:
@@ -52,6 +53,9 @@ def switch(
     and raises, with what would be posted in its words."""
     if setting not in SETTINGS:
         raise CounterfoilError(f"A switch can't be {setting!r}.", f"Use one of: {', '.join(SETTINGS)}.")
+    if party not in PARTIES:
+        # Taken without a word, a misspelt `off` would stop nothing.
+        raise CounterfoilError(f"There is no party {party[:40]!r}.", f"Use one of: {', '.join(PARTIES)}.")
     rules.store(store)
     with records.transaction() as tx:
         would = records.intents.would_post(tx, store, party)
