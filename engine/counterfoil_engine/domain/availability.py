@@ -236,6 +236,9 @@ class Policies:
         self._caps = _Rows(_in_force(rules, "caps", pool, on))
         self._has_classes = any(row.match.get("class", "*") != "*" for row in self._rows.all)
         self._cache: dict[tuple[Any, ...], Policy] = {}
+        # Mostly a pool has one policy for all: then it isn't looked up a hundred thousand times.
+        self._is_one = not self._has_classes and not self._rows.are_by_sku
+        self._one = self._policy(self._rows.all) if self._is_one else Policy()
         self.stores = sorted(store.id for store in rules.stores.values() if store.pool == pool)
         self.kits: dict[str, tuple[Part, ...]] = {
             sku_key(row.match["sku"]): _parts(row) for row in reversed(_in_force(rules, "kits", pool, on))
@@ -247,6 +250,8 @@ class Policies:
 
     def of(self, sku: str) -> Policy:
         """The policy of a SKU: each value from the closest row that sets it."""
+        if self._is_one:
+            return self._one
         rows = self._rows.of(sku)
         sku_class = self._class_of(sku) if self._has_classes else "*"
         known = (sku_class, *map(id, rows))
@@ -338,9 +343,13 @@ class _Rows:
             else:
                 self._exact.setdefault(sku_key(pattern), []).append(row)
 
+    @property
+    def are_by_sku(self) -> bool:
+        return bool(self._exact or self._patterns)
+
     def of(self, sku: str) -> list[Row]:
         """The rows that fit a SKU, the closest first."""
-        if not self._exact and not self._patterns:
+        if not self.are_by_sku:
             return self._general
         key = sku_key(sku)
         own = [

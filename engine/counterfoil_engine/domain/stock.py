@@ -93,7 +93,7 @@ def read_sku(raw: object) -> tuple[str, str | None]:
 
 def read_units(raw: object, name: str, least: int = 0) -> int:
     """A whole number of units, as decimal text or a JSON integer. Raises ValueError, saying what is wrong."""
-    if type(raw) is str and raw.isdecimal() and raw.isascii() and len(raw) < 10:
+    if type(raw) is str and len(raw) < 10 and raw.isdecimal() and raw.isascii():
         return int(raw)
     number = _decimal(raw, name)
     if number != number.to_integral_value():
@@ -165,6 +165,8 @@ def read_position(raw: Any, now: datetime) -> tuple[Position | None, list[Case]]
     if position.on_hand < 0:
         said.append(_below_none(position))
     lines = raw.get("lines")
+    if lines == []:
+        return position._replace(is_complete=True), said
     if lines is not None:
         taken, faults = _lines(lines)
         said += [_wrong_line(position, fault) for fault in faults[:1]]

@@ -134,7 +134,10 @@ def _lines_changed(positions: Sequence[Position], known: _Known) -> dict[str, di
     is allocated begins or ends to be known as of the position."""
     marks: dict[str, dict[str, str]] = {}
     for one in positions:
-        held = known.get((one.warehouse, one.key), _Held({}, True))
+        held = known.get((one.warehouse, one.key))
+        if held is None and not one.lines:
+            continue
+        held = held or _Held({}, True)
         said = {line[:3]: (line.allocated, line.shipped) for line in one.lines}
         before = {line: facts[-1][1:] for line, facts in held.facts.items()}
         is_allocated = any(allocated for allocated, _ in before.values())
@@ -178,7 +181,10 @@ def _write_lines(tx: Transaction, positions: Sequence[Position], known: _Known) 
     What was shipped stays shipped, whatever comes later."""
     rows: list[tuple[Any, ...]] = []
     for one in positions:
-        before = known[one.warehouse, one.key].facts if (one.warehouse, one.key) in known else {}
+        there = known.get((one.warehouse, one.key))
+        if there is None and not one.lines:
+            continue
+        before = there.facts if there is not None else {}
         said = {line[:3]: (line.allocated, line.shipped) for line in one.lines}
         if one.is_complete:
             for line, facts in before.items():

@@ -201,10 +201,9 @@ class Publisher:
         reasons: Mapping[str, set[str]],
     ) -> list[PublishedCap]:
         """The stores' shares that are counted anew, or of which more or less is left (A4)."""
-        if not policies.has_caps and not self._ats.caps(tx, pool, list(computed)[:1]):
-            known: Mapping[tuple[str, str], Any] = {}
-        else:
-            known = self._ats.caps(tx, pool, list(computed))
+        known = self._ats.caps(tx, pool, list(computed)) if computed else {}
+        if not policies.has_caps and not known:
+            return []
         shares = {
             (store, key): share
             for key, one in computed.items()
@@ -364,7 +363,7 @@ class Calculation:
     def _of_stock(self, key: str) -> tuple[Availability, list[Reservation]]:
         if key not in self._stock:
             policy = self._policies.of(self.inputs.skus.get(key, key))
-            stock = [one._replace(owner=self._owners.get(one.warehouse, "")) for one in self.inputs.stock.get(key, ())]
+            stock = [Stock(*one[:-1], self._owners.get(one[0], "")) for one in self.inputs.stock.get(key, ())]
             reservations = self._reservations(key, policy.unpaid_hours)
             self._stock[key] = (available(stock, reservations, policy, self._as_of), reservations)
         return self._stock[key]
