@@ -36,20 +36,38 @@ from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.jobs import Jobs, schedule
 from counterfoil_engine.ports import Clock, DuesOf, Erp, Records
-from counterfoil_engine.records import events, facts, heartbeats, identity, lanes, looks, reports, waits
+from counterfoil_engine.records import (
+    ats,
+    cases,
+    events,
+    facts,
+    heartbeats,
+    identity,
+    lanes,
+    looks,
+    moves,
+    positions,
+    reports,
+    waits,
+)
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
+from counterfoil_engine.records.sequences import current_epoch, lock_store, watermark_of
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.look import Looker, LookSettings
+from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
+from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 
 PARTY = "erp"
 IDLE_S = 0.2
 AFTER_FAILURE_S = 2.0
+PUBLISH_IDLE_S = 0.02  # a changed number ought to be on the feed at once
+POSITIONS_S = 1.0  # between two readings of what changed in the warehouses
 LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
 
@@ -84,6 +102,7 @@ class Engine:
     registry: lanes.Registry = field(default_factory=lanes.Registry)
     _looker: Looker | None = None
     _posters: list[Poster] | None = None
+    _publisher: Publisher | None = None
 
     def looker(self) -> Looker:
         """A looker of one's own: one for each thread."""
@@ -117,6 +136,51 @@ class Engine:
         for poster in self._posters:
             did = poster.step() or did
         return did
+
+    def publisher(self) -> Publisher:
+        """What publishes stock: one of one's own for each thread."""
+        return Publisher(self.database, self.book, ats, ats.PoolLocks(self.database), self._catch_up_once())
+
+    def _catch_up_once(self) -> Callable[[], bool]:
+        """Counts the moves of events that an older version stored, at the start; later ones are counted at ingest."""
+        left: list[str] | None = None
+
+        def catch_up() -> bool:
+            nonlocal left
+            if left is None:
+                with self.records.transaction() as tx:
+                    left = moves.behind(tx)
+            if not left:
+                return False
+            with self.records.transaction() as tx:
+                lock_store(tx, left[-1])
+                epoch = current_epoch(tx, left[-1])
+                if epoch is None or not moves.catch_up(tx, left[-1], watermark_of(epoch)):
+                    left.pop()
+            return True
+
+        return catch_up
+
+    def step_publish(self) -> bool:
+        """Publish what is marked."""
+        if self._publisher is None:
+            self._publisher = self.publisher()
+        return self._publisher.step()
+
+    def step_positions(self) -> bool:
+        """Read what changed in the warehouses of each ERP that says so."""
+        return sum(self.read_positions(entity) for entity in self.erps) > 0
+
+    def read_positions(self, entity: str) -> bool:
+        """Read one ERP's positions, unless another process is at it."""
+        owner = self.erps[entity]
+        with self.records.transaction() as tx:
+            if not hasattr(owner, "positions") or self.records.rules.current_version(tx) is None:
+                return False
+        with ats.PoolLocks(self.database).hold(f"positions {PARTY} {entity}") as is_free:
+            if not is_free:
+                return False
+            return PositionReader(self.database, self.book, positions, cases, owner, PARTY, entity).step() > 0
 
     def step_jobs(self) -> bool:
         """Every job of the schedule once."""
@@ -152,6 +216,7 @@ class Engine:
             lambda text: self.parse(text, None),
             facts.subjects_since,
             self.place,
+            publisher=self.publisher(),
         )
 
     def app(self, settings: config.Settings) -> Flask:
@@ -191,11 +256,14 @@ class Engine:
         if role in ("all", "worker"):
             for number in range(1 if self.database.is_sqlite else WORKERS):
                 start(f"worker {number}", lambda: self._work(stop))
+            start("publisher", lambda: self._publish(stop))
         if role in ("all", "poster"):
             for entity in self.erps:
                 start(f"lanes {entity}", lambda entity=entity: self._deal(entity, stop, start))  # type: ignore[misc]
         if role in ("all", "scheduler"):
             start("scheduler", lambda: self._schedule(stop))
+            for entity in self.erps:
+                start(f"positions {entity}", lambda entity=entity: self._read(entity, stop))  # type: ignore[misc]
         return threads
 
     def _deal(self, entity: str, stop: threading.Event, start: Callable[[str, Callable[[], None]], None]) -> None:
@@ -222,12 +290,30 @@ class Engine:
         self._loop(self.looker().step, stop)
         self._reopen()
 
-    def _loop(self, step: Callable[[], bool], stop: threading.Event, forget: Callable[[], None] | None = None) -> None:
+    def _publish(self, stop: threading.Event) -> None:
+        publisher = self.publisher()
+        self._loop(publisher.step, stop, idle_s=lambda: PUBLISH_IDLE_S if publisher.has_pools else IDLE_S)
+        self._reopen()
+
+    def _read(self, entity: str, stop: threading.Event) -> None:
+        def step() -> bool:
+            return self.read_positions(entity) and not stop.wait(POSITIONS_S)
+
+        self._loop(step, stop, idle_s=lambda: POSITIONS_S)
+        self._reopen()
+
+    def _loop(
+        self,
+        step: Callable[[], bool],
+        stop: threading.Event,
+        forget: Callable[[], None] | None = None,
+        idle_s: Callable[[], float] = lambda: IDLE_S,
+    ) -> None:
         """Step until stopped. After an unforeseen failure the connection is opened anew, and lanes are taken anew."""
         while not stop.is_set():
             try:
                 if not step():
-                    stop.wait(IDLE_S)
+                    stop.wait(idle_s())
             except Exception as error:
                 if isinstance(error, Unavailable):
                     logger.warning("step failed", cause=error.cause)

@@ -227,6 +227,9 @@ class Commands(Protocol):
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:
         """An order's facts, dues, documents, and why each."""
 
+    def why(self, pool: str, sku: str) -> Mapping[str, Any]:
+        """What may be sold of a SKU, term by term; who has reserved it; what was last written into each store."""
+
     def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
         """Open cases, those of one cause together, the dearest first."""
 

@@ -20,6 +20,9 @@ class FakeCommands:
             raise Rejected(f"Nothing is known of the order {store}/{order_id}.", "Check it.", slug="no-such-subject")
         return {"order": f"{store}/{order_id}"}
 
+    def why(self, pool: str, sku: str) -> Mapping[str, Any]:
+        return {"pool": pool, "sku": sku}
+
     def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
         return {"category": category, "limit": limit}
 

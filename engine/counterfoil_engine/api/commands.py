@@ -26,6 +26,11 @@ class _Order(_Strict):
     order_id: _Name
 
 
+class _Why(_Strict):
+    pool: _Name
+    sku: _Name
+
+
 class _Cases(_Strict):
     category: _Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
@@ -86,6 +91,11 @@ def commands(does: Commands, settings: Settings) -> Blueprint:
     def order(store: str, order_id: str) -> Response:
         wanted = named({"store": store, "order_id": order_id}, _Order)
         return _said(does.order(wanted.store, wanted.order_id))
+
+    @blueprint.get("/why")
+    def why() -> Response:
+        wanted = named(request.args.to_dict(), _Why)
+        return _said(does.why(wanted.pool, wanted.sku))
 
     @blueprint.get("/cases")
     def cases() -> Response:

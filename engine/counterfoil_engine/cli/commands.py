@@ -165,6 +165,17 @@ def order(context: Context, order: str) -> None:
     context.answer(context.client.get("orders", store, order_id), show.order)
 
 
+@command("why")
+@click.argument("pool")
+@click.argument("sku")
+def why(context: Context, pool: str, sku: str) -> None:
+    """What may be sold of a SKU in a pool, term by term, each with its source and age; reservations; last writes.
+
+    Reads only. Example: counterfoil why eu MUG-RED
+    """
+    context.answer(context.client.get("why", pool=pool, sku=sku), show.why)
+
+
 @command("cases")
 @click.option("--category", type=CATEGORIES, help="only these")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="how many at most")

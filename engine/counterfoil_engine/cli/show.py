@@ -190,3 +190,30 @@ def would(answer: Mapping[str, Any]) -> None:
         [[row["step"], row["kind"], row["documents"], amount(row)] for row in answer["would"]],
         right=["documents", "amount"],
     )
+
+
+def why(value: Mapping[str, Any]) -> None:
+    """A SKU's waterfall, who has reserved it, and what each store was told."""
+    published = value["published"]
+    told = f"version {published['version']} says {published['number']}" if published else "nothing is published yet"
+    line(f"{value['sku']} in {value['pool']}: {value['number']} to sell ({told})")
+    terms = [
+        [term["name"], term["units"], term["warehouse"] or "", term["source"], _age(term["age_s"])]
+        for term in value["terms"]
+    ]
+    table(["term", "units", "warehouse", "source", "age"], [*terms, ["to sell", value["number"], "", "", ""]])
+    names = ["store", "order", "line", "lowered", "allocated", "shipped", "waiting", "reserved", "note"]
+    table(names, [[one[name] for name in names] for one in value["reservations"]], "Reserved")
+    rows = []
+    for store in value["stores"]:
+        cap, basis = store["cap"], store["basis"]
+        place = f"{basis['epoch']}/{basis['n']}" if basis else "-"
+        left = f"{cap['left']} of {cap['units']}" if cap else "-"
+        for write in store["writes"] or [{}]:
+            said = f"{write['verdict']} {write['reason'] or ''}".strip() if write else "nothing was written yet"
+            rows.append([store["store"], place, left, write.get("version"), write.get("number"), said, write.get("at")])
+    table(["store", "counted to", "cap left", "version", "number", "answer", "at"], rows, "Written")
+
+
+def _age(age_s: float | None) -> str:
+    return "" if age_s is None else f"{age_s:g} s"

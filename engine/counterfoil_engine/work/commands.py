@@ -13,6 +13,7 @@ from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import EventLog, Records, Rejected, RulesBook
 from counterfoil_engine.work import restate, switches, unpark
 from counterfoil_engine.work.look import Considered, Looker
+from counterfoil_engine.work.publish import Publisher
 
 DRY_RUN_MAX = 1_000_000
 
@@ -45,10 +46,12 @@ class OperatorCommands:
         subjects_since: Callable[[Any, datetime, str | None], Sequence[str]],
         place: str,
         who: str = "operator",
+        publisher: Publisher | None = None,
     ) -> None:
         self._records, self._reports, self._book, self._looker = records, reports, book, looker
         self._events, self._parse, self._subjects_since = events, parse, subjects_since
         self._place, self._who = place, who
+        self._publisher = publisher
 
     def status(self) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
@@ -64,6 +67,11 @@ class OperatorCommands:
                 slug="no-such-subject",
             )
         return {**story, "dues": preview(self._looker.preview(f"order {store}/{order_id}"))}
+
+    def why(self, pool: str, sku: str) -> Mapping[str, Any]:
+        if self._publisher is None:
+            raise Rejected("This engine publishes no stock.", "Ask the one that does.", slug="no-such-subject")
+        return self._publisher.why(pool, sku)
 
     def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
         with self._records.transaction() as tx:

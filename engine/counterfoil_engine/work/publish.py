@@ -73,6 +73,7 @@ class Publisher:
         self._catch_up, self._at_once = catch_up, at_once
         self._prepared: tuple[str, str] | None = None
         self._policies: dict[str, Policies] = {}
+        self.has_pools = False
 
     def step(self) -> bool:
         """Publish what is marked, a part of each pool; False where nothing was."""
@@ -82,8 +83,11 @@ class Publisher:
                 rules = self._book.current(tx)
             except Unavailable:
                 return did
+            self.has_pools = bool(rules.pools)
+            if not rules.pools:
+                return did
             as_of = tx.now()
-            names = self._ats.unread_names(tx, None) if rules.pools else []
+            names = self._ats.unread_names(tx, None)
             pools = [pool for pool in self._ats.dirty_pools(tx, as_of) if pool in rules.pools]
         if names:
             self._name(rules, names, as_of)
