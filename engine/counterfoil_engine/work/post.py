@@ -330,7 +330,7 @@ class Poster:
             self._mark_due(tx, due)
 
     def _book_adopted_reversal(self, tx: Any, key: str) -> None:
-        """What an adopted reversal undid may be in the ledger, with its journal: then this one has the same, mirrored."""
+        """What an adopted reversal undid may be in the ledger with its journal: this one then has it, mirrored."""
         lane, records = self._lane, self._records
         reversal = records.intents.by_key(tx, lane.party, lane.entity, key)
         if reversal is None or reversal.reverses is None:
