@@ -53,10 +53,16 @@ def main() -> int:
     with a_database(asked.database) as database:
         world = World(database, asked.skus)
         world.reserve(min(asked.orders, asked.skus))
+        before_s = time.process_time()
         first_s, parts = world.full()
+        own_s = time.process_time() - before_s
         tell(f"{asked.skus:,} SKUs read in full, {asked.database}", f"{parts[0]:.1f} s")
         tell(f"{asked.skus:,} SKUs published", f"{parts[1]:.1f} s")
-        tell("together", f"{first_s:.1f} s", f"at most {GOAL_S:g} s for 100,000")
+        tell(
+            "together",
+            f"{first_s:.1f} s, {own_s:.1f} s of it this process's own work",
+            f"at most {GOAL_S:g} s for 100,000",
+        )
         again_s, _ = world.full()
         tell("the same reading again, nothing changed", f"{again_s:.1f} s")
         took = [world.change(number) * 1000 for number in range(asked.changes)]

@@ -75,8 +75,7 @@ class Policy:
         return self.counts, self.inbound_days
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(NamedTuple):
     """The number before caps, its waterfall, and the next moment at which time alone may change it.
 
     stock_as_of: of the oldest position that it rests on. free: what all warehouses have, before reservations."""

@@ -121,16 +121,15 @@ def mark_all(tx: Transaction, pool: str, reason: str, more: Iterable[str] = ()) 
     """Let every SKU of the pool be computed anew. more: keys that no position has (kits)."""
     now = tx.now()
     marked = tx.run(
-        "insert into stock_dirty (pool, sku_key, reason, marked_at)"
-        " select distinct m.pool, p.sku_key, %s, %s from pool_members m"
-        " join positions p on p.warehouse = m.name where m.kind = 'warehouse' and m.pool = %s",
+        "insert into stock_dirty (pool, sku_key, reason, marked_at) select pool, sku_key, %s, %s from"
+        " (select m.pool, p.sku_key from pool_members m join positions p on p.warehouse = m.name"
+        " where m.kind = 'warehouse' and m.pool = %s union select pool, sku_key from ats where pool = %s) as known",
         reason,
         now,
         pool,
+        pool,
     )
     rows = [(pool, key, reason, now) for key in sorted(set(more))]
-    known = "select pool, sku_key, %s, %s from ats where pool = %s"
-    tx.run(f"insert into stock_dirty (pool, sku_key, reason, marked_at) {known}", reason, now, pool)
     if rows:
         tx.run_many("insert into stock_dirty (pool, sku_key, reason, marked_at) values (%s, %s, %s, %s)", rows)
     return marked + len(rows)
@@ -212,7 +211,9 @@ def inputs(tx: Transaction, pool: str, keys: Sequence[str], line_keys: Sequence[
     found = PoolInputs()
     table, params = tx.given([[key] for key in keys], wanted="text")
     for row in tx.all(
-        f"select p.*, m.pool from {table} join positions p on p.sku_key = wanted"
+        "select p.warehouse, p.sku_key, p.sku, p.on_hand, p.allocated, p.damaged, p.quarantined, p.inbound, p.as_of,"
+        " case when p.lines_as_of >= p.as_of then 1 else 0 end as is_known, m.pool"
+        f" from {table} join positions p on p.sku_key = wanted"
         " left join pool_members m on m.kind = 'warehouse' and m.name = p.warehouse and m.pool = %s"
         " order by p.sku_key, p.warehouse",
         *params,
@@ -229,7 +230,7 @@ def _position(found: PoolInputs, row: Row) -> None:
     """A position; one of another pool's warehouse only tells which of its lines count there."""
     key, as_of, warehouse = row["sku_key"], as_time(row["as_of"]), row["warehouse"]
     assert as_of is not None
-    found.seen.setdefault(key, {})[warehouse] = Seen(as_of, as_time(row["lines_as_of"]))
+    found.seen.setdefault(key, {})[warehouse] = Seen(as_of, as_of if row["is_known"] else None)
     if row["pool"] is None:
         return
     found.skus.setdefault(key, row["sku"])

@@ -9,9 +9,8 @@ basis has moved (A1); any other only where something about its number changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from loguru import logger
 
@@ -46,8 +45,7 @@ _ALWAYS = frozenset({"move", "set"})
 _COUNTS = frozenset({"count", "receipt"})
 
 
-@dataclass(frozen=True)
-class Computed:
+class Computed(NamedTuple):
     """A SKU's number and what it came from."""
 
     available: Availability
