@@ -21,13 +21,14 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import psycopg
 from counterfoil_engine.api.requests import signature
-from measure import Orders, in_turn, postgresql, sha256, tell
+from measure import Orders, backends, cpu_s, in_turn, postgresql, sha256, tell
 
 STORES = ["eu1", "eu2", "us1", "us2"]
 BATCH = 100
@@ -75,19 +76,25 @@ def main() -> int:
     asked = parser.parse_args()
     with database_of(asked.database) as url:
         workers = 1 if asked.database == "sqlite" else asked.workers
-        with postgresql() as raw_url, served(url, workers, asked.threads) as port:
+        with postgresql() as raw_url, served(url, workers, asked.threads) as (port, server):
             senders = [Sender(store, port) for store in STORES]
             rows = rows_of(asked.batches * 2)
             with psycopg.connect(raw_url) as connection:
                 connection.execute(RAW_TABLE)
                 connection.commit()
-                send_all(senders, 5)
-                insert_all(connection, rows[:10])
+                on_server = (lambda: backends(url)) if asked.database == "postgresql" else list
+                http_spent = Spent(lambda: children(server) + on_server())
+                raw_spent = Spent(lambda: [connection.info.backend_pid])
+                over_http_side(senders, 5, http_spent)
+                raw_side(connection, rows[:10], raw_spent)
                 over_http, raw = in_turn(
-                    lambda: send_all(senders, asked.batches), lambda: insert_all(connection, rows), rounds=asked.rounds
+                    lambda: over_http_side(senders, asked.batches, http_spent),
+                    lambda: raw_side(connection, rows, raw_spent),
+                    rounds=asked.rounds,
                 )
     tell(f"ingest over HTTP, {asked.database}", f"{over_http:,.0f} events/s")
     tell("fastest insert of the same rows, PostgreSQL", f"{raw:,.0f} events/s")
+    tell("processor time an event", f"{http_spent.us:.0f} µs over HTTP, {raw_spent.us:.0f} µs inserted alone")
     tell("ratio", f"{over_http / raw:.0%}", f"at least {GOAL:.0%}")
     return 0 if over_http / raw >= GOAL else 1
 
@@ -110,8 +117,8 @@ def database_of(kind: str) -> Iterator[str]:
 
 
 @contextmanager
-def served(url: str, workers: int, threads: int) -> Iterator[int]:
-    """The API over HTTP, in processes of its own."""
+def served(url: str, workers: int, threads: int) -> Iterator[tuple[int, int]]:
+    """The API over HTTP, in processes of its own; its port and its first process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     secrets = {f"COUNTERFOIL_STORE_SECRET_{store.upper()}": SECRET for store in STORES}
@@ -124,7 +131,7 @@ def served(url: str, workers: int, threads: int) -> Iterator[int]:
                     break
             except OSError:
                 time.sleep(0.1)
-        yield port
+        yield port, server.pid
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=30)
@@ -170,17 +177,45 @@ class Sender:
         return said
 
 
-def send_all(senders: list[Sender], batches: int) -> float:
-    """Events a second, all stores at once."""
+class Spent:
+    """Processor time of a side, in microseconds an event. pids: of its processes, asked for when it begins."""
+
+    def __init__(self, pids: Callable[[], list[int]]) -> None:
+        self._pids, self.us = pids, 0.0
+
+    def __call__(self, run: Callable[[], float], events: int) -> float:
+        pids = [os.getpid(), *self._pids()]
+        before_s = cpu_s(*pids)
+        rate = run()
+        self.us = (cpu_s(*pids) - before_s) * 1e6 / events
+        return rate
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def over_http_side(senders: list[Sender], batches: int, spent: Spent) -> float:
     for sender in senders:
         sender.make(batches)
+    events = len(senders) * batches * BATCH
+    return spent(lambda: send_all(senders, events), events)
+
+
+def raw_side(connection: psycopg.Connection, batches: list[list[tuple]], spent: Spent) -> float:
+    ready = [columns_of(rows) for rows in batches]
+    return spent(lambda: insert_all(connection, ready), len(ready) * BATCH)
+
+
+def send_all(senders: list[Sender], events: int) -> float:
+    """Events a second, all stores at once."""
     threads = [threading.Thread(target=sender.send) for sender in senders]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return len(senders) * batches * BATCH / (time.perf_counter() - began)
+    return events / (time.perf_counter() - began)
 
 
 def rows_of(batches: int) -> list[list[tuple]]:
@@ -195,30 +230,29 @@ def rows_of(batches: int) -> list[list[tuple]]:
     return made
 
 
-def insert_all(connection: psycopg.Connection, batches: list[list[tuple]]) -> float:
+def columns_of(rows: list[tuple]) -> list[list]:
+    """What one insert takes: its rows by column, under new ids."""
+    return [
+        ["eu1"] * BATCH,
+        sorted(uuid.uuid4().hex for _ in rows),
+        [date(2026, 11, 23)] * BATCH,
+        [1] * BATCH,
+        [row[0] for row in rows],
+        ["counterfoil.order.v1"] * BATCH,
+        [row[1] for row in rows],
+        [row[0] for row in rows],
+        [row[2] for row in rows],
+        [row[2] for row in rows],
+        [row[3] for row in rows],
+        [row[4] for row in rows],
+        ["stored"] * BATCH,
+    ]
+
+
+def insert_all(connection: psycopg.Connection, batches: list[list[list]]) -> float:
     """Events a second by the fastest way there is, from one connection."""
-    ready = []
-    for rows in batches:
-        ids = sorted(uuid.uuid4().hex for _ in rows)
-        ready.append(
-            [
-                ["eu1"] * BATCH,
-                ids,
-                [date(2026, 11, 23)] * BATCH,
-                [1] * BATCH,
-                [row[0] for row in rows],
-                ["counterfoil.order.v1"] * BATCH,
-                [row[1] for row in rows],
-                [row[0] for row in rows],
-                [row[2] for row in rows],
-                [row[2] for row in rows],
-                [row[3] for row in rows],
-                [row[4] for row in rows],
-                ["stored"] * BATCH,
-            ]
-        )
     began = time.perf_counter()
-    for columns in ready:
+    for columns in batches:
         connection.execute(RAW_INSERT, columns, prepare=True)
         connection.commit()
     return len(batches) * BATCH / (time.perf_counter() - began)

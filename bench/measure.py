@@ -31,6 +31,7 @@ from counterfoil_engine.work.receive import judge
 SERVER = os.environ.get("COUNTERFOIL_BENCH_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 RECORDED = Path(__file__).parents[1] / "tests" / "recorded" / "woocommerce"
 ROUNDS = 3
+CUSTOMERS = 50  # who order again and again
 
 
 class SystemClock:
@@ -84,7 +85,8 @@ class Orders:
         self._began = datetime.now(UTC)
 
     def data(self, order_id: int) -> bytes:
-        return self._data.replace(b"1234567890123", b"%d" % order_id)
+        by_customer = self._data.replace(b'"customer_id":2,', b'"customer_id":%d,' % (2 + order_id % CUSTOMERS))
+        return by_customer.replace(b"1234567890123", b"%d" % order_id)
 
     def event(self, n: int, order_id: int, data: bytes | None = None, at: datetime | None = None) -> bytes:
         """A CloudEvent as an agent sends it."""
@@ -140,6 +142,24 @@ def tell(what: str, figure: str, goal: str = "") -> None:
 def percentiles(values: Sequence[float], *wanted: float) -> list[float]:
     ordered = sorted(values)
     return [ordered[min(len(ordered) - 1, int(len(ordered) * each / 100))] for each in wanted]
+
+
+def cpu_s(*pids: int) -> float:
+    """The processor time that processes have used so far: steadier than the clock while a machine does other things."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def backends(url: str) -> list[int]:
+    """The server's processes that serve connections to this database."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        ).fetchall()
+    return [row[0] for row in rows]
 
 
 def rss_mb(pid: int | str = "self") -> float:

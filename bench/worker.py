@@ -12,14 +12,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+from counterfoil_engine.bootstrap import Engine
 from counterfoil_engine.records.database import Database
 from loguru import logger
-from measure import InstantErp, Orders, SystemClock, an_engine, fill, in_turn, migrated, postgresql, tell
+from measure import (
+    InstantErp,
+    Orders,
+    SystemClock,
+    an_engine,
+    backends,
+    cpu_s,
+    fill,
+    in_turn,
+    migrated,
+    postgresql,
+    tell,
+)
 
 GOAL_MS, GOAL_FLAT, GOAL_TIMES = 5.0, 1.2, 5.0
 
@@ -58,6 +72,7 @@ class Bench:
         self.url, self._erp = url, InstantErp()
         self.engine = an_engine(database, self._erp, rest_s=0.0)
         self._orders, self._next = Orders("eu1"), 1
+        self.cpu_ms = 0.0
 
     def bring(self, orders: int) -> None:
         fill(self.engine, self._orders, self._next, 1000 + self._next, orders)
@@ -67,27 +82,39 @@ class Bench:
         """Milliseconds an order, outside the ERP."""
         self.bring(orders)
         before_s, documents = self._erp.spent_s, self._erp.documents
-        began = time.perf_counter()
-        while self.engine.step_look() or self.engine.step_post():
-            pass
+        pids = [os.getpid(), *backends(self.url)]
+        cpu_before_s, began = cpu_s(*pids), time.perf_counter()
+        work_off(self.engine)
         took_s = time.perf_counter() - began - (self._erp.spent_s - before_s)
+        self.cpu_ms = (cpu_s(*pids) - cpu_before_s) * 1000 / orders
         made = self._erp.documents - documents
         assert made >= 4 * orders, f"{made} documents of {orders} orders"
-        self.engine.give_back()
         return took_s * 1000 / orders
 
     def four_workers_ms(self, orders: int) -> float:
         """Milliseconds from the first look to the last result, an order."""
+        self.engine.give_back()
         self.bring(orders)
         return worked_off_s(self.url, 4) * 1000 / orders
+
+
+def work_off(engine: Engine) -> None:
+    """All that is due for a look, then all that may be posted, until nothing is left."""
+    did = True
+    while did:
+        did = False
+        for step in (engine.step_look, engine.step_post):
+            while step():
+                did = True
 
 
 def orders_of(orders: int) -> bool:
     with postgresql() as url, migrated(url) as database:
         bench = Bench(url, database)
-        bench.one_worker_ms(40)
+        bench.one_worker_ms(60)
         one, four = in_turn(lambda: bench.one_worker_ms(orders), lambda: bench.four_workers_ms(orders))
     tell("an order of four documents, one worker", f"{one:.1f} ms", f"at most {GOAL_MS:.0f} ms")
+    tell("  of that processor time, worker and database", f"{bench.cpu_ms:.1f} ms")
     tell("an order of four documents, four workers", f"{four:.1f} ms", f"at most {GOAL_MS:.0f} ms")
     return one <= GOAL_MS and four <= GOAL_MS
 
@@ -138,7 +165,7 @@ def flat(orders: int, facts: int) -> bool:
     with postgresql() as few_url, postgresql() as many_url, migrated(few_url) as few, migrated(many_url) as many:
         few_bench, many_bench = Bench(few_url, few), Bench(many_url, many)
         for bench in (few_bench, many_bench):
-            bench.one_worker_ms(40)
+            bench.one_worker_ms(60)
         store(many, 1_000_001, facts)
         store(few, 1_000_001, 1000)
         few_ms, many_ms = in_turn(lambda: few_bench.one_worker_ms(orders), lambda: many_bench.one_worker_ms(orders))

@@ -41,12 +41,14 @@ def of_group(tx: Transaction, slots: Mapping[str, Iterable[str]]) -> dict[str, d
     rows = tx.all(
         f"select * from intents where state <> 'withdrawn' and ({is_own} or {is_slot}) order by id", *own, *named
     )
-    intents = [_intent(row) for row in rows]
+    needing: dict[str, set[str]] = {}
+    for subject, names in wanted.items():
+        for name in names:
+            needing.setdefault(name, set()).add(subject)
     found: dict[str, dict[str, list[Intent]]] = {subject: {} for subject in wanted}
-    for intent in intents:
-        for subject, names in wanted.items():
-            if intent.subject == subject or intent.slot in names:
-                found[subject].setdefault(intent.slot, []).append(intent)
+    for intent in map(_intent, rows):
+        for subject in needing.get(intent.slot, set()) | ({intent.subject} & wanted.keys()):
+            found[subject].setdefault(intent.slot, []).append(intent)
     return found
 
 
@@ -90,6 +92,7 @@ def add(tx: Transaction, new: Sequence[NewIntent]) -> dict[tuple[str, str, str],
             if each.number is None and (place := (each.document.party, each.document.entity, each.key)) in made
             for key in each.after
         ],
+        made,
     )
     return made
 

@@ -6,7 +6,7 @@ the look and the wait. An hourly pass looks again; what it has to free counts as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from counterfoil_engine.records.database import Transaction
 from counterfoil_engine.records.work import mark_due
@@ -18,19 +18,20 @@ def result_key(party: str, entity: str, key: str) -> str:
     return f"result {party} {entity} {key}"
 
 
-def wait_for_results(tx: Transaction, needs: Sequence[tuple[int, str, str, str]]) -> None:
-    """Let intents that were just made wait for results: id, and party, entity, key of what has to be there before."""
-    if not needs:
-        return
-    wanted = sorted({(party, entity, key) for _, party, entity, key in needs})
-    table, params = tx.given(wanted, of_party="text", of_entity="text", of_key="text")
-    lock = "" if tx.is_sqlite else " for update of intents"
-    rows = tx.all(
-        f"select party, entity, key, state from {table} join intents on party = of_party and entity = of_entity"
-        f" and key = of_key and state <> 'withdrawn' order by id{lock}",
-        *params,
-    )
-    done = {(row["party"], row["entity"], row["key"]) for row in rows if row["state"] == "done"}
+_Place = tuple[str, str, str]  # party, entity, key
+
+
+def wait_for_results(
+    tx: Transaction, needs: Sequence[tuple[int, str, str, str]], fresh: Collection[_Place] = ()
+) -> None:
+    """Let intents wait for results: id, and party, entity, key of what has to be there before.
+
+    fresh: intents of this very transaction, which have none. What has its result keeps it, so it needs no lock: many
+    orders rest on one customer."""
+    asked = {need[1:] for need in needs} - set(fresh)
+    done = _done(tx, asked, "")
+    if not tx.is_sqlite:
+        done |= _done(tx, asked - done, " for update of intents")
     _insert(
         tx,
         [
@@ -39,6 +40,18 @@ def wait_for_results(tx: Transaction, needs: Sequence[tuple[int, str, str, str]]
             if (party, entity, key) not in done
         ],
     )
+
+
+def _done(tx: Transaction, places: Collection[_Place], lock: str) -> set[_Place]:
+    if not places:
+        return set()
+    table, params = tx.given(sorted(places), of_party="text", of_entity="text", of_key="text")
+    rows = tx.all(
+        f"select party, entity, key, state from {table} join intents on party = of_party and entity = of_entity"
+        f" and key = of_key and state <> 'withdrawn' order by id{lock}",
+        *params,
+    )
+    return {(row["party"], row["entity"], row["key"]) for row in rows if row["state"] == "done"}
 
 
 def wait_for_watermarks(

@@ -16,6 +16,7 @@ from counterfoil_engine.work.look import Considered, Looker
 from counterfoil_engine.work.publish import Publisher
 
 DRY_RUN_MAX = 1_000_000
+DRY_RUN_GROUP = 50  # subjects looked at in one transaction
 
 
 class Reports(Protocol):
@@ -114,12 +115,12 @@ class OperatorCommands:
         """Totals of what looks at these subjects would write, by kind; only subjects that would change are named."""
         totals: dict[tuple[str, str, str], list[int]] = {}
         changing: list[str] = []
-        for subject in subjects:
-            considered = self._looker.preview(subject)
-            if considered.steps:
-                changing.append(subject)
-            for step in considered.steps:
-                self._count(totals, considered, step)
+        for first in range(0, len(subjects), DRY_RUN_GROUP):
+            for considered in self._looker.previews(subjects[first : first + DRY_RUN_GROUP]):
+                if considered.steps:
+                    changing.append(considered.facts.subject)
+                for step in considered.steps:
+                    self._count(totals, considered, step)
         return {
             "subjects": len(subjects),
             "dry_run": True,

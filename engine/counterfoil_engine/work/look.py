@@ -95,8 +95,26 @@ class Looker:
 
     def preview(self, subject: str, rules: Rules | None = None, as_of: datetime | None = None) -> Considered:
         """What a look would come to now, or by other rules; writes nothing."""
+        return self.previews([subject], rules, as_of)[0]
+
+    def previews(
+        self, subjects: Sequence[str], rules: Rules | None = None, as_of: datetime | None = None
+    ) -> list[Considered]:
+        """`preview` of several subjects, in one transaction."""
         with self._records.transaction() as tx:
-            return self._consider(tx, subject, rules or self._book.current(tx), as_of or tx.now(), is_preview=True)
+            rules, as_of = rules or self._book.current(tx), as_of or tx.now()
+            all_facts = self._facts_of_group(tx, [_order_of(subject) for subject in subjects])
+            seen = [
+                (facts, self._dues(facts, rules, as_of) if facts.snapshots else _nothing(facts, rules))
+                for facts in all_facts
+            ]
+            existing = self._records.intents.of_group(tx, {dues.subject: _slots(dues) for _, dues in seen})
+            return [
+                self._compared(tx, facts, dues, rules, as_of, existing[dues.subject], is_preview=True)
+                if facts.snapshots
+                else Considered(facts, dues, {}, [], rules.version)
+                for facts, dues in seen
+            ]
 
     # Groups and failures.
 
@@ -229,21 +247,6 @@ class Looker:
 
     # What ought to be done, without doing it.
 
-    def _consider(self, tx: Any, subject: str, rules: Rules, as_of: datetime, is_preview: bool = False) -> Considered:
-        facts, dues = self._read(tx, subject, rules, as_of)
-        if not facts.snapshots:
-            return Considered(facts, dues, {}, [], rules.version)
-        existing = self._records.intents.of_group(tx, {subject: _slots(dues)})[subject]
-        return self._compared(tx, facts, dues, rules, as_of, existing, is_preview)
-
-    def _read(self, tx: Any, subject: str, rules: Rules, as_of: datetime) -> tuple[OrderFacts, Dues]:
-        """The facts, and what they make due."""
-        facts = self._facts(tx, *_order_of(subject))
-        if not facts.snapshots:
-            nothing = Dues(subject, "filtered", "No fact of it has come in.", "", 0, rules_version=rules.version)
-            return facts, nothing
-        return facts, self._dues(facts, rules, as_of)
-
     def _compared(
         self,
         tx: Any,
@@ -273,6 +276,11 @@ def _order_of(subject: str) -> tuple[str, str]:
     """Store and order_id."""
     store, order_id = subject.removeprefix("order ").split("/", 1)
     return store, order_id
+
+
+def _nothing(facts: OrderFacts, rules: Rules) -> Dues:
+    reason = "No fact of it has come in."
+    return Dues(facts.subject, "filtered", reason, "", 0, rules_version=rules.version)
 
 
 def _slots(dues: Dues) -> list[str]:
