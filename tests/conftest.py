@@ -1,13 +1,22 @@
-"""What holds for all tests: how many ran on each database is printed at the end, since both must run the same."""
+"""What holds for all tests: logs end with them, and how many ran on each database is printed at the end."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+from loguru import logger
 
 _DIALECT = re.compile(r"\[(?:.*-)?(sqlite|postgresql)(?:-.*)?\]$")
+
+
+@pytest.fixture(autouse=True)
+def no_log_sink_outlives_its_test() -> Iterator[None]:
+    """What a test's log goes to is closed with it; a sink that stayed would fail in the tests after."""
+    yield
+    logger.remove()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -65,7 +65,7 @@ def test_every_property_is_described(name: str) -> None:
 def test_a_bare_number_says_its_unit(name: str) -> None:
     """Amounts end in _minor, times in _s, sizes in _bytes; what is left are ids, counts and rates."""
     known = ("_minor", "_s", "_bytes", "_events", "_id", "_percent")
-    counts = {"id", "n", "epoch", "status", "quantity", "order", "refund", "number", "version", "rate_id"}
+    counts = {"id", "n", "epoch", "status", "quantity", "order", "refund", "number", "snapshot", "version", "rate_id"}
     for path, part in properties(contracts.schema(name)):
         types = part.get("type", [])
         if {"integer", "number"} & set([types] if isinstance(types, str) else types):
