@@ -349,7 +349,7 @@ NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
         the_agent_acknowledges_before_it_sends: ("the line to the engine is bad",),
         a_watermark_over_a_hole: ("a firewall takes offence",),
         two_agents_for_one_store: ("a second agent is started",),
-        a_restored_agent_goes_on_as_if_nothing_was: ("backups are taken", "the agent is restored"),
+        a_restored_agent_goes_on_as_if_nothing_was: ("backups are taken", "the agent is restored", "edits"),
         a_restored_engine_is_not_sent_again: ("the engine is restored",),
         every_404_is_a_deletion: ("the shop is unwell",),
         what_is_gone_is_never_missed: ("deletes for good",),

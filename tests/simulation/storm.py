@@ -130,7 +130,7 @@ class Simulation:
     # The weather.
 
     def fault(self, gate: str) -> str | None:
-        queue = self.next_calls.get(gate.partition(".")[0])
+        queue = self.next_calls.get(gate) or self.next_calls.get(gate.partition(".")[0])
         fault = queue.popleft() if queue and not self.calm else None
         if fault:
             self.say(f"{gate}: {fault}")
@@ -256,12 +256,14 @@ class Simulation:
                 self.guarded(entry[1])
 
     def guarded(self, act: Callable[[], Any]) -> Any:
-        """Do it; a party that dies in it is dead afterwards."""
+        """Do it; a party that dies in it is dead afterwards, and an agent that has to stop says so and rests."""
         try:
             return act()
         except Crash as crash:
             self.dies(crash.party)
-            return None
+        except Stop as error:
+            self.say(f"the agent stops: {error.cause}")
+        return None
 
     def dies(self, party: Party) -> None:
         """Dead, perhaps for a while, and perhaps since the power failed."""

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -53,8 +54,11 @@ def hour_passes(simulation: Simulation, random: Random) -> None:
 
 
 def restore_agent(simulation: Simulation, random: Random) -> None:
+    """That takes a while, in which the shop goes on."""
+    world = simulation.world
     simulation.dies("agent")
-    _put_back(simulation.world.outbox_file)
+    _put_back(world.outbox_file)
+    world.down_until["agent"] = world.clock.true + timedelta(seconds=random.uniform(0, 200))
 
 
 def restore_engine(simulation: Simulation, random: Random) -> None:

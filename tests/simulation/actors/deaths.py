@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from simulation.storm import Simulation
 
-GATES = ("agent.commit", "engine.commit", "line.", "shop.", "erp.post", "erp.", "line.events")
+GATES = ("agent.commit", "engine.commit", "engine.commit", "line.", "shop.", "erp.post", "erp.", "line.events")
 
 
 def die(simulation: Simulation, random: Random) -> str:
     """At one of the next gates of that kind."""
     gate = random.choice(GATES)
-    simulation.deaths.append([gate, random.randint(1, 6)])
+    simulation.deaths.append([gate, random.randint(1, 10)])
     return f"at {gate}…"
 
 

@@ -16,7 +16,7 @@ def shop_is_unwell(simulation: Simulation, random: Random) -> str:
     if mode == "orders_404":
         for order_id in simulation.world.shop.order_ids():
             simulation.guarded(lambda order_id=order_id: simulation.world.agent.hint(order_id))
-    return _for_a_while(simulation, mode, random.uniform(20, 400))
+    return _for_a_while(simulation, mode, random.uniform(100 if mode == "orders_404" else 20, 400))
 
 
 def _for_a_while(simulation: Simulation, mode: str, lasts_s: float) -> str:

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import wires
+from simulation.actors.merchant import edit, rename
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
@@ -31,11 +32,13 @@ def is_bearable(simulation: Simulation, fault: str) -> bool:
 
 def firewall(simulation: Simulation, random: Random) -> str:
     """What stands before the engine blocks one event for what is in it; its neighbours go on."""
-    blocked = 1 if simulation.world.options.batch_events == 1 else 2  # the first time the batch is halved
-    simulation.next_calls["line"] = deque([wires.BLOCKED] * blocked)
-    for order_id in simulation.world.shop.order_ids()[-2:]:
-        for note in ("Ring once.", "Ring twice."):
-            simulation.world.shop.update(order_id, {"customer_note": f"{note} {random.random()}"})
+    world = simulation.world
+    blocked = 1 if world.options.batch_events == 1 else 2  # the first time the batch is halved
+    simulation.next_calls["line.events"] = deque([wires.BLOCKED] * blocked)
+    for order_id in world.shop.order_ids()[-2:]:
+        changes = random.choice(((rename,), (rename, edit), (edit,)))
+        for change in changes:
+            change(simulation, random)
             simulation.guarded(lambda order_id=order_id: _read_now(simulation, order_id))
     return f"{blocked} times"
 
