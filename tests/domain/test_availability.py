@@ -372,5 +372,20 @@ def test_any_order_without_sense_tells_nothing() -> None:
     assert [line.lowered for line in read_order_stock(order).lines] == [0]
 
 
+def test_what_no_column_can_hold_and_no_calendar_reaches_is_bounded() -> None:
+    order = {
+        "status": "on-hold",
+        "date_created_gmt": "9999-12-31T23:59:59",
+        "line_items": [{"id": 1, "sku": "A\x00B"}],
+    }
+    told = read_order_stock(order)
+    assert told.unpaid_since is None and told.lines[0].sku == "A\ufffdB"
+    assert read_moves([{"move_id": "a" * 32, "sku": "A\x00", "quantity": "-1"}])[0][0].sku == "A\ufffd"
+    long = {"inbound_days": "999999999", "unpaid_hours": "999999999", "counts": ["on_hand", "in_transit"]}
+    policy = Policies(rules(availability=[row(**long)]), "eu", NOW.date()).of("MUG")
+    available([stock(1, inbound=(("9999-12-31", 1), ("0001-01-01", 2)))], [], policy, NOW)
+    assert reservation(sold(1, unpaid_since=NOW), [], {}, NOW, unpaid_hours=policy.unpaid_hours).units == 1
+
+
 def test_a_position_is_a_plain_value() -> None:
     assert Position("BER", "MUG", "mug", 1, 0, 0, 0, (), NOON) == Position("BER", "MUG", "mug", 1, 0, 0, 0, (), NOON)

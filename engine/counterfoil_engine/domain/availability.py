@@ -360,12 +360,22 @@ class _Rows:
         return sorted([*own, *self._general], key=lambda row: self._place[id(row)])
 
 
+# Of a policy's whole numbers; beyond some ten years a time can't be told from for ever, or even be written.
+_MOST = {
+    "inbound_days": 3_650,
+    "safety_units": 1_000_000_000,
+    "minimum_shown": 1_000_000_000,
+    "unpaid_hours": 87_600,
+    "silence_hours": 87_600,
+}
+
+
 def _read(said: Mapping[str, Any]) -> dict[str, Any]:
     """A row's values, which are text, as the policy has them."""
     values: dict[str, Any] = dict(said)
-    for name in ("inbound_days", "safety_units", "minimum_shown", "unpaid_hours", "silence_hours"):
+    for name, most in _MOST.items():
         if name in values:
-            values[name] = int(values[name])
+            values[name] = min(int(values[name]), most)
     for name in ("safety_share", "silence_share"):
         if name in values:
             values[name] = Decimal(str(values[name]))

@@ -21,6 +21,7 @@ CHANGES_MAX = 5_000  # moves of one event, lines or arrivals of one position
 AHEAD_MAX = timedelta(minutes=10)  # an as-of further ahead than this is a wrong clock, and would hide all that follows
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_UNTEXT = re.compile("[\x00\ud800-\udfff]")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,20})?", re.ASCII)
 
 
@@ -287,7 +288,7 @@ def _move(name: str, entry: Mapping[str, Any]) -> tuple[Move, bool]:
         name,
         _id(entry.get("order_item_id"), "order_item_id") or None,
         _id(entry.get("stock_id"), "stock_id"),
-        sku.strip()[:SKU_MAX] if isinstance(sku, str) else "",
+        _storable(sku) if isinstance(sku, str) else "",
         units,
         kind if isinstance(kind, str) and kind in ("order", "restore", "refund", "set") else "order",
         read_moment(at, "at") if at is not None else None,
@@ -351,8 +352,13 @@ def line_sku(line: Mapping[str, Any]) -> str:
     """The SKU of an order's line, as rules know it: `#<product id>` where it has none."""
     sku = line.get("sku")
     if isinstance(sku, str) and sku.strip():
-        return sku.strip()[:SKU_MAX]
+        return _storable(sku)
     return f"#{line.get('variation_id') or line.get('product_id') or 0}"[:SKU_MAX]
+
+
+def _storable(sku: str) -> str:
+    """A store's own SKU, bounded, without what no text column can hold."""
+    return _UNTEXT.sub("\ufffd", sku.strip()[:SKU_MAX])
 
 
 def _reduced(line: Mapping[str, Any]) -> int:
@@ -369,6 +375,7 @@ def _reduced(line: Mapping[str, Any]) -> int:
 def _gmt(raw: object) -> datetime | None:
     """A `…_gmt` time of WooCommerce: no zone, always UTC."""
     try:
-        return datetime.fromisoformat(raw).replace(tzinfo=UTC) if isinstance(raw, str) and raw else None
+        moment = datetime.fromisoformat(raw).replace(tzinfo=UTC) if isinstance(raw, str) and raw else None
     except ValueError:
         return None
+    return moment if moment is not None and 2000 <= moment.year < 2200 else None
