@@ -34,6 +34,14 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["eu1/\x00"], 1),
         ([f"eu1/{LONG}"], 2),
     ],
+    "why": [
+        ([], 2),
+        (["eu"], 2),
+        (["eu", "MUG-RED", "more"], 2),
+        (["nowhere", "MUG-RED"], 1),
+        (["nowhere", LONG], 1),
+        (["--sku", "MUG-RED"], 2),
+    ],
     "cases": [
         (["--limit", "0"], 2),
         (["--limit", "many"], 2),

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 # As SPDX writes them, and as older packages do. LGPL: psycopg, used unchanged as a library.
 PERMITTED = re.compile(
-    r"\b(MIT|BSD|0BSD|Apache|ISC|MPL-2\.0|Mozilla Public License 2\.0|LGPL|Lesser General Public|PSF|"
+    r"\b(MIT|any-OSI|BSD|0BSD|Apache|ISC|MPL-2\.0|Mozilla Public License 2\.0|LGPL|Lesser General Public|PSF|"
     r"Python Software Foundation|Unlicense|Zlib|Public Domain)\b",
     re.IGNORECASE,
 )
