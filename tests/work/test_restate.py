@@ -115,12 +115,13 @@ def test_rules_switched_between_look_and_post_change_what_was_never_sent(world):
     assert held(world.records) == []
 
 
-def test_reversals_above_a_number_stop_and_ask(world):
+@pytest.mark.parametrize("group", [1, 20])
+def test_reversals_above_a_number_stop_and_ask(world, group):
     numbers = range(1001, 1007)
     for number in numbers:
         world.due(str(number), a_document("payment", 100, order=str(number)))
     world.run()
-    world.settings = LookSettings(reversals_an_hour=3, group=1)
+    world.settings = LookSettings(reversals_an_hour=3, group=group)
     for number in numbers:
         world.due(str(number))
     world.run()

@@ -315,6 +315,8 @@ class _Ledger:
         keys = {step.key for step in considered.steps if isinstance(step, Withdraw | Reverse)}
         moved = (intent for key in keys if (intent := considered.intent(key)) is not None)
         self._moved.update(intent.slot for intent in moved if intent.subject != subject)
+        if any(one.reverses for one in new):
+            self.write()  # the brake counts reversals, those of the looks before in this group too
 
     def write(self) -> None:
         self.made.update(self._records.intents.add(self._tx, self._new))

@@ -12,7 +12,13 @@ def posting_of(intent: Intent, posting_date: date) -> Posting:
     """What is sent for an intent: its document under its key, with the date that was chosen for it (R1)."""
     assert intent.document is not None
     document = wire_document(
-        intent.document, intent.key, intent.store, posting_date, event_date=intent.day, reverses=intent.reverses
+        intent.document,
+        intent.key,
+        intent.store,
+        posting_date,
+        event_date=intent.day,
+        reverses=intent.reverses,
+        content_hash=intent.content_hash,
     )
     return Posting(intent.key, intent.content_hash, document)
 
@@ -24,9 +30,11 @@ def wire_document(
     posting_date: date,
     event_date: date | None = None,
     reverses: str | None = None,
+    content_hash: str | None = None,
 ) -> dict[str, object]:
     """The common fields, then those of the kind. reverses: the original's key, where this is its reversal: the same
-    document with its amount negated; the ERP mirrors the journal that it booked for the original."""
+    document with its amount negated; the ERP mirrors the journal that it booked for the original. content_hash: where
+    it is known already."""
     order = document.subject.removeprefix("order ").split("/", 1)[1] if document.subject.startswith("order ") else None
     return {
         "contract": f"counterfoil.{document.kind}.v1",
@@ -42,7 +50,7 @@ def wire_document(
         "amount_minor": -document.amount_minor if reverses else document.amount_minor,
         "date": posting_date.isoformat(),
         "event_date": (event_date or document.day).isoformat(),
-        "content_hash": document.content_hash,
+        "content_hash": content_hash or document.content_hash,
         "reverses": reverses,
         "why": document.why,
         **document.body,
