@@ -6,6 +6,7 @@ import pytest
 from loguru import logger
 
 from simulation import __main__ as command
+from simulation import storm
 from simulation.mutants import MUTANTS, Patch, hunt
 from simulation.storm import shortened, simulate
 
@@ -28,6 +29,27 @@ def test_whatever_a_storm_brings_all_comes_to_rest_once_and_to_the_cent(first):
     failed = [f"seed {one.seed}: {one.failures[0]}" for one in ended if one.failures]
     assert not failed, "\n".join([*failed, "again: make simulate SEEDS=1 FROM=<the seed>"])
     assert sum(one.steps for one in ended) >= 100 * AT_ONCE and sum(one.faults for one in ended) >= 3 * AT_ONCE
+
+
+# What storms have found, kept: each failed once, by a defect that is mended.
+FOUND = {
+    "a posting refused before the rules changed stays refused while today's rules are held": (
+        (337, 1),
+        ("places an order", "the item master is emptied", "cancels", "a controller loads other rules"),
+    ),
+    "an engine put back to before an edit learns from the ERP, reversals and all": (
+        (1, 14),
+        ("places an order", "edits", "edits", "the engine is restored"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("seeds", "what"), FOUND.values(), ids=FOUND)
+def test_what_was_found_once_stays_mended(seeds, what):
+    seed, details = seeds
+    apart = (storm.ROUNDS - 10) // len(what)
+    plan = [storm.Happening(place * apart, one, details + place) for place, one in enumerate(what)]
+    assert simulate(seed, plan).failures == []
 
 
 def test_a_seed_lives_again_to_the_same_end():

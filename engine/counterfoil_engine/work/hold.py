@@ -44,6 +44,7 @@ class Considered:
     """What a look came to before anything is written; `preview` shows it as it is.
 
     existing: intents by slot. steps: what would be written. rules_version: of the dues that the steps come from.
+    own: the dues by the standing documents' own rules, where those of today are held.
     """
 
     facts: OrderFacts
@@ -53,6 +54,7 @@ class Considered:
     rules_version: str
     restated: list[Restated] = field(default_factory=list)
     held_version: str = ""
+    own: Dues | None = None
     cases: list[Case] = field(default_factory=list)
 
     def intent(self, key: str) -> Intent | None:
@@ -118,6 +120,7 @@ class Holds:
             considered.restated = _restated(considered, None, "code" if by_code else "rules")
             considered.stop()
             return
+        considered.own = own
         considered.steps = steps_to(own, considered.existing)
         considered.rules_version = own.rules_version
         considered.restated = _restated(considered, own, "rules")

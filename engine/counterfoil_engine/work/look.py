@@ -328,7 +328,10 @@ def _still_refused(considered: Considered, key: str) -> bool:
     intent = considered.intent(key)
     if intent is None or intent.state != "refused" or intent.released:
         return False
-    due = next((one for one in considered.dues.documents if one.slot == intent.slot), None)
+    if considered.held_version and considered.own is None:
+        return True  # all is held: nothing that was refused has ended by that
+    dues = considered.own or considered.dues
+    due = next((one for one in dues.documents if one.slot == intent.slot), None)
     is_due = due is not None and due.content_hash == intent.content_hash
     return is_due if intent.reverses is None else not is_due
 

@@ -54,8 +54,9 @@ def hour_passes(simulation: Simulation, random: Random) -> None:
 
 
 def is_first(simulation: Simulation, party: str) -> bool:
-    """Where agent and engine both went back and the shop has deleted an order since, nobody has its facts any more:
-    the ERP alone holds it, and no rule can explain it. So one of the two goes back in one storm."""
+    """Where agent and engine both went back and the shop has deleted an order since, nobody has its facts any more: the
+    ERP alone holds it, and no rule can explain it. An engine that lost which rules its documents were made by, and now
+    has others, asks a person. So one of these happens in one storm."""
     return bool(simulation.notes.setdefault("went back", party) == party)
 
 
@@ -66,6 +67,7 @@ def restore_agent(simulation: Simulation, random: Random) -> str | None:
         return "not now"
     simulation.dies("agent")
     _put_back(world.outbox_file)
+    simulation.notes["agent restored"] = True
     world.down_until["agent"] = world.clock.true + timedelta(seconds=random.uniform(0, 200))
     return None
 

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from simulation import books
+from simulation.actors.backups import is_first
 from simulation.rules import rules_text
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def load_rules(simulation: Simulation, random: Random) -> str | None:
     """Every item gets another class: of what stands already that is held until somebody approves it (R2)."""
     world = simulation.world
-    if "two" in world.rules_text[:20] or world.engine is None:
+    if "two" in world.rules_text[:20] or not is_first(simulation, "rules") or world.engine is None:
         return None
     world.rules_text = rules_text("two", "wares")
     world.engine.engine.load_rules(world.rules_text, "controller")
