@@ -78,6 +78,8 @@ def test_commands_say_what_they_were_asked(client):
         ("/v1/replay", {}),
         ("/v1/replay", {"since": "yesterday"}),
         ("/v1/replay", {"since": "2026-11-01T00:00:00"}),
+        ("/v1/replay", {"since": "0001-01-01T00:00:00+14:00"}),
+        ("/v1/replay", {"since": "9999-12-31T23:59:59-14:00"}),
         ("/v1/replay", {"since": "2026-11-01T00:00:00Z", "dry_run": "no"}),
         ("/v1/rules", {"text": 7}),
         ("/v1/approve", {"version": None}),

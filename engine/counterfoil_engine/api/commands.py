@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -45,6 +45,12 @@ class _Replay(_Strict):
     since: _Moment
     store: _Name | None = None
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            self.since.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("since is no moment that there is in UTC") from None
 
 
 class _RulesText(_Strict):
