@@ -105,9 +105,9 @@ class Intake:
             return left_s
         if not self._room(now):
             return HELD_LOOK_S
-        job = self._next(now)
+        job, left_s = self._next(now)
         if job is None:
-            return min(each.left_s(now) for each in self._jobs)
+            return left_s
         try:
             job.run(now)
         except (Retry, Denied) as error:
@@ -120,14 +120,17 @@ class Intake:
             self.trouble = None
         return 0.0
 
-    def _next(self, now: datetime) -> Job | None:
-        """The jobs take turns: the next one after the last that is due."""
+    def _next(self, now: datetime) -> tuple[Job | None, float]:
+        """The jobs take turns: the next one after the last that is due; where none is, the seconds until one will be."""
+        soonest_s = NEVER_S
         for offset in range(len(self._jobs)):
             place = (self._last + offset) % len(self._jobs)
-            if self._jobs[place].left_s(now) <= 0:
+            left_s = self._jobs[place].left_s(now)
+            if left_s <= 0:
                 self._last = place + 1
-                return self._jobs[place]
-        return None
+                return self._jobs[place], 0.0
+            soonest_s = min(soonest_s, left_s)
+        return None, soonest_s
 
     def _failed(self, job: Job, error: Retry | Denied) -> None:
         at_least_s = DENIED_S if isinstance(error, Denied) else error.retry_after_s

@@ -517,11 +517,12 @@ class Outbox:
 
     def size_bytes(self) -> int:
         """Of the file that is in use: what was deleted is used again before the file grows."""
-        with self._thread:
-            pages, free, page_size = (
-                self._run(f"pragma {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
-            )
-            return int((pages - free) * page_size)
+        return int(
+            self._one(
+                "select (page_count - freelist_count) * page_size"
+                " from pragma_page_count, pragma_freelist_count, pragma_page_size"
+            )[0]
+        )
 
     def depth(self) -> Depth:
         waiting, oldest_s = self._one("select count(*), min(appended_s) from rows where acked_s is null")

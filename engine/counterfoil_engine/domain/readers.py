@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 _UNTEXT = re.compile("[\x00\ud800-\udfff]")
+_MAY_BE_UNTEXT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")  # most bodies escape other characters alone
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Reader:
 def read_json(body: bytes) -> Any:
     """A stored body with Decimals for floats and nothing in it that a text column can't hold."""
     value = json.loads(body, parse_float=Decimal)
-    return _text_only(value) if b"\\u" in body else value
+    return _text_only(value) if _MAY_BE_UNTEXT.search(body) else value
 
 
 def _text_only(value: Any) -> Any:
