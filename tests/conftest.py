@@ -1,13 +1,23 @@
-"""What holds for all tests: logs end with them, and how many ran on each database is printed at the end."""
+"""What holds for all tests: logs end with them, and how many ran on each database is printed at the end.
+
+Hypothesis tries the same examples in every run, so that a failure is anybody's failure, however busy the machine is;
+COUNTERFOIL_SEARCH=1 looks for new ones."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from loguru import logger
+
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+settings.register_profile("same", max_examples=70, derandomize=True, database=None, **_COMMON)
+settings.register_profile("search", max_examples=2_000, **_COMMON)
+settings.load_profile("search" if os.environ.get("COUNTERFOIL_SEARCH") else "same")
 
 _DIALECT = re.compile(r"\[(?:.*-)?(sqlite|postgresql)(?:-.*)?\]$")
 
