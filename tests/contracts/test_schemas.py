@@ -27,7 +27,7 @@ KINDS = [
 
 def test_every_contract_that_the_parts_speak_is_there() -> None:
     expected = {
-        *(f"events/{name}.v1" for name in ("envelope", "order", "gone", "heartbeat", "void", "tombstone")),
+        *(f"events/{name}.v1" for name in ("envelope", "order", "gone", "heartbeat", "stock", "void", "tombstone")),
         *(f"models/{name}.v1" for name in ("order", "customer", "payment", "refund")),
         *(f"documents/{kind}.v1" for kind in KINDS),
         "documents/_common.v1",
@@ -64,8 +64,8 @@ def test_every_property_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", contracts.names())
 def test_a_bare_number_says_its_unit(name: str) -> None:
     """Amounts end in _minor, times in _s, sizes in _bytes; what is left are ids, counts and rates."""
-    known = ("_minor", "_s", "_bytes", "_events", "_id", "_percent")
-    counts = {"id", "n", "epoch", "status", "quantity", "order", "refund", "number", "snapshot", "version", "rate_id"}
+    known = ("_minor", "_s", "_bytes", "_events", "_rows", "_id", "_percent")
+    counts = {"id", "n", "epoch", "status", "quantity", "order", "refund", "number", "snapshot", "version", "rate_id", "waiting"}
     for path, part in properties(contracts.schema(name)):
         types = part.get("type", [])
         if {"integer", "number"} & set([types] if isinstance(types, str) else types):

@@ -45,4 +45,5 @@ def _text_only(value: Any) -> Any:
 READERS: Mapping[str, Reader] = {
     "counterfoil.order.v1": Reader("order", read_json),
     "counterfoil.gone.v1": Reader("gone", read_json),
+    "counterfoil.gone.v2": Reader("gone", read_json),
 }
