@@ -28,6 +28,7 @@ final class Routes {
 			'/changes'       => array( 'GET', 'changes', array( 'limit' ) ),
 			'/ack'           => array( 'POST', 'ack', array() ),
 			'/stock'         => array( 'POST', 'stock', array() ),
+			'/items'         => array( 'GET', 'items', array( 'after', 'limit' ) ),
 			'/digest'        => array( 'GET', 'digest', array( 'prefix' ) ),
 			'/orders/totals' => array( 'GET', 'totals', array( 'from', 'to' ) ),
 			'/health'        => array( 'GET', 'health', array() ),
@@ -207,6 +208,16 @@ final class Routes {
 			update_option( 'counterfoil_stock_ms', Database::now_ms(), false );
 		}
 		return array( 'results' => $results );
+	}
+
+	/**
+	 * What the shop sells, the lowest ids first.
+	 *
+	 * @param \WP_REST_Request $request after, limit.
+	 */
+	private static function items( $request ): array {
+		$limit = min( self::MOST_ITEMS, max( 1, (int) ( $request->get_param( 'limit' ) ?? 1000 ) ) );
+		return Sweeps::items( max( 0, (int) $request->get_param( 'after' ) ), $limit );
 	}
 
 	/**

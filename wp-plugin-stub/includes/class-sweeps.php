@@ -50,6 +50,91 @@ final class Sweeps {
 	}
 
 	/**
+	 * Products and variations that manage stock or have a SKU, in the order of their ids. stock_id: whose stock it is, a
+	 * variation's parent perhaps; quantity and status are that product's, quantity null where nobody manages it.
+	 *
+	 * @param int $after Only ids above this one.
+	 * @param int $limit At most so many.
+	 */
+	public static function items( int $after, int $limit ): array {
+		$rows    = Database::rows(
+			"SELECT p.ID AS id, p.post_parent AS parent_id, COALESCE(l.sku, '') AS sku, p.post_type = 'product_variation' AS varies,
+				EXISTS(SELECT 1 FROM {{postmeta}} g WHERE g.post_id = p.ID AND g.meta_key = '_manage_stock' AND g.meta_value = 'yes') AS manages
+			FROM {{posts}} p LEFT JOIN {{wc_product_meta_lookup}} l ON l.product_id = p.ID
+			WHERE p.ID > %d AND p.post_type IN ('product', 'product_variation') AND p.post_status IN ('publish', 'private', 'draft', 'pending', 'future')
+			HAVING manages = 1 OR sku <> '' ORDER BY p.ID LIMIT %d",
+			array( $after, $limit + 1 )
+		);
+		$shown   = array_slice( $rows, 0, $limit );
+		$parents = array();
+		foreach ( $shown as $row ) {
+			if ( $row['varies'] && ! $row['manages'] ) {
+				$parents[ (int) $row['parent_id'] ] = true;
+			}
+		}
+		$managing = array_flip( self::meta_of( array_keys( $parents ), '_manage_stock', 'yes' ) );
+		$owners   = array();
+		foreach ( $shown as $row ) {
+			$owners[ (int) $row['id'] ] = $row['varies'] && ! $row['manages'] && isset( $managing[ (int) $row['parent_id'] ] ) ? (int) $row['parent_id'] : (int) $row['id'];
+		}
+		$facts = self::stock_of( array_values( array_unique( $owners ) ) );
+		$items = array();
+		foreach ( $shown as $row ) {
+			$id      = (int) $row['id'];
+			$fact    = $facts[ $owners[ $id ] ] ?? array();
+			$managed = $row['manages'] || $owners[ $id ] !== $id;
+			$items[] = array(
+				'id'        => $id,
+				'stock_id'  => $owners[ $id ],
+				'sku'       => $row['sku'],
+				'quantity'  => $managed && is_numeric( $fact['stock'] ?? null ) ? self::amount( $fact['stock'] ) : null,
+				'status'    => (string) ( $fact['status'] ?? '' ),
+				'manages'   => (bool) $row['manages'],
+				'parent_id' => (int) $row['parent_id'],
+			);
+		}
+		return array(
+			'items' => $items,
+			'more'  => count( $rows ) > $limit,
+		);
+	}
+
+	/**
+	 * Products of which a key has a value.
+	 *
+	 * @param int[]  $ids   Products.
+	 * @param string $key   Key.
+	 * @param string $value Value.
+	 */
+	private static function meta_of( array $ids, string $key, string $value ): array {
+		if ( ! $ids ) {
+			return array();
+		}
+		$found = Database::column( 'SELECT DISTINCT post_id FROM {{postmeta}} WHERE meta_key = %s AND meta_value = %s AND post_id IN (' . Database::places( $ids ) . ')', array_merge( array( $key, $value ), $ids ) );
+		return array_map( 'intval', $found );
+	}
+
+	/**
+	 * Stock and status of products, by id.
+	 *
+	 * @param int[] $ids Products.
+	 */
+	private static function stock_of( array $ids ): array {
+		$facts = array();
+		if ( ! $ids ) {
+			return $facts;
+		}
+		$places = Database::places( $ids );
+		foreach ( Database::rows( "SELECT post_id, meta_value FROM {{postmeta}} WHERE meta_key = '_stock' AND post_id IN ($places)", $ids ) as $row ) {
+			$facts[ (int) $row['post_id'] ]['stock'] = $row['meta_value'];
+		}
+		foreach ( Database::rows( "SELECT product_id, stock_status FROM {{wc_product_meta_lookup}} WHERE product_id IN ($places)", $ids ) as $row ) {
+			$facts[ (int) $row['product_id'] ]['status'] = $row['stock_status'];
+		}
+		return $facts;
+	}
+
+	/**
 	 * Orders by UTC day of creation and currency, with the rows that are open at that very moment.
 	 *
 	 * @param string $from First day.

@@ -131,6 +131,28 @@ function test_stock_by_route_has_a_verdict_per_item_and_health_says_when() {
 	must( null !== call_route( 'GET', '/health' )['last_stock_write'], 'health' );
 }
 
+function test_items_are_what_the_shop_sells_page_by_page_under_whoever_manages_their_stock() {
+	$link = $GLOBALS['wpdb']->dbh;
+	make_product( 1, 10 );
+	make_product( 2, 0, array( '_manage_stock' => 'no' ) );
+	make_product( 3, 20 );
+	make_product( 4, 6, array(), 'product_variation' );
+	make_product( 5, 0, array( '_manage_stock' => 'no' ), 'product_variation' );
+	$link->query( 'UPDATE wp_posts SET post_parent = 3 WHERE ID IN (4, 5)' );
+	make_product( 6, 3 );
+	make_product( 7, 3, array( '_manage_stock' => 'no' ) );
+	$link->query( "UPDATE wp_posts SET post_status = 'trash' WHERE ID = 6" );
+	$link->query( "UPDATE wp_wc_product_meta_lookup SET sku = '' WHERE product_id = 7" );
+	$first = call_route( 'GET', '/items', null, array( 'query' => array( 'after' => '0', 'limit' => '3' ) ) );
+	$rest  = call_route( 'GET', '/items', null, array( 'query' => array( 'after' => '3', 'limit' => '3' ) ) );
+	same( array( true, false ), array( $first['more'], $rest['more'] ), 'more' );
+	$item = function ( $id, $stock_id, $quantity, $status, $manages, $parent_id ) {
+		return array( 'id' => $id, 'stock_id' => $stock_id, 'sku' => "SKU-$id", 'quantity' => $quantity, 'status' => $status, 'manages' => $manages, 'parent_id' => $parent_id );
+	};
+	same( array( $item( 1, 1, '10', 'instock', true, 0 ), $item( 2, 2, null, 'outofstock', false, 0 ), $item( 3, 3, '20', 'instock', true, 0 ) ), $first['items'], 'first page' );
+	same( array( $item( 4, 4, '6', 'instock', true, 3 ), $item( 5, 3, '20', 'instock', false, 3 ) ), $rest['items'], 'neither what is in the trash nor what nobody can name' );
+}
+
 function test_totals_are_by_utc_day_and_currency_wherever_orders_live() {
 	$link = $GLOBALS['wpdb']->dbh;
 	$link->query( "INSERT INTO wp_wc_orders VALUES (1, 'wc-processing', 'EUR', 'shop_order', 1.9, 11.9, '2026-11-23 23:59:59', 0), (2, 'wc-completed', 'EUR', 'shop_order', 0, 5, '2026-11-23 00:00:00', 0),
