@@ -49,6 +49,7 @@ from counterfoil_engine.records import (
     positions,
     reports,
     waits,
+    wakes,
 )
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
@@ -66,7 +67,7 @@ from counterfoil_engine.work.rules_file import parse_rules
 PARTY = "erp"
 IDLE_S = 0.2
 AFTER_FAILURE_S = 2.0
-PUBLISH_IDLE_S = 0.02  # a changed number ought to be on the feed at once
+PUBLISH_IDLE_S = 0.25  # it is told when something is marked, and looks besides
 POSITIONS_S = 1.0  # between two readings of what changed in the warehouses
 LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
@@ -291,15 +292,16 @@ class Engine:
         self._reopen()
 
     def _publish(self, stop: threading.Event) -> None:
-        publisher = self.publisher()
-        self._loop(publisher.step, stop, idle_s=lambda: PUBLISH_IDLE_S if publisher.has_pools else IDLE_S)
+        publisher, ear = self.publisher(), wakes.listen(self.database, wakes.STOCK)
+        self._loop(publisher.step, stop, rest=lambda: ear.hear(PUBLISH_IDLE_S))
+        ear.close()
         self._reopen()
 
     def _read(self, entity: str, stop: threading.Event) -> None:
         def step() -> bool:
             return self.read_positions(entity) and not stop.wait(POSITIONS_S)
 
-        self._loop(step, stop, idle_s=lambda: POSITIONS_S)
+        self._loop(step, stop, rest=lambda: stop.wait(POSITIONS_S))
         self._reopen()
 
     def _loop(
@@ -307,13 +309,14 @@ class Engine:
         step: Callable[[], bool],
         stop: threading.Event,
         forget: Callable[[], None] | None = None,
-        idle_s: Callable[[], float] = lambda: IDLE_S,
+        rest: Callable[[], object] | None = None,
     ) -> None:
-        """Step until stopped. After an unforeseen failure the connection is opened anew, and lanes are taken anew."""
+        """Step until stopped; rest: while there is nothing to do. After an unforeseen failure the connection is opened
+        anew, and lanes are taken anew."""
         while not stop.is_set():
             try:
                 if not step():
-                    stop.wait(idle_s())
+                    rest() if rest else stop.wait(IDLE_S)
             except Exception as error:
                 if isinstance(error, Unavailable):
                     logger.warning("step failed", cause=error.cause)

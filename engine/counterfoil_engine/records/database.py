@@ -22,6 +22,7 @@ import peewee
 
 from counterfoil_engine.domain.errors import CounterfoilError, DatabaseUnavailable
 from counterfoil_engine.ports import Clock
+from counterfoil_engine.records.wakes import CHANNEL, LocalEar
 
 Row = Mapping[str, Any]
 
@@ -35,6 +36,7 @@ class Transaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.is_sqlite = database.is_sqlite
+        self.told: set[str] = set()
         self._now: datetime | None = None
 
     def all(self, sql: str, *params: Any) -> list[Row]:
@@ -55,6 +57,10 @@ class Transaction:
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement once per row; on PostgreSQL in one pipeline."""
         self._database.execute_many(sql, rows)
+
+    def tell(self, word: str) -> None:
+        """Let whoever listens hear this once the transaction has committed (`records/wakes.py`)."""
+        self.told.add(word)
 
     def given(self, rows: Sequence[Sequence[Any]], **columns: str) -> tuple[str, list[Any]]:
         """Rows as a table named `given`, for one statement about many: its SQL, and the parameters it takes.
@@ -92,6 +98,7 @@ class Database:
         self.url, self._clock = url, clock
         parsed = urlparse(url)
         self.is_sqlite = parsed.scheme == "sqlite"
+        self.ears: set[LocalEar] = set()  # of this process
         self._lock: Any = threading.RLock() if self.is_sqlite else contextlib.nullcontext()
         if self.is_sqlite:
             self.peewee: peewee.Database = peewee.SqliteDatabase(
@@ -130,7 +137,9 @@ class Database:
             try:
                 self.peewee.connect(reuse_if_open=True)
                 with self.peewee.atomic("IMMEDIATE") if self.is_sqlite else self.peewee.atomic():
-                    yield Transaction(self)
+                    tx = Transaction(self)
+                    yield tx
+                self._tell(tx.told)
             except (peewee.OperationalError, peewee.InterfaceError) as error:
                 if self.is_sqlite and not any(word in str(error) for word in _PASSING_ON_SQLITE):
                     raise
@@ -139,6 +148,15 @@ class Database:
                     "The engine's database can't be used at the moment.",
                     "It is tried again by itself; if it stays, check that the database runs and has space.",
                 ) from error
+
+    def _tell(self, words: set[str]) -> None:
+        """All is committed: a word that can't be told is no failure, since who listens also looks for itself."""
+        for ear in list(self.ears):
+            ear.tell(words)
+        if words and not self.is_sqlite:
+            with contextlib.suppress(peewee.PeeweeException):
+                sql = "select pg_notify(%s, word) from unnest(%s::text[]) as word"
+                self.peewee.execute_sql(sql, [CHANNEL, sorted(words)])
 
     def _drop_broken_connection(self) -> None:
         """So that the next transaction of this thread connects anew."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from counterfoil_engine.domain.stock import Position
 from counterfoil_engine.records.database import Transaction, as_time
+from counterfoil_engine.records.wakes import STOCK
 
 AT_ONCE = 2_000  # rows of one statement
 
@@ -53,6 +54,8 @@ def apply(tx: Transaction, positions: Sequence[Position]) -> Taken:
         touched = _write(tx, table, params)
         written, older = written + touched, older + len(part) - touched
         _write_lines(tx, part, known)
+    if changed:
+        tx.tell(STOCK)
     return Taken(written, older, changed)
 
 

@@ -71,7 +71,6 @@ class Publisher:
         self._catch_up, self._at_once = catch_up, at_once
         self._prepared: tuple[str, str] | None = None
         self._policies: dict[str, Policies] = {}
-        self.has_pools = False
 
     def step(self) -> bool:
         """Publish what is marked, a part of each pool; False where nothing was."""
@@ -81,7 +80,6 @@ class Publisher:
                 rules = self._book.current(tx)
             except Unavailable:
                 return did
-            self.has_pools = bool(rules.pools)
             if not rules.pools:
                 return did
             as_of = tx.now()
