@@ -25,13 +25,18 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from counterfoil_sandbox import shop_money
+from counterfoil_sandbox.shop_stock import Products, meta_of
 from counterfoil_sandbox.shop_webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from counterfoil_sandbox.shop_plugin import Plugin
 
 VERSION, WORDPRESS_VERSION = "11.0.1", "6.9"
 STATUSES = ("pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "checkout-draft")
+DRAFTS = ("checkout-draft", "auto-draft", "draft", "new")
 HIDDEN_FROM_ANY = ("checkout-draft", "auto-draft", "trash")
 FIRST_ORDER_ID = 1001
 PLAIN_FIELDS = ("payment_method", "payment_method_title", "transaction_id", "customer_note", "customer_id")
@@ -81,6 +86,8 @@ class Shop:
         self.connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
         self.connection.executescript(SCHEMA)
         self.webhooks = Webhooks(self)
+        self.products = Products(self)
+        self.plugin: Plugin | None = None
 
     def close(self) -> None:
         with self.lock:
@@ -143,7 +150,7 @@ class Shop:
             order = blank_order()
             order.update({k: v for k, v in wanted.items() if k in order and k not in LINE_LISTS and k != "status"})
             for name in ("line_items", "shipping_lines", "fee_lines"):
-                order[name] = [blank_line(name, line) for line in wanted.get(name) or []]
+                order[name] = [blank_line(name, self._priced(name, line)) for line in wanted.get(name) or []]
             placed = Renumber(self, self.next_id("post", FIRST_ORDER_ID)).order(order, self.now(), previous=None)
             shop_money.total_anew(placed)
             placed["status"] = wanted.get("status", "pending")
@@ -152,6 +159,14 @@ class Shop:
             if wanted.get("set_paid"):
                 self.pay(placed["id"], wanted.get("transaction_id") or None)
             return int(placed["id"])
+
+    def _priced(self, list_name: str, line: Json) -> Json:
+        """A line of a product of the catalogue has its price, name and SKU, where it doesn't say others."""
+        product = self.products.of_line(line) if list_name == "line_items" else None
+        if product is None:
+            return line
+        total = shop_money.money(Decimal(product.body["price"] or 0) * int(line.get("quantity", 1)))
+        return {"total": total, "name": product.body["name"], "sku": product.sku, **line}
 
     def pay(self, order_id: int, transaction_id: str | None = None) -> None:
         """The gateway said that it captured: status processing and the payment's date."""
@@ -193,9 +208,12 @@ class Shop:
             if line_id is None:
                 line_id = order["line_items"][0]["id"]
             try:
+                line = shop_money.line_of(order, line_id)
+                reduced = meta_of(line, "_reduced_stock")
                 shop_money.set_quantity(order, line_id, quantity)
             except KeyError as missing:
                 raise UnknownOrder(f"line {line_id}") from missing
+            self.products.line_is_edited(order, line, quantity, reduced)
             self._store(order, moved=True)
             self.webhooks.fire("order.updated", order_id)
 
@@ -247,7 +265,8 @@ class Shop:
             if refunded > rest or refunded < 0:
                 raise RefundRefused("Invalid refund amount.")
             for line in refund_lines if restock else ():
-                self._restock(order, line)
+                if not self.products.restock(order, line):
+                    self._restock(order, line)
             is_full = rest - refunded <= 0
             refund = self._blank_refund(refund_id, order_id, shop_money.money(refunded), reason, is_full, by_gateway)
             refund["line_items"] = refund_lines
@@ -265,6 +284,8 @@ class Shop:
             found = self.refund_by_id(refund_id)
             if found is None or found[0] != order_id:
                 raise UnknownOrder(f"refund {refund_id}")
+            if self.plugin:
+                self.plugin.touch("order", order_id, "refund")
             self.connection.execute("delete from refunds where id = ?", (refund_id,))
             self._store(self._with_refunds(self._must(order_id)), moved=False)
 
@@ -272,6 +293,8 @@ class Shop:
         """Readable still, as status `trash`; hidden from lists unless they ask for it."""
         with self.transaction():
             order = self._must(order_id)
+            if self.plugin:
+                self.plugin.touch("order", order_id, "trashed")
             order["meta_data"] = [*order["meta_data"], self._meta("_wp_trash_meta_status", "wc-" + order["status"])]
             order["status"] = "trash"
             self._store(order, moved=True)
@@ -280,6 +303,8 @@ class Shop:
     def untrash(self, order_id: int) -> None:
         with self.transaction():
             order = self._must(order_id)
+            if self.plugin:
+                self.plugin.touch("order", order_id, "untrashed")
             was = [m["value"] for m in order["meta_data"] if m["key"] == "_wp_trash_meta_status"]
             order["meta_data"] = [m for m in order["meta_data"] if m["key"] != "_wp_trash_meta_status"]
             order["status"] = was[-1].removeprefix("wc-") if was else "pending"
@@ -289,7 +314,9 @@ class Shop:
     def delete(self, order_id: int) -> None:
         """For good, its refunds with it. HPOS fires no webhook for this."""
         with self.transaction():
-            self._must(order_id)
+            order = self._must(order_id)
+            if self.plugin and order["status"] not in DRAFTS:
+                self.plugin.touch("order", order_id, "deleted", self.plugin.snapshot(order_id))
             self.connection.execute("delete from refunds where order_id = ?", (order_id,))
             self.connection.execute("delete from orders where id = ?", (order_id,))
 
@@ -333,6 +360,9 @@ class Shop:
         return order
 
     def _insert(self, order: Json) -> None:
+        if self.plugin:
+            self.plugin.order_saves(order, None)
+        self.products.order_is_written(order, None)
         self.connection.execute(
             "insert into orders (id, status, created, modified, body) values (?, ?, ?, ?, ?)",
             (order["id"], order["status"], order["date_created_gmt"], order["date_modified_gmt"], json.dumps(order)),
@@ -342,6 +372,10 @@ class Shop:
         """moved: whether this change moves `date_modified`."""
         if moved:
             self._set_dates(order, "date_modified", self.now())
+        before = self._must(order["id"])
+        if self.plugin:
+            self.plugin.order_saves(order, before)
+        self.products.order_is_written(order, before)
         order["needs_payment"] = order["status"] in ("pending", "failed") and Decimal(order["total"]) > 0
         order["is_editable"] = order["status"] in ("pending", "on-hold", "auto-draft", "checkout-draft")
         self.connection.execute(
@@ -354,6 +388,8 @@ class Shop:
         order[name] = self.local(order[f"{name}_gmt"])
 
     def _keep_refund(self, order_id: int, refund: Json) -> None:
+        if self.plugin:
+            self.plugin.touch("order", order_id, "refund")
         self.connection.execute(
             "insert or replace into refunds (id, order_id, created, body) values (?, ?, ?, ?)",
             (refund["id"], order_id, refund["date_created_gmt"], json.dumps(refund)),
@@ -416,14 +452,21 @@ class Shop:
         for change in changes:
             line = next((line for line in order[name] if line["id"] == change.get("id")), None)
             if line is None:
-                order[name].append({**blank_line(name, change), "id": self.next_id("item", 1)})
+                line = {**blank_line(name, self._priced(name, change)), "id": self.next_id("item", 1)}
+                order[name].append(line)
+                if name == "line_items":
+                    self.products.line_is_edited(order, line, line["quantity"], 0)
                 continue
             if change.get("quantity") == 0:
                 order[name].remove(line)
+                if name == "line_items":
+                    self.products.line_is_edited(order, line, 0, meta_of(line, "_reduced_stock"))
                 continue
             line.update({k: change[k] for k in ("quantity", "name", "method_title") if k in change})
             line.update({k: str(change[k]) for k in ("total", "subtotal") if k in change})
             shop_money.set_taxes(line, shop_money.rates_of(order))
+            if name == "line_items" and "quantity" in change:
+                self.products.line_is_edited(order, line, line["quantity"], meta_of(line, "_reduced_stock"))
         shop_money.total_anew(order)
 
     def refund_links(self, order_id: int, refund_id: int) -> Json:
@@ -477,6 +520,8 @@ class Replay:
         if previous is None:
             shop._insert(order)
         known = {refund["id"]: refund for refund in shop.refunds(renumber.order_id)}
+        if shop.plugin and known:
+            shop.plugin.touch("order", renumber.order_id, "refund")
         shop.connection.execute("delete from refunds where order_id = ?", (renumber.order_id,))
         for refund in refunds:
             again = renumber.refund(refund, shop.now())
@@ -552,10 +597,14 @@ class _Transaction(AbstractContextManager[None]):
         self.is_outermost = not self.shop.connection.in_transaction
         if self.is_outermost:
             self.shop.connection.execute("begin immediate")
+            if self.shop.plugin:
+                self.shop.plugin.request_begins()
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             if self.is_outermost and kind is None:
+                if self.shop.plugin:
+                    self.shop.plugin.request_ends()
                 self.shop.connection.commit()
             elif self.is_outermost:
                 self.shop.connection.rollback()

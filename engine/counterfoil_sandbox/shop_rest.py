@@ -20,11 +20,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from counterfoil_sandbox.shop_answers import (
+    PER_PAGE_MAX,
+    Answer,
+    Rejected,
+    chosen_fields,
+    invalid_parameter,
+    listed,
+    marks,
+    number,
+    one_of,
+    truth,
+)
 from counterfoil_sandbox.shop_orders import (
     HIDDEN_FROM_ANY,
     STATUSES,
@@ -35,40 +46,16 @@ from counterfoil_sandbox.shop_orders import (
     UnknownOrder,
     recorded,
 )
+from counterfoil_sandbox.shop_products import ProductRest, answer_batch, unknown_product
+from counterfoil_sandbox.shop_stock import UnknownProduct
 from counterfoil_sandbox.shop_webhooks import TOPICS, Send, send_by_http
 
-PRODUCTS = tuple(
-    f"product_{kind}" for kind in ("simple", "unmanaged_stock", "backorder_negative", "out_of_stock", "variable")
-)
 ORDER_BY = {"date": "created {0}, id {0}", "id": "id {0}", "modified": "modified {0}, id {0}"}
 DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
-PER_PAGE_MAX = 100
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Rejected(Exception):
-    """An answer that is an error document of WordPress's form."""
-
-    def __init__(self, status: int, code: str, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        data = {"status": status} if data is None else data
-        self.answer = Answer(status, {"code": code, "message": message, "data": data})
 
 
 def unknown_order(status: int = 404) -> Rejected:
     return Rejected(status, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
-
-
-def invalid_parameter(name: str, reason: str, code: str = "rest_invalid_param") -> Rejected:
-    details = {name: {"code": code, "message": reason, "data": None}}
-    data = {"status": 400, "params": {name: reason}, "details": details}
-    return Rejected(400, "rest_invalid_param", f"Invalid parameter(s): {name}", data)
 
 
 class Rest:
@@ -76,9 +63,10 @@ class Rest:
 
     def __init__(self, shop: Shop, send: Send = send_by_http) -> None:
         self.shop, self.send = shop, send
-        self.routes = [
+        self.routes: list[tuple[str, str, Any]] = [
             ("GET", r"orders", self.list_orders),
             ("POST", r"orders", self.create_order),
+            ("POST|PUT|PATCH", r"orders/batch", self.batch_orders),
             ("GET", r"orders/(\d+)", self.get_order),
             ("PUT|POST|PATCH", r"orders/(\d+)", self.update_order),
             ("DELETE", r"orders/(\d+)", self.delete_order),
@@ -86,8 +74,7 @@ class Rest:
             ("POST", r"orders/(\d+)/refunds", self.create_refund),
             ("GET", r"orders/(\d+)/refunds/(\d+)", self.get_refund),
             ("DELETE", r"orders/(\d+)/refunds/(\d+)", self.delete_refund),
-            ("GET", r"products", self.list_products),
-            ("GET", r"products/(\d+)", self.get_product),
+            *ProductRest(self).routes,
             ("GET", r"webhooks", self.list_webhooks),
             ("POST", r"webhooks", self.create_webhook),
             ("GET", r"webhooks/(\d+)", self.get_webhook),
@@ -113,13 +100,15 @@ class Rest:
                 match = re.fullmatch(pattern, path)
                 if match and method in methods.split("|"):
                     numbers = [int(part) if part.isdigit() else part for part in match.groups()]
-                    answer: Answer = handler(query, body if isinstance(body, dict) else {}, *numbers)  # type: ignore[operator]
+                    answer: Answer = handler(query, body if isinstance(body, dict) else {}, *numbers)
                     return chosen_fields(answer, query)
             raise Rejected(404, "rest_no_route", "No route was found matching the URL and request method.")
         except Rejected as rejected:
             return rejected.answer
         except UnknownOrder:
             return unknown_order().answer
+        except UnknownProduct:
+            return unknown_product(404).answer
 
     # Orders
 
@@ -208,6 +197,14 @@ class Rest:
             self.shop.trash(order_id)
         return Answer(200, order)
 
+    def batch_orders(self, query: Mapping[str, str], body: Any) -> Answer:
+        return answer_batch(
+            body,
+            lambda wanted: dict(self.create_order({}, wanted).body),
+            lambda wanted: dict(self.update_order({}, wanted, int(wanted.get("id") or 0)).body),
+            lambda order_id: dict(self.delete_order({"force": "true"}, {}, order_id).body),
+        )
+
     # Refunds
 
     def list_refunds(self, query: Mapping[str, str], body: Any, order_id: int) -> Answer:
@@ -292,20 +289,6 @@ class Rest:
         self.shop.webhooks.delete(webhook_id)
         return hook
 
-    def list_products(self, query: Mapping[str, str], body: Any) -> Answer:
-        products = [recorded(name) for name in PRODUCTS]
-        if "sku" in query:
-            products = [product for product in products if product["sku"] in query["sku"].split(",")]
-        per_page, page = number(query, "per_page", 10, 1, PER_PAGE_MAX), number(query, "page", 1, 1, None)
-        shown = products[(page - 1) * per_page : page * per_page]
-        return self._page("products", query, shown, len(products), page, per_page)
-
-    def get_product(self, query: Mapping[str, str], body: Any, product_id: int) -> Answer:
-        for product in (recorded(name) for name in PRODUCTS):
-            if product["id"] == product_id:
-                return Answer(200, product)
-        raise Rejected(404, "woocommerce_rest_product_invalid_id", "Invalid ID.")
-
     def get_setting(self, query: Mapping[str, str], body: Any, group: str, name: str) -> Answer:
         for setting in recorded(f"settings_{group}"):
             if setting["id"] == name:
@@ -348,59 +331,3 @@ class Rest:
             links.append(f'<{base}?{urlencode({**query, "page": page + 1})}>; rel="next"')
         headers = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
         return Answer(200, shown, {**headers, "Link": ", ".join(links)} if links else headers)
-
-
-# Reading a query as WordPress does
-
-
-def listed(query: Mapping[str, str], name: str) -> list[str]:
-    """A list parameter: `name=a,b`, `name[]=a`, or `name[0]=a&name[1]=b`."""
-    values = [v for k, v in query.items() if k == name or re.fullmatch(re.escape(name) + r"\[\d*\]", k)]
-    return [part for value in values for part in re.split(r"[\s,]+", value) if part]
-
-
-def number(query: Mapping[str, str], name: str, default: int, low: int, high: int | None) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not re.fullmatch(r"-?\d{1,18}", text):
-        raise invalid_parameter(name, f"{name} is not of type integer.", "rest_invalid_type")
-    value = int(text)
-    if value < low or (high is not None and value > high):
-        upper = f"between {low} (inclusive) and {high} (inclusive)"
-        bounds = upper if high is not None else f"greater than or equal to {low}"
-        raise invalid_parameter(name, f"{name} must be {bounds}", "rest_out_of_bounds")
-    return value
-
-
-def one_of(query: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
-    value = query.get(name, default)
-    if value not in allowed:
-        raise invalid_parameter(name, f"{name} is not one of {', '.join(allowed)}.", "rest_not_in_enum")
-    return value
-
-
-def truth(query: Mapping[str, str], name: str, default: bool) -> bool:
-    value = query.get(name)
-    if value is None:
-        return default
-    if value.lower() not in ("true", "false", "1", "0", ""):
-        raise invalid_parameter(name, f"{name} is not of type boolean.", "rest_invalid_type")
-    return value.lower() in ("true", "1")
-
-
-def marks(values: Any) -> str:
-    return ", ".join("?" for _ in values)
-
-
-def chosen_fields(answer: Answer, query: Mapping[str, str]) -> Answer:
-    """`_fields`: top-level names; a dotted name stands for the field it begins with."""
-    names = {name.split(".")[0] for name in listed(query, "_fields")}
-    if not names:
-        return answer
-
-    def cut(item: Any) -> Any:
-        return {k: v for k, v in item.items() if k in names} if isinstance(item, dict) else item
-
-    body = [cut(item) for item in answer.body] if isinstance(answer.body, list) else cut(answer.body)
-    return Answer(answer.status, body, answer.headers)

@@ -29,6 +29,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from counterfoil_sandbox.shop_auth import Keys, Unauthorised
 from counterfoil_sandbox.shop_orders import RefundRefused, Replay, Shop, UnknownOrder, recorded
+from counterfoil_sandbox.shop_plugin_routes import SPACE, Routes
 from counterfoil_sandbox.shop_rest import Rest, unknown_order
 
 BODY_MAX_BYTES = 8 * 1024 * 1024
@@ -106,6 +107,10 @@ def answer_rest(shop: Shop, keys: Keys, rest: Rest, weather: Weather, path: str)
     query = {name: values[-1] for name, values in request.args.lists()}
     if path.strip("/") == "":
         return as_json(200, site_index(shop))
+    if shop.plugin is not None and path.startswith(f"{SPACE}/"):
+        headers, route = dict(request.headers), path.removeprefix(SPACE)
+        told = Routes(shop.plugin).answer(request.method, route, query, headers, request.get_data())
+        return as_json(told.status, told.body)
     match = re.fullmatch(r"wc/v3(/.*)?", path)
     if match is None:
         message = "No route was found matching the URL and request method."
@@ -124,7 +129,8 @@ def answer_rest(shop: Shop, keys: Keys, rest: Rest, weather: Weather, path: str)
 def site_index(shop: Shop) -> dict[str, Any]:
     hours = shop.site_offset.total_seconds() / 3600
     site = {"name": "Sandbox shop", "description": "", "url": shop.site_url, "home": shop.site_url}
-    return {**site, "gmt_offset": f"{hours:g}", "timezone_string": "", "namespaces": ["wc/v3", "wp/v2"], "routes": {}}
+    spaces = ["wc/v3", "wp/v2", *([SPACE] if shop.plugin else [])]
+    return {**site, "gmt_offset": f"{hours:g}", "timezone_string": "", "namespaces": spaces, "routes": {}}
 
 
 def add_control(app: Flask, shop: Shop, weather: Weather) -> None:
@@ -152,6 +158,17 @@ def add_control(app: Flask, shop: Shop, weather: Weather) -> None:
             return as_json(404, {"message": f"There is no {unknown}."})
         except RefundRefused as refused:
             return as_json(409, {"message": f"{refused} No more is left to refund."})
+
+    @app.post("/sandbox/products")
+    def put_products() -> AnyResponse:
+        """products: as REST takes them; those whose SKU is there are changed. No SKU is refused, as in an import."""
+        ids = []
+        for wanted in parameters().get("products", []):
+            known = shop.products.all("sku = ? and sku <> ''", (str(wanted.get("sku", "")),))
+            if known:
+                shop.products.change(known[0].id, wanted)
+            ids.append(known[0].id if known else shop.products.add(wanted, int(wanted.get("parent_id", 0))))
+        return done({"product_ids": ids})
 
     @app.post("/sandbox/histories")
     def begin_history() -> AnyResponse:
