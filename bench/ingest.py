@@ -131,10 +131,22 @@ def served(url: str, workers: int, threads: int) -> Iterator[tuple[int, int]]:
                     break
             except OSError:
                 time.sleep(0.1)
+        wait_for_all(server.pid, workers)
         yield port, server.pid
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=30)
+
+
+def wait_for_all(pid: int, workers: int) -> None:
+    """Until every process of the server has started: the first one would else get all lines, and keep them."""
+    before_s = -1.0
+    for _ in range(100):
+        now_s = cpu_s(*children(pid)) if len(children(pid)) == workers else -1.0
+        if 0 < now_s == before_s:
+            return
+        before_s = now_s
+        time.sleep(0.5)
 
 
 class Sender:

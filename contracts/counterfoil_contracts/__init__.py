@@ -78,6 +78,8 @@ def faults(name: str, value: Any, most: int = MOST_FAULTS, is_shallow: bool = Fa
     if not is_shallow and _is_deeper(value, MOST_LEVELS):
         return [Fault("", f"This is nested too deeply: at most {MOST_LEVELS} levels can be read.", "json")]
     try:
+        if validator.is_valid(value):  # takes two thirds of the time
+            return []
         return [_fault(error) for error in islice(validator.iter_errors(value), most)]
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         # What is no JSON at all: sets, keys that aren't text, half a surrogate pair, hundreds of levels.

@@ -130,8 +130,7 @@ WorkClass = Literal["live", "repair", "history"]
 Installation = str  # 32 hexadecimal digits, made once by an agent with its outbox
 
 
-@dataclass(frozen=True)
-class Incoming:
+class Incoming(NamedTuple):
     """An event that has a place in its sequence, judged already.
 
     reason: why it is invalid; None where it is not. subject: `order eu1/1001`. body: the bytes of `data` as they came,
@@ -150,8 +149,7 @@ class Incoming:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What became of one event; kept-invalid and duplicate fill its number like stored, refused does not."""
 
     n: int | None
@@ -689,7 +687,9 @@ class StockOwner(Protocol):
 
 
 class Published(NamedTuple):
-    """A number as it is published, before caps. version: its present one; 0 before it has one."""
+    """A number as it is published, before caps. version: its present one; 0 before it has one.
+
+    stock_as_of: of the oldest position that it rests on; changed_as_of: of the one that changed it last."""
 
     key: str
     sku: str
@@ -701,6 +701,7 @@ class Published(NamedTuple):
     stock_as_of: datetime | None
     again_at: datetime | None
     version: int = 0
+    changed_as_of: datetime | None = None
 
 
 class PublishedCap(NamedTuple):
@@ -715,7 +716,9 @@ class PublishedCap(NamedTuple):
 class FeedRow(NamedTuple):
     """A number for a store: its cap applied, and the basis up to which it counts that store's sales.
 
-    sku: as the owner of the stock writes it. basis: None where no store was named."""
+    sku: as the owner of the stock writes it. version: of the pool, in this life of the engine. basis: None for a store
+    whose agent was never heard. as_of: when what it rests on last changed at its owner. sold: all that the store ever
+    lowered of the SKU, what it raised taken off."""
 
     sku: str
     key: str
@@ -727,6 +730,30 @@ class FeedRow(NamedTuple):
     silence_share: str
     backorders: bool
     excluded: bool
+    sold: int = 0
+
+
+class Written(NamedTuple):
+    """What a store answered when a number was written into it. version: as in FeedRow. as_of: the number's own."""
+
+    key: str
+    version: int
+    number: int
+    verdict: str
+    stock: int | None = None
+    reason: str | None = None
+    at: datetime | None = None
+    as_of: datetime | None = None
+
+
+class Drifted(NamedTuple):
+    """What a store had where another quantity was written. found: None where it couldn't be read."""
+
+    key: str
+    sku: str
+    expected: int
+    found: int | None
+    status: str | None
 
 
 @dataclass(frozen=True)
@@ -790,7 +817,6 @@ class AtsRecords(Protocol):
     ) -> int: ...
     def note_again(self, tx: Any, pool: str, moments: Mapping[str, datetime | None]) -> None: ...
     def close_lines(self, tx: Any, lines: Sequence[SoldLine]) -> None: ...
-    def feed_since(self, tx: Any, pool: str, version: int, limit: int, store: str | None = None) -> list[FeedRow]: ...
     def writes_of(self, tx: Any, key: str) -> list[Mapping[str, Any]]: ...
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from counterfoil_engine.ports import Incoming, Rejected, Watermark
@@ -32,7 +31,7 @@ class Agent:
         self.log, self.store = log, store
         self.watermark = log.greet(store, INSTALLATION, "0.1.0", {})
         self.rows: list[Incoming] = [
-            replace(incoming(f"{store} {n}", n, order_id, total), subject=f"order {store}/{order_id}")
+            incoming(f"{store} {n}", n, order_id, total)._replace(subject=f"order {store}/{order_id}")
             for n, (order_id, total) in enumerate(outbox, start=1)
         ]
 
@@ -45,7 +44,7 @@ class Agent:
         self.watermark = self.log.grant_epoch(self.store, INSTALLATION, old.epoch, "a test")
         waiting = [row for row in self.rows if row.epoch == old.epoch and row.n > old.n]
         passed = [row for row in self.rows if row not in waiting]
-        again = [replace(row, epoch=self.watermark.epoch, n=n) for n, row in enumerate(waiting, start=1)]
+        again = [row._replace(epoch=self.watermark.epoch, n=n) for n, row in enumerate(waiting, start=1)]
         self.rows = passed + again
 
     def finish(self) -> None:
@@ -100,7 +99,7 @@ def test_an_agent_that_counts_again_from_an_old_backup_is_told_before_anything_i
     log = StoredEvents(database, lambda tx, key: None)
     Agent(log, store, [(1, "1.00"), (1, "2.00"), (2, "1.00")]).finish()
     restored = Agent(log, store, [(1, "1.00")])
-    restored.rows.append(replace(incoming("made after the restore", 2), subject=f"order {store}/9"))
+    restored.rows.append(incoming("made after the restore", 2)._replace(subject=f"order {store}/9"))
     restored.watermark = Watermark(1, 1, None)
     with pytest.raises(Rejected) as rejected:
         restored.finish()

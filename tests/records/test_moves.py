@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -70,7 +69,7 @@ def test_in_a_new_epoch_what_was_left_behind_is_counted_and_what_is_sent_again_i
     left = world.order("eu1", "1004", world.move("49", "MUG", -5), n=4)
     world.take_in("eu1", ahead, left)
     world.events.grant_epoch("eu1", "1" * 32, 1, "restored")
-    world.take_in("eu1", replace(ahead, epoch=2, n=1))
+    world.take_in("eu1", ahead._replace(epoch=2, n=1))
     world.take_in("eu1", world.order("eu1", "1005", world.move("50", "MUG", -6), epoch=2, n=2))
     assert {name: net for name, (_, _, net) in lines(world).items()} == {
         "1001/46": 1,

@@ -1,5 +1,5 @@
-"""gunicorn's threads, with two promises more: who sends slowly holds a thread for so long and no longer, and what is no
-HTTP request is answered 4xx and never repeated in the log."""
+"""gunicorn's threads, with three promises more: who sends slowly holds a thread for so long and no longer, what is no
+HTTP request is answered 4xx and never repeated in the log, and processes share the lines that stay open."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ REQUEST_S = 10.0
 # For the sender to read the answer to what was refused unread, before the line is closed on it.
 LINGER_S = 0.5
 
+# All processes are woken for a new line, and who is quickest would take them all: agents keep theirs open for long. So
+# who has more of them already is so much later, up to a bound.
+YIELD_S = 0.00025
+MOST_YIELDED = 8
+
 _STATUS_OF = {
     errors.LimitRequestLine: (414, "URI Too Long"),
     errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
@@ -34,6 +39,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._since_s: dict[Any, float] = {}
+
+    def accept(self, listener: Any) -> None:
+        if self.cfg.workers > 1:
+            time.sleep(min(self.nr_conns, MOST_YIELDED) * YIELD_S)
+        super().accept(listener)
 
     def enqueue_req(self, conn: Any) -> None:
         self._since_s[conn] = time.monotonic()

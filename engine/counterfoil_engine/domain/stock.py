@@ -18,6 +18,7 @@ UNITS_MAX = 1_000_000_000
 SKU_MAX = 200  # characters
 NAME_MAX = 64
 CHANGES_MAX = 5_000  # moves of one event, lines or arrivals of one position
+REDUCED = "_reduced_stock"  # WooCommerce's meta of an order's line
 AHEAD_MAX = timedelta(minutes=10)  # an as-of further ahead than this is a wrong clock, and would hide all that follows
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -334,26 +335,38 @@ class OrderSaid(NamedTuple):
 
 
 def read_order_stock(order: Mapping[str, Any]) -> OrderSaid:
-    """The stock side of a snapshot; what can't be read there is left to the order's own reader, and counts as absent.
-
-    `_reduced_stock` is what WooCommerce lowered for a line and has not raised again."""
-    created, paid = _gmt(order.get("date_created_gmt")), _gmt(order.get("date_paid_gmt"))
-    completed = _gmt(order.get("date_completed_gmt")) if order.get("status") == "completed" else None
+    """The stock side of a snapshot; what can't be read there is left to the order's own reader and counts as absent."""
     lines = tuple(
-        LineSaid(str(line["id"]), line_sku(line), _reduced(line))
+        line_said(line["id"], line.get("sku"), line.get("variation_id") or line.get("product_id"), _reduced_of(line))
         for line in order.get("line_items") or ()
         if isinstance(line, Mapping) and isinstance(line.get("id"), int)
     )
-    is_unpaid = paid is None and order.get("status") in ("on-hold", "pending", "failed")
+    created, paid, completed = (order.get(f"date_{name}_gmt") for name in ("created", "paid", "completed"))
+    return order_said(order.get("status"), created, paid, completed, lines)
+
+
+def order_said(status: object, created_gmt: object, paid_gmt: object, completed_gmt: object, lines: Any) -> OrderSaid:
+    """What an order says of its stock, from its status, times and lines as the store wrote them."""
+    created, paid = _gmt(created_gmt), _gmt(paid_gmt)
+    is_unpaid = paid is None and status in ("on-hold", "pending", "failed")
+    completed = _gmt(completed_gmt) if status == "completed" else None
     return OrderSaid(created, created if is_unpaid else None, completed, lines)
+
+
+def line_said(line_id: int, sku: object, product_id: object, reduced: object) -> LineSaid:
+    """reduced: the line's `_reduced_stock`, what WooCommerce lowered for it and has not raised again; None: nothing."""
+    return LineSaid(str(line_id), _named(sku, product_id), _units_reduced(reduced) if reduced is not None else 0)
 
 
 def line_sku(line: Mapping[str, Any]) -> str:
     """The SKU of an order's line, as rules know it: `#<product id>` where it has none."""
-    sku = line.get("sku")
+    return _named(line.get("sku"), line.get("variation_id") or line.get("product_id"))
+
+
+def _named(sku: object, product_id: object) -> str:
     if isinstance(sku, str) and sku.strip():
         return _storable(sku)
-    return f"#{line.get('variation_id') or line.get('product_id') or 0}"[:SKU_MAX]
+    return f"#{product_id or 0}"[:SKU_MAX]
 
 
 def _storable(sku: str) -> str:
@@ -361,15 +374,19 @@ def _storable(sku: str) -> str:
     return _UNTEXT.sub("\ufffd", sku.strip()[:SKU_MAX])
 
 
-def _reduced(line: Mapping[str, Any]) -> int:
+def _reduced_of(line: Mapping[str, Any]) -> object:
     for meta in line.get("meta_data") or ():
-        if isinstance(meta, Mapping) and meta.get("key") == "_reduced_stock":
-            try:
-                number = _decimal(meta.get("value"), "_reduced_stock").to_integral_value(ROUND_CEILING)
-            except ValueError:
-                return 0
-            return int(number) if 0 <= number <= UNITS_MAX else 0
-    return 0
+        if isinstance(meta, Mapping) and meta.get("key") == REDUCED:
+            return meta.get("value")
+    return None
+
+
+def _units_reduced(value: object) -> int:
+    try:
+        number = _decimal(value, REDUCED).to_integral_value(ROUND_CEILING)
+    except ValueError:
+        return 0
+    return int(number) if 0 <= number <= UNITS_MAX else 0
 
 
 def _gmt(raw: object) -> datetime | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from counterfoil_engine.domain.readers import READERS
 from counterfoil_engine.ports import Appended, Incoming, Installation, Rejected, Verdict, Wake, Watermark
@@ -148,8 +147,7 @@ class StoredEvents:
             return watermark
 
 
-@dataclass(frozen=True)
-class _Kept:
+class _Kept(NamedTuple):
     """What is known of an event that is kept already."""
 
     epoch: int
@@ -164,8 +162,7 @@ class _Kept:
         return (self.body_hash, self.type, self.subject) == (event.body_hash, event.type, event.subject)
 
 
-@dataclass(frozen=True)
-class _Latest:
+class _Latest(NamedTuple):
     """A subject's latest snapshot: its place, its body's hash, and the event that holds the body."""
 
     place: tuple[int, int]
@@ -219,7 +216,7 @@ class _Batch:
     def _keep_beside(self, event: Incoming) -> Verdict:
         """One id with two contents: a conflict, kept under a name of its own and shown, never a duplicate (E3)."""
         reason = "conflict: an event with this id and other content is stored already; both are kept."
-        twin = replace(event, event_id=f"{event.event_id}~{event.body_hash[:16]}", reason=reason)
+        twin = event._replace(event_id=f"{event.event_id}~{event.body_hash[:16]}", reason=reason)
         if _key(twin) not in self._known and not _find(self._tx, self._store, [_key(twin)]):
             self._keep(twin)
         return Verdict(event.n, event.event_id, "kept-invalid", reason)

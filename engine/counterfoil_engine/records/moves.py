@@ -10,15 +10,25 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from counterfoil_engine.domain.errors import Case
-from counterfoil_engine.domain.stock import Move, OrderSaid, read_moves, read_order_stock, sku_key
+from counterfoil_engine.domain.stock import (
+    REDUCED,
+    Move,
+    OrderSaid,
+    line_said,
+    order_said,
+    read_moves,
+    read_order_stock,
+    sku_key,
+)
 from counterfoil_engine.ports import Incoming, Watermark
 from counterfoil_engine.records import cases
 from counterfoil_engine.records.database import Row, Transaction, as_time
+from counterfoil_engine.records.wakes import STOCK
 
 ORDER = "counterfoil.order.v1"
 _MAY_HOLD_NO_MOVES = ("counterfoil.gone.v1", "counterfoil.heartbeat.v1", "counterfoil.void.v1")
@@ -71,8 +81,7 @@ class Basis:
     by_moves_since: datetime | None = None
 
 
-@dataclass(frozen=True)
-class _Event:
+class _Event(NamedTuple):
     epoch: int
     n: int
     type: str
@@ -82,8 +91,7 @@ class _Event:
     is_readable: bool
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A row of stock_lines."""
 
     store: str
@@ -235,8 +243,7 @@ def _decoded(body: bytes) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-@dataclass(frozen=True)
-class _Read:
+class _Read(NamedTuple):
     """An order's event as counting needs it. moves: None where the store's plugin doesn't speak in it."""
 
     event: _Event
@@ -317,8 +324,7 @@ class _Counting:
                 lines = self._lines[one.order_id]
                 line = lines.get(move.line) or self._new_line(one.order_id, move.line, named)
                 key = line.sku_key
-                lines[move.line] = replace(
-                    line,
+                lines[move.line] = line._replace(
                     lowered=line.lowered + max(0, -move.units),
                     restocked=line.restocked + max(0, move.units),
                 )
@@ -338,7 +344,7 @@ class _Counting:
             self._set(line, None if line.meta is None else 0, said)
 
     def _set(self, line: Line, meta: int | None, said: OrderSaid) -> None:
-        changed = replace(line, meta=meta, unpaid_since=said.unpaid_since, completed_at=said.completed_at)
+        changed = line._replace(meta=meta, unpaid_since=said.unpaid_since, completed_at=said.completed_at)
         self._lines[line.order_id][line.line] = changed
         if changed != line:
             self._mark(line.sku_key, "move" if changed.net != line.net else "order")
@@ -423,43 +429,42 @@ def _read(event: _Event, known_orders: Container[str]) -> _Read | None:
     order_id = _order_of(event)
     if order_id not in known_orders and b"_reduced_stock" not in event.body and b'"moves"' not in event.body:
         return None
-    data = _needed(event.body) or _decoded(event.body)
-    order = data.get("order")
-    if not isinstance(order, Mapping):
+    read = _read_at_once(event.body) or _read_as_a_whole(event.body)
+    if read is None:
         return None
-    moves, wrong = read_moves(data["moves"]) if "moves" in data else (None, [])
-    return _Read(event, order_id, read_order_stock(order), moves, wrong)
+    said, has_moves, raw_moves = read
+    moves, wrong = read_moves(raw_moves) if has_moves else (None, [])
+    return _Read(event, order_id, said, moves, wrong)
 
 
-def _needed(body: bytes) -> Mapping[str, Any] | None:
-    """The members that counting reads; None where an event is odd enough to be read as a whole."""
+def _read_at_once(body: bytes) -> tuple[OrderSaid, bool, Any] | None:
+    """What an event says of stock, whether it has moves, and these; None where it is so odd that all has to be read."""
     try:
         read = _body.decode(body)
+        order = read.order
+        lines = tuple(
+            line_said(item.id, item.sku, item.variation_id or item.product_id, _reduced(item))
+            for item in order.line_items
+        )
+        has_moves = read.moves is not msgspec.UNSET
+        moves = _data.decode(read.moves) if has_moves else None
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    order = read.order
-    lines = [
-        {
-            "id": item.id,
-            "sku": item.sku,
-            "product_id": item.product_id,
-            "variation_id": item.variation_id,
-            "meta_data": [
-                {"key": meta.key, "value": _data.decode(meta.value)}
-                for meta in item.meta_data
-                if meta.key == "_reduced_stock"
-            ],
-        }
-        for item in order.line_items
-    ]
-    head = {name: getattr(order, name) for name in _DATES}
-    data: dict[str, Any] = {"order": {"status": order.status, "line_items": lines, **head}}
-    if read.moves is not msgspec.UNSET:
-        data["moves"] = _data.decode(read.moves)
-    return data
+    dates = (order.date_created_gmt, order.date_paid_gmt, order.date_completed_gmt)
+    return order_said(order.status, *dates, lines), has_moves, moves
 
 
-_DATES = ("date_created_gmt", "date_paid_gmt", "date_completed_gmt")
+def _reduced(item: _Item) -> Any:
+    for meta in item.meta_data:
+        if meta.key == REDUCED:
+            return _data.decode(meta.value)
+    return None
+
+
+def _read_as_a_whole(body: bytes) -> tuple[OrderSaid, bool, Any] | None:
+    data = _decoded(body)
+    order = data.get("order")
+    return (read_order_stock(order), "moves" in data, data.get("moves")) if isinstance(order, Mapping) else None
 
 
 def _named(move: Move, by_line: Mapping[str, str]) -> str:
@@ -565,3 +570,4 @@ def mark(tx: Transaction, kind: str, name: str, keys: Mapping[str, str], now: da
             kind,
             name,
         )
+        tx.tell(STOCK)

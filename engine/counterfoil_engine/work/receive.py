@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from counterfoil_contracts import MOST_DIGITS, can_be_deep, contract_of, faults, parse
@@ -114,7 +113,7 @@ class Receiver:
         kept = iter(appended.verdicts)
         verdicts = [next(kept) if isinstance(each, Incoming) else each for each in judged]
         return {
-            "verdicts": [msgspec.to_builtins(verdict) for verdict in verdicts],
+            "verdicts": [verdict._asdict() for verdict in verdicts],
             "stored_through": _through(appended.watermark),
             "holes": [list(hole) for hole in appended.holes],
             "server_time": self._now(),
@@ -170,8 +169,7 @@ def judge(store: str, part: bytes) -> Incoming | Verdict:
     )
 
 
-@dataclass(frozen=True)
-class _Opened:
+class _Opened(NamedTuple):
     """fields: the attributes that can be read; body: the bytes of data, else of all; wrong: why not all can be read."""
 
     fields: Mapping[str, Any]
