@@ -31,6 +31,7 @@ def test_every_contract_that_the_parts_speak_is_there() -> None:
         *(f"models/{name}.v1" for name in ("order", "customer", "payment", "refund")),
         *(f"documents/{kind}.v1" for kind in KINDS),
         "documents/_common.v1",
+        *(f"feed/{name}.v1" for name in ("ask", "numbers", "writes")),
         "config/rules.v1",
         "rehearsal/report.v1",
     }
@@ -65,7 +66,26 @@ def test_every_property_is_described(name: str) -> None:
 def test_a_bare_number_says_its_unit(name: str) -> None:
     """Amounts end in _minor, times in _s, sizes in _bytes; what is left are ids, counts and rates."""
     known = ("_minor", "_s", "_bytes", "_events", "_rows", "_id", "_percent")
-    counts = {"id", "n", "epoch", "status", "quantity", "order", "refund", "number", "snapshot", "version", "rate_id", "waiting"}
+    counts = {
+        "id",
+        "n",
+        "epoch",
+        "status",
+        "quantity",
+        "order",
+        "refund",
+        "number",
+        "snapshot",
+        "version",
+        "rate_id",
+        "waiting",
+        "engine_epoch",
+        "limit",
+        "sold",
+        "stock",
+        "expected",
+        "found",
+    }
     for path, part in properties(contracts.schema(name)):
         types = part.get("type", [])
         if {"integer", "number"} & set([types] if isinstance(types, str) else types):
@@ -97,7 +117,7 @@ def test_a_type_of_event_names_its_contract() -> None:
 def test_every_file_of_the_package_is_read() -> None:
     folder = resources.files("counterfoil_contracts")
     groups = {name.split("/")[0] for name in contracts.names()}
-    assert groups == {"common", "config", "documents", "events", "models", "rehearsal"}
+    assert groups == {"common", "config", "documents", "events", "feed", "models", "rehearsal"}
     assert all((folder / f"{name}.json").is_file() for name in contracts.names())
 
 
