@@ -60,7 +60,7 @@ class Product:
 
     @property
     def is_variation(self) -> bool:
-        return self.body["type"] == "variation"
+        return bool(self.body["type"] == "variation")
 
     def settled(self) -> Product:
         """With the status that its quantity asks for."""
