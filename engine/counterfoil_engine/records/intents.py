@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -277,8 +278,8 @@ def ready(
         f" and bucket in ({', '.join(str(int(bucket)) for bucket in buckets)})"
         f" and (store in ({stores}) or (group_id is not null and exists (select 1 from intents begun"
         " where begun.group_id = intents.group_id and begun.ever_sent = 1)))"
-        # Kept as text in a wait's key, an intent's id is its own index entry: no scan of the waits.
-        " and not exists (select 1 from waits where waits.waiter = 'intent ' || cast(intents.id as text))"
+        # Asked for each intent by its own index entry: as a join, PostgreSQL scans waits that it last saw empty.
+        " and (select 1 from waits where waits.waiter = 'intent ' || cast(intents.id as text) limit 1) is null"
         " order by id limit %s",
         party,
         entity,
@@ -292,16 +293,15 @@ def ready(
 
 def unmet(tx: Transaction, intents: Sequence[Intent]) -> set[int]:
     """The ids of those before which something is missing: not all that must be there has a result row (K6)."""
-    needed = sorted({(intent.party, intent.entity, key) for intent in intents for key in intent.after})
-    if not needed:
-        return set()
-    table, params = tx.given(needed, of_party="text", of_entity="text", of_key="text")
-    rows = tx.all(
-        f"select party, entity, key from {table} join intents on party = of_party and entity = of_entity"
-        " and key = of_key and state = 'done'",
-        *params,
-    )
-    done = {(row["party"], row["entity"], row["key"]) for row in rows}
+    needed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for intent in intents:
+        needed[intent.party, intent.entity].update(intent.after)
+    done: set[tuple[str, str, str]] = set()
+    for (party, entity), keys in needed.items():
+        if keys:
+            named, params = tx.among("key", keys)
+            sql = f"select key from intents where party = %s and entity = %s and {named} and state = 'done'"
+            done |= {(party, entity, row["key"]) for row in tx.all(sql, party, entity, *params)}
     return {
         intent.id for intent in intents if any((intent.party, intent.entity, key) not in done for key in intent.after)
     }
@@ -315,14 +315,22 @@ def mark_sent(tx: Transaction, intents: Sequence[Intent]) -> list[int]:
         return []
     days = [(intent.id, intent.posting_date.isoformat() if intent.posting_date else None) for intent in intents]
     table, params = tx.given(sorted(days), given_id="bigint", given_day="text")
+    by_id, ids = _by_id(tx, intents)
     rows = tx.all(
         "update intents set state = 'sent', sent_at = %s, ever_sent = 1, attempts = attempts + 1,"
         f" posting_date = coalesce(given_day, posting_date) from {table}"
-        " where id = given_id and state in ('ready', 'sent') returning id",
+        f" where {by_id} and id = given_id and state in ('ready', 'sent') returning id",
         tx.now(),
         *params,
+        *ids,
     )
     return [int(row["id"]) for row in rows]
+
+
+def _by_id(tx: Transaction, intents: Sequence[Intent]) -> tuple[str, list[Any]]:
+    """These intents by their key, whatever PostgreSQL last knew of how many are ready: else it may scan all of them."""
+    ids = sorted(intent.id for intent in intents)
+    return ("id = any(%s::bigint[])", [ids]) if not tx.is_sqlite else ("true", [])
 
 
 def no_answer(tx: Transaction, intents: Sequence[Intent]) -> None:
@@ -358,11 +366,13 @@ def done(tx: Transaction, results: Sequence[tuple[Intent, str]]) -> set[int]:
         for intent, number in results
     )
     table, params = tx.given(given, given_id="bigint", given_number="text", given_day="text")
+    by_id, ids = _by_id(tx, [intent for intent, _ in results])
     rows = tx.all(
         "update intents set state = 'done', number = given_number, posting_date = given_day, result_at = %s"
-        f" from {table} where id = given_id and state = 'sent' returning id",
+        f" from {table} where {by_id} and id = given_id and state = 'sent' returning id",
         tx.now(),
         *params,
+        *ids,
     )
     return {int(row["id"]) for row in rows}
 

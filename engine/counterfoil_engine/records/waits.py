@@ -105,15 +105,15 @@ def _insert(
 def forget(tx: Transaction, waiters: Sequence[str]) -> None:
     """The waiters wait no longer: withdrawn, or looked at anew."""
     if waiters:
-        table, params = tx.given([[waiter] for waiter in sorted(waiters)], gone="text")
-        tx.run(f"delete from waits where waiter in (select gone from {table})", *params)
+        named, params = tx.among("waiter", waiters)
+        tx.run(f"delete from waits where {named}", *params)
 
 
 def wake_by_results(tx: Transaction, party: str, entity: str, keys: Sequence[str]) -> None:
     """Free the intents that waited for these results; called in the transaction that writes the results."""
     if keys:
-        table, params = tx.given([[result_key(party, entity, key)] for key in sorted(keys)], result="text")
-        tx.run(f"delete from waits where on_key in (select result from {table})", *params)
+        named, params = tx.among("on_key", [result_key(party, entity, key) for key in keys])
+        tx.run(f"delete from waits where {named}", *params)
 
 
 def wake(tx: Transaction, key: str) -> None:
