@@ -129,6 +129,51 @@ def test_a_new_order_counts_its_moves_whatever_its_own_count_says(world: StockWo
     assert {name: net for name, (_, _, net) in lines(world).items()} == {"1001/46": 2}
 
 
+def stock_event(world: StockWorld, *moves_of: dict[str, Any], **more: Any) -> Any:
+    """Moves that come with no order's event."""
+    data = {"stock_id": 11, "sku": "MUG", "moves": list(moves_of), **more}
+    return world.event("eu1", "", data, type="counterfoil.stock.v1")
+
+
+def test_stock_set_by_hand_is_kept_and_marks_its_sku_for_a_new_version(world: StockWorld) -> None:
+    world.take_in("eu1", stock_event(world, world.move("0", "MUG", -3, "set")))
+    assert lines(world) == {} and world.marks() == [("mug", "set")]
+    assert (world.basis().epoch, world.basis().n) == (1, 1)
+    with world.database.transaction() as tx:
+        assert [(row["kind"], row["units"]) for row in tx.all("select kind, units from stock_moves")] == [("set", -3)]
+
+
+def test_the_moves_of_an_order_that_can_not_be_sent_count_for_it_and_free_the_basis(world: StockWorld) -> None:
+    world.sell("eu1", "1001", "46", "MUG", 1)
+    tombstone = world.event("eu1", "1002", {"of": "counterfoil.order.v1"}, type="counterfoil.tombstone.v1")
+    world.take_in("eu1", tombstone)
+    assert world.basis().held
+    stands_for = [{"epoch": 1, "n": 2}]
+    anew = stock_event(world, world.move("47", "MUG", -2), order_id=1002, stands_for=stands_for)
+    world.take_in("eu1", anew)
+    assert lines(world) == {"1001/46": (1, 0, 1), "1002/47": (2, 0, 2)}
+    assert (world.basis().n, world.basis().held) == (3, False)
+
+
+def test_moves_of_an_order_that_is_no_more_are_kept_and_nothing_is_reserved_for_them(world: StockWorld) -> None:
+    world.take_in("eu1", stock_event(world, world.move("47", "MUG", -2)))
+    assert lines(world) == {} and world.marks() == [("mug", "set")]
+
+
+def test_where_the_plugin_went_away_new_orders_speak_for_themselves_until_they_are_restocked(
+    world: StockWorld,
+) -> None:
+    world.sell("eu1", "1001", "46", "MUG", 1)
+    later = world.now() + timedelta(days=1)
+    world.sell_by_rest("eu1", "1002", "47", "MUG", 4, created=later)
+    assert lines(world)["1002/47"] == (0, 0, 4)
+    world.take_in("eu1", world.order("eu1", "1002", lines={"47": ("MUG", 4)}, created=later))
+    assert lines(world)["1002/47"] == (0, 0, 4), "the plugin is back; what it didn't see stays counted"
+    restored = world.move("47", "MUG", 4, "restore")
+    world.take_in("eu1", world.order("eu1", "1002", restored, lines={"47": ("MUG", 0)}, created=later))
+    assert lines(world)["1002/47"][2] == 0
+
+
 def test_a_move_that_can_not_be_counted_is_a_case_and_its_neighbours_count(world: StockWorld) -> None:
     wrong = {**world.move("46", "MUG", -1), "quantity": "lots"}
     world.take_in("eu1", world.order("eu1", "1001", wrong, world.move("47", "CUP", -2)))

@@ -30,8 +30,8 @@ from counterfoil_engine.records import cases
 from counterfoil_engine.records.database import Row, Transaction, as_time
 from counterfoil_engine.records.wakes import STOCK
 
-ORDER = "counterfoil.order.v1"
-_MAY_HOLD_NO_MOVES = ("counterfoil.gone.v1", "counterfoil.heartbeat.v1", "counterfoil.void.v1")
+ORDER, ALONE = "counterfoil.order.v1", "counterfoil.stock.v1"
+_MAY_HOLD_NO_MOVES = tuple(f"counterfoil.{name}" for name in ("gone.v1", "gone.v2", "heartbeat.v1", "void.v1"))
 _TOMBSTONE = "counterfoil.tombstone.v1"
 _AT_ONCE = 2_000  # events read back in one transaction, where the basis lags
 # Orders made until then after the plugin was first heard may have been lowered before it was there.
@@ -244,11 +244,13 @@ def _decoded(body: bytes) -> Mapping[str, Any]:
 
 
 class _Read(NamedTuple):
-    """An order's event as counting needs it. moves: None where the store's plugin doesn't speak in it."""
+    """An event as counting needs it. order_id: "" where it is of none. said: None where it tells moves alone.
+
+    moves: None where the store's plugin doesn't speak in it."""
 
     event: _Event
     order_id: str
-    said: OrderSaid
+    said: OrderSaid | None
     moves: Sequence[Move] | None
     wrong: Sequence[Case] = ()
 
@@ -269,14 +271,15 @@ class _Counting:
 
     def run(self, events: Sequence[_Event], to: Basis) -> None:
         orders = {_order_of(event) for event in events if event.type == ORDER and event.is_readable}
-        self._load_lines(sorted(orders - {""}))
+        alone = {event: _read_alone(event) for event in events if event.type == ALONE and event.is_readable}
+        self._load_lines(sorted((orders | {one.order_id for one in alone.values() if one}) - {""}))
         reached, held = to, False
         read: list[_Read] = []
         for event in events:
             if self._holds(event):
                 reached, held = self._just_before(event), True
                 break
-            one = _read(event, self._lines) if event.type == ORDER and event.is_readable else None
+            one = _read(event, self._lines) if event.type == ORDER and event.is_readable else alone.get(event)
             if one is not None:
                 read.append(one)
                 self._lines.setdefault(one.order_id, {})
@@ -285,9 +288,11 @@ class _Counting:
         self._load_names(read)
         self._load_moves(read)
         for one in read:
-            self._said += [(f"order {self._store}/{one.order_id}", case) for case in one.wrong]
+            subject = f"order {self._store}/{one.order_id}" if one.order_id else f"store {self._store}"
+            self._said += [(subject, case) for case in one.wrong]
             self._count_moves(one)
-            self._read_lines(one.order_id, one.said)
+            if one.said is not None:
+                self._read_lines(one.order_id, one.said, one.moves is not None)
         self._write(replace(reached, held=held, by_moves_since=self._since))
 
     def _just_before(self, event: _Event) -> Basis:
@@ -313,14 +318,16 @@ class _Counting:
         return named is None
 
     def _count_moves(self, one: _Read) -> None:
-        by_line = {line.line: line.sku for line in one.said.lines}
+        by_line = _skus(one)
         for move in one.moves or ():
             if move.move_id in self._counted:
                 continue
             self._counted.add(move.move_id)
             named = _named(move, by_line)
             key = self._names[named]
-            if move.line is not None and move.kind != "set":
+            of_line = move.line is not None and move.kind != "set" and one.order_id != ""
+            if of_line:
+                assert move.line is not None
                 lines = self._lines[one.order_id]
                 line = lines.get(move.line) or self._new_line(one.order_id, move.line, named)
                 key = line.sku_key
@@ -328,18 +335,21 @@ class _Counting:
                     lowered=line.lowered + max(0, -move.units),
                     restocked=line.restocked + max(0, move.units),
                 )
-            self._mark(key, "move" if move.line is not None and move.kind != "set" else "set")
+            self._mark(key, "move" if of_line else "set")
             self._new_moves.append(_move_row(self._store, one, move, key, self._tx.now()))
 
-    def _read_lines(self, order_id: str, said: OrderSaid) -> None:
-        """What the snapshot says of its lines: their own count of what is lowered, unless moves alone count."""
-        by_moves_alone = self._since is not None and said.created is not None and said.created >= self._since + _OVERLAP
+    def _read_lines(self, order_id: str, said: OrderSaid, has_moves: bool) -> None:
+        """What the snapshot says of its lines: their own count of what is lowered, unless moves alone count.
+
+        has_moves: the plugin speaks in it. Where it went away, lines speak for themselves again, and go on doing so."""
+        is_later = self._since is not None and said.created is not None and said.created >= self._since + _OVERLAP
+        by_moves_alone = is_later and has_moves
         lines = self._lines[order_id]
         there = {line.line: line for line in said.lines}
         for one in there.values():
             if one.line in lines or (one.lowered and not by_moves_alone):
                 line = lines.get(one.line) or self._new_line(order_id, one.line, one.sku)
-                self._set(line, line.meta if by_moves_alone else one.lowered, said)
+                self._set(line, None if by_moves_alone and line.meta is None else one.lowered, said)
         for line in [line for line in lines.values() if line.line not in there]:
             self._set(line, None if line.meta is None else 0, said)
 
@@ -372,9 +382,9 @@ class _Counting:
 
     def _load_names(self, read: Sequence[_Read]) -> None:
         """Which SKU each of the store's own stands for, as far as is known: a missing mapping holds no count back."""
-        named = {line.sku for one in read for line in one.said.lines}
+        named = {sku for one in read for sku in _skus(one).values()}
         for one in read:
-            by_line = {line.line: line.sku for line in one.said.lines}
+            by_line = _skus(one)
             named |= {_named(move, by_line) for move in one.moves or ()}
         if not named:
             return
@@ -447,7 +457,7 @@ def _read_at_once(body: bytes) -> tuple[OrderSaid, bool, Any] | None:
             for item in order.line_items
         )
         has_moves = read.moves is not msgspec.UNSET
-        moves = _data.decode(read.moves) if has_moves else None
+        moves = None if read.moves is msgspec.UNSET else _data.decode(read.moves)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     dates = (order.date_created_gmt, order.date_paid_gmt, order.date_completed_gmt)
@@ -465,6 +475,18 @@ def _read_as_a_whole(body: bytes) -> tuple[OrderSaid, bool, Any] | None:
     data = _decoded(body)
     order = data.get("order")
     return (read_order_stock(order), "moves" in data, data.get("moves")) if isinstance(order, Mapping) else None
+
+
+def _read_alone(event: _Event) -> _Read | None:
+    """Moves that go with no order's event: edits of an item's stock, or those of an order that couldn't be sent."""
+    data = _decoded(event.body)
+    moves, wrong = read_moves(data.get("moves"))
+    order_id = data.get("order_id")
+    return _Read(event, str(order_id) if type(order_id) is int else "", None, moves, wrong)
+
+
+def _skus(one: _Read) -> Mapping[str, str]:
+    return {line.line: line.sku for line in one.said.lines} if one.said is not None else {}
 
 
 def _named(move: Move, by_line: Mapping[str, str]) -> str:

@@ -242,7 +242,8 @@ def _about_another(fields: Mapping[str, Any]) -> list[str]:
     data = fields["data"]
     order_id = data["order"]["id"] if "order" in data else data.get("order_id")
     named = fields["subject"]
-    if contract_of(fields["type"]) in ("events/order.v1", "events/gone.v1") and named != f"order/{order_id}":
+    contract = contract_of(fields["type"])
+    if contract in ("events/order.v1", "events/gone.v1", "events/gone.v2") and named != f"order/{order_id}":
         return [f"/subject: {named} is not the order that data is about"]
     return []
 
