@@ -150,7 +150,9 @@ class Shop:
             order = blank_order()
             order.update({k: v for k, v in wanted.items() if k in order and k not in LINE_LISTS and k != "status"})
             for name in ("line_items", "shipping_lines", "fee_lines"):
-                order[name] = [blank_line(name, self._priced(name, line)) for line in wanted.get(name) or []]
+                # Each has an id of its own, so that it gets one of its own.
+                lines = [blank_line(name, self._priced(name, line)) for line in wanted.get(name) or []]
+                order[name] = [{**line, "id": f"{name} {place}"} for place, line in enumerate(lines)]
             placed = Renumber(self, self.next_id("post", FIRST_ORDER_ID)).order(order, self.now(), previous=None)
             shop_money.total_anew(placed)
             placed["status"] = wanted.get("status", "pending")
@@ -545,7 +547,7 @@ class Renumber:
     def __init__(self, shop: Shop, order_id: int) -> None:
         self.shop, self.order_id = shop, order_id
         self.order_key = shop.new_order_key()
-        self._ids: dict[tuple[str, int], int] = {}
+        self._ids: dict[tuple[str, int | str], int] = {}
 
     def order(self, recorded: Json, now: datetime, previous: Json | None) -> Json:
         """The order under its new ids; dates that `previous` had already stay, new ones are now."""
@@ -581,7 +583,7 @@ class Renumber:
         refund["_links"] = self.shop.refund_links(self.order_id, refund["id"])
         return refund
 
-    def _new(self, kind: str, recorded_id: int) -> int:
+    def _new(self, kind: str, recorded_id: int | str) -> int:
         if (kind, recorded_id) not in self._ids:
             first = FIRST_ORDER_ID if kind == "post" else 1
             self._ids[kind, recorded_id] = self.shop.next_id(kind, first)

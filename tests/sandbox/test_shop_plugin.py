@@ -132,6 +132,14 @@ def test_stock_is_lowered_once_however_often_the_status_changes_and_put_back_on_
     assert stock_of(shop, mug) == 7
 
 
+def test_the_lines_of_an_order_have_ids_of_their_own(shop):
+    mug, cup = a_mug(shop), a_mug(shop, sku="CUP")
+    lines = [{"product_id": mug, "quantity": 1}, {"product_id": cup, "quantity": 2}]
+    order = shop.order(shop.create({"line_items": lines, "fee_lines": [{"total": "1.00"}]}))
+    ids = [line["id"] for name in ("line_items", "fee_lines") for line in order[name]]
+    assert len(set(ids)) == 3
+
+
 def test_an_order_that_is_thrown_away_or_deleted_puts_nothing_back(shop):
     mug = a_mug(shop)
     first, second = sell(shop, mug, 3), sell(shop, mug, 2)
