@@ -8,13 +8,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from random import Random, SystemRandom
 
+from counterfoil_agent.applier import Applier
+from counterfoil_agent.applier import status as stock_status
+from counterfoil_agent.changes import THERE
 from counterfoil_agent.config import Settings, address, secret
+from counterfoil_agent.feed import EngineFeed
 from counterfoil_agent.intake import Intake
 from counterfoil_agent.loop import Agent
+from counterfoil_agent.nudge import Nudges
 from counterfoil_agent.outbox import FreeBytes, Outbox, free_bytes_at
-from counterfoil_agent.ports import Clock, Engine, Store
-from counterfoil_agent.pump import Pump
+from counterfoil_agent.plugin import SignedPlugin
+from counterfoil_agent.ports import Clock, Engine, Feed, Plugin, Store, StoreStock
+from counterfoil_agent.pump import FEED_URL, Pump
 from counterfoil_agent.rest import RestStore
+from counterfoil_agent.stock_book import StockBook
+from counterfoil_agent.stock_writers import PluginStock, RestStock
 from counterfoil_agent.uplink import Uplink
 from counterfoil_agent.webhook import Deliveries, Listener
 
@@ -38,11 +46,39 @@ def engine_of(settings: Settings, clock: Clock, environment: Mapping[str, str] =
     return Uplink(engine.url, settings.store, secret(engine.secret_env, environment), clock, engine.timeout_s)
 
 
+def plugin_of(settings: Settings, clock: Clock, environment: Mapping[str, str] = os.environ) -> SignedPlugin | None:
+    """A client of its own for each thread; None where the settings name no key."""
+    plugin = settings.plugin
+    if plugin.key_env is None:
+        return None
+    return SignedPlugin(settings.shop.url, secret(plugin.key_env, environment), clock, plugin.timeout_s)
+
+
+def feed_of(
+    settings: Settings, outbox: Outbox, clock: Clock, environment: Mapping[str, str] = os.environ
+) -> EngineFeed:
+    """The feed where the settings say, else where the engine said last, else at the engine's own address."""
+    engine, lines = settings.engine, dict[str, Uplink]()
+    key = secret(engine.secret_env, environment)
+
+    def line() -> Uplink:
+        url = engine.feed_url or outbox.recall(FEED_URL) or engine.url
+        if url not in lines:
+            lines.clear()
+            lines[url] = Uplink(url, settings.store, key, clock, engine.timeout_s)
+        return lines[url]
+
+    return EngineFeed(line)
+
+
 def agent(
     settings: Settings,
     *,
     store: Store | None = None,
     engine: Engine | None = None,
+    plugin: Plugin | None = None,
+    feed: Feed | None = None,
+    rest_stock: StoreStock | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
     free_bytes: FreeBytes | None = None,
@@ -51,17 +87,33 @@ def agent(
 ) -> Agent:
     """An agent over the real parts, but for those passed in. Raises Stop: a missing secret, a second agent.
 
-    listen: also bind where webhooks are taken, if the settings name a place. Without it, whoever delivers calls
-    `agent.deliveries.take(headers, body)` or `agent.hint(order_id)`.
+    listen: also bind where webhooks and nudges are taken, if the settings name a place. Without it, whoever delivers
+    calls `agent.deliveries.take(headers, body)`, `agent.hint(order_id)` or `agent.nudge()`.
+
+    Where an engine is passed in and no feed, the agent has nothing to do with stock.
     """
     clock, random = clock or SystemClock(), random or SystemRandom()
+    has_stock = settings.stock.switch != "off" and (feed is not None or engine is None)
     store = store or store_of(settings, clock, environment)
     engine = engine or engine_of(settings, clock, environment)
+    reading_plugin = plugin or plugin_of(settings, clock, environment)
+    writing_plugin = plugin or plugin_of(settings, clock, environment)
     webhook_secret = secret(settings.webhook.secret_env, environment) if settings.webhook.listen else None
     outbox = Outbox.open(settings.outbox.path, random)
     try:
         free_bytes = free_bytes or free_bytes_at(settings.outbox.path)
-        intake = Intake(store, outbox, clock, random, settings.shop, settings.outbox, free_bytes)
+        intake = Intake(
+            store,
+            outbox,
+            clock,
+            random,
+            settings.shop,
+            settings.outbox,
+            free_bytes,
+            reading_plugin,
+            settings.plugin,
+            StockBook(outbox).sku_of,
+        )
         deliveries = Deliveries(webhook_secret, intake.hint, clock) if webhook_secret else None
         pump = Pump(
             engine,
@@ -73,11 +125,37 @@ def agent(
             settings.outbox,
             free_bytes,
             deliveries.status if deliveries else lambda: None,
+            (lambda: stock_status(outbox, settings.stock, reading_plugin is not None)) if has_stock else lambda: None,
         )
+        applier = None
+        if has_stock:
+            by_plugin = PluginStock(writing_plugin, outbox) if writing_plugin is not None else None
+            by_rest = rest_stock or RestStock(
+                store if isinstance(store, RestStore) else store_of(settings, clock, environment)
+            )
+            applier = Applier(
+                feed or feed_of(settings, outbox, clock, environment),
+                outbox,
+                clock,
+                random,
+                settings.stock,
+                writing_plugin,
+                lambda: _way(outbox, by_plugin, by_rest),
+            )
         listener = None
         if listen and deliveries and settings.webhook.listen:
             listener = Listener(address(settings.webhook.listen), deliveries)
-        return Agent(outbox, intake, pump, clock, deliveries, listener)
+        made = Agent(outbox, intake, pump, clock, deliveries, listener, applier)
+        if listen and reading_plugin is not None and settings.plugin.nudge_listen:
+            made.nudges = Nudges(address(settings.plugin.nudge_listen, "plugin.nudge_listen"), made.nudge)
+        return made
     except BaseException:
         outbox.close(clean=False)
         raise
+
+
+def _way(outbox: Outbox, by_plugin: PluginStock | None, by_rest: StoreStock) -> StoreStock | None:
+    """How stock is written now: by the plugin where it answers, over REST where there is none (any more)."""
+    if by_plugin is None or outbox.recall(THERE) == "0":
+        return by_rest
+    return by_plugin if outbox.recall(THERE) == "1" else None

@@ -47,6 +47,7 @@ def check(settings: Settings, clock: Clock, environment: Mapping[str, str]) -> I
     yield from _guarded("outbox", lambda: _outbox(settings))
     yield from _guarded("contracts", _contracts)
     yield from _guarded("shop", lambda: _shop(settings, clock, environment))
+    yield from _guarded("plugin", lambda: _plugin(settings, clock, environment))
     yield from _guarded("engine", lambda: _engine(settings, clock, environment))
 
 
@@ -61,6 +62,8 @@ def _secrets(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fin
     wanted = [settings.shop.key_env, settings.shop.secret_env, settings.engine.secret_env]
     if settings.webhook.listen:
         wanted.append(settings.webhook.secret_env)
+    if settings.plugin.key_env is not None:
+        wanted.append(settings.plugin.key_env)
     for variable in wanted:
         secret(variable, environment)
     yield Finding("secrets", "ok", f"{len(wanted)} variables are set: {', '.join(wanted)}.")
@@ -224,6 +227,22 @@ def _webhooks(settings: Settings, store: RestStore) -> Iterator[Finding]:
         )
     else:
         yield Finding("webhook", "ok", f"Active: {', '.join(sorted(hook.topic for hook in ours))}.")
+
+
+def _plugin(settings: Settings, clock: Clock, environment: Mapping[str, str]) -> Iterator[Finding]:
+    plugin = bootstrap.plugin_of(settings, clock, environment)
+    if plugin is None:
+        detail = "None: the shop is read and written over REST, where a write of stock may hide a sale."
+        yield Finding("plugin", "ok", detail)
+        return
+    health = plugin.health()
+    if health.missing_hooks:
+        hooks = ", ".join(health.missing_hooks[:5])
+        yield Finding(
+            "plugin", "warning", f"The plugin doesn't listen to {hooks}.", "Look for a plugin that takes hooks away."
+        )
+    plugin.changes(1)
+    yield Finding("plugin", "ok", f"Version {health.version} answers, and this is the paired shop.")
 
 
 def _engine(settings: Settings, clock: Clock, environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from loguru import logger
 from counterfoil_agent import __version__, bootstrap, errands
 from counterfoil_agent import backfill as backfills
 from counterfoil_agent import check as checks
+from counterfoil_agent import preview as previews
 from counterfoil_agent import status as statuses
 from counterfoil_agent.config import Settings, load
 from counterfoil_agent.errands import Errand
@@ -44,6 +45,11 @@ Carries a shop's orders to the Counterfoil engine, and loses none on the way.
   backfill         read the orders of a range of days
   fetch            read one order again and send it, even if it didn't change
   allow-deletions  let deletions go on that were held because they were many
+  preview          what writing the engine's stock numbers would change in the shop
+  accept-preview   let the stock numbers be written
+  release-brake    let numbers go to zero that were held because they were many
+  accept-restored-store  go on with a shop that was restored from a backup, or moved
+  sweep            compare the shop's stock with what was written, now
   outbox           look into the outbox: list, tombstones, show
 
 `counterfoil-agent COMMAND --help` tells more. Options that every command takes:
@@ -127,6 +133,66 @@ an hour, none is told until a person has looked, since a broken shop looks just 
 
 Exit status: 0 the agent will go on, 1 it can't be left to it, 2 wrong usage.
 """,
+    "preview": f"""\
+usage: counterfoil-agent preview [options]
+
+Tells what the engine's stock numbers would change in the shop: how many SKUs, the biggest jumps, what would go out of
+stock, SKUs that only one side knows and those that several products bear. Reads only.
+
+{COMMON}
+  counterfoil-agent preview
+  counterfoil-agent preview --json | jq .biggest_jumps
+
+Exit status: 0, or 1 where there is no outbox; 2 wrong usage.
+""",
+    "accept-preview": f"""\
+usage: counterfoil-agent accept-preview [options]
+
+Lets the agent write the engine's stock numbers, from now on; look at the preview first. They are written only where
+stock.switch is "on" in the settings.
+
+{COMMON}
+  counterfoil-agent preview
+  counterfoil-agent accept-preview
+
+Exit status: 0 the agent will do it, 1 it can't be left to it, 2 wrong usage.
+""",
+    "release-brake": f"""\
+usage: counterfoil-agent release-brake [options]
+
+Numbers that would take much of the catalogue, or of the best sellers, to zero at once wait for a person: a feed that
+went wrong looks just like that. Lets those go that wait now; later ones are judged anew.
+
+{COMMON}
+  counterfoil-agent preview
+  counterfoil-agent release-brake
+
+Exit status: 0 the agent will do it, 1 it can't be left to it, 2 wrong usage.
+""",
+    "accept-restored-store": f"""\
+usage: counterfoil-agent accept-restored-store [options]
+
+A shop that was restored from a backup, or that isn't the one that was paired, is neither read nor written. See that it
+is the real one; then it goes on in a new epoch, with everything looked at again.
+
+{COMMON}
+  counterfoil-agent status
+  counterfoil-agent accept-restored-store
+
+Exit status: 0 the agent will do it, 1 it can't be left to it, 2 wrong usage.
+""",
+    "sweep": f"""\
+usage: counterfoil-agent sweep [options]
+
+Has the agent read what the shop sells, and compare its stock with what was written; what differs is told to the engine,
+which gives a new number. It does so every hour by itself.
+
+{COMMON}
+  counterfoil-agent sweep
+  counterfoil-agent sweep --json
+
+Exit status: 0 the agent will do it, 1 it can't be left to it, 2 wrong usage.
+""",
     "outbox": f"""\
 usage: counterfoil-agent outbox list|tombstones|show [ID] [options]
 
@@ -176,6 +242,11 @@ def parser() -> argparse.ArgumentParser:
     backfill_command.add_argument("--follow", action="store_true")
     command("fetch", fetch).add_argument("order_id", type=_positive, metavar="ORDER_ID")
     command("allow-deletions", allow_deletions).add_argument("--count", type=_positive, metavar="N")
+    command("preview", preview)
+    command("accept-preview", accept_preview)
+    command("release-brake", release_brake)
+    command("accept-restored-store", accept_restored_store)
+    command("sweep", sweep)
     outbox_command = command("outbox", outbox)
     outbox_command.add_argument("what", choices=("list", "tombstones", "show"))
     outbox_command.add_argument("id", nargs="?", metavar="ID")
@@ -264,9 +335,22 @@ def _sentence(told: Mapping[str, Any]) -> str:
         f"  {held if epoch else 'the engine has not been reached yet'};",
         f"  the shop is read until {told['read_until'] or '(never yet)'}, {told['orders_to_read']} orders to be read.",
     ]
+    if told["stock"] is not None:
+        lines.append(f"  {_stock_sentence(told['stock'])}")
     if told["backfill"]["under_way"]:
         lines.append(f"  {_progress(told['backfill'])}")
     return "\n".join(lines)
+
+
+def _stock_sentence(told: Mapping[str, Any]) -> str:
+    if told["writes_by"] == "off":
+        return "stock: off."
+    by = "the plugin" if told["writes_by"] == "plugin" else "REST"
+    exposed = " (exposed: without the plugin a write may hide a sale)" if told["exposed"] else ""
+    held = f", held: {told['held']}" if told["held"] else ""
+    return (
+        f"stock: by {by}{exposed}, {told['waiting']} SKUs wait{held}; the feed is dealt with up to {told['version']}."
+    )
 
 
 def backfill(options: argparse.Namespace, settings: Settings) -> int:
@@ -335,6 +419,38 @@ def fetch(options: argparse.Namespace, settings: Settings) -> int:
 
 def allow_deletions(options: argparse.Namespace, settings: Settings) -> int:
     return _errand(options, settings, Errand("allow-deletions", count=options.count))
+
+
+def preview(options: argparse.Namespace, settings: Settings) -> int:
+    view = Outbox.read_only(settings.outbox.path)
+    try:
+        told = previews.preview(view)
+    finally:
+        view.close()
+    _say(options, told, "\n".join(previews.sentences(told)))
+    return OK
+
+
+def accept_preview(options: argparse.Namespace, settings: Settings) -> int:
+    if settings.stock.switch != "on":
+        raise Stop(
+            f'stock.switch is "{settings.stock.switch}", so nothing is written whoever accepts it.',
+            'Set [stock] switch = "on" in the settings and start the agent again; then accept the preview.',
+            "conflict",
+        )
+    return _errand(options, settings, Errand("accept-preview"))
+
+
+def release_brake(options: argparse.Namespace, settings: Settings) -> int:
+    return _errand(options, settings, Errand("release-brake"))
+
+
+def accept_restored_store(options: argparse.Namespace, settings: Settings) -> int:
+    return _errand(options, settings, Errand("accept-restored-store"))
+
+
+def sweep(options: argparse.Namespace, settings: Settings) -> int:
+    return _errand(options, settings, Errand("sweep"))
 
 
 def _errand(options: argparse.Namespace, settings: Settings, errand: Errand) -> int:

@@ -51,9 +51,11 @@ class ShopSettings:
 class EngineSettings:
     """batch_bytes: of the events before they are packed. idle_s: how often to look for new ones.
 
-    longest_pause_s: between attempts while the engine is down."""
+    longest_pause_s: between attempts while the engine is down. feed_url: where its stock numbers are asked for
+    (default: as the engine says, else url)."""
 
     url: str
+    feed_url: str | None = None
     secret_env: str = "COUNTERFOIL_ENGINE_SECRET"  # noqa: S105
     timeout_s: float = _within(1, 300, 30.0)
     batch_events: int = _within(1, 500, 100)
@@ -82,12 +84,55 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True)
+class PluginSettings:
+    """key_env: None: the store has no plugin. nudge_listen: where its word that something changed comes, over UDP; ""
+    for nowhere, which costs up to poll_s. safety_poll_s: how often orders are polled over REST all the same."""
+
+    key_env: str | None = None
+    nudge_listen: str = "127.0.0.1:8790"
+    poll_s: float = _within(1, 3600, 30.0)
+    safety_poll_s: float = _within(1, 86_400, 300.0)
+    timeout_s: float = _within(1, 300, 60.0)
+
+
+@dataclass(frozen=True)
+class AcceptWhen:
+    """A first push is accepted by itself where it changes at most this share of the catalogue."""
+
+    most_changes_share: float = _within(0, 1, 0.0)
+
+
+@dataclass(frozen=True)
+class StockSettings:
+    """switch: off (the engine's numbers aren't asked for), preview (asked for and compared, not written), on.
+
+    brake_*: numbers that would take more than this share of the catalogue, or of the best sellers, to zero within a
+    minute wait for a person; fewer than brake_from never do. call_s: how long one write may keep the shop busy.
+    """
+
+    switch: str = "preview"
+    accept_when: AcceptWhen | None = None
+    brake_share: float = _within(0, 1, 0.1)
+    brake_best_share: float = _within(0, 1, 0.25)
+    best_sellers: int = _within(0, 10_000, 50)
+    brake_from: int = _within(1, 1_000_000, 10)
+    most_items: int = _within(1, 1000, 1000)
+    call_s: float = _within(0.1, 60, 2.0)
+    wait_s: float = _within(0, 55, 20.0)
+    idle_s: float = _within(0.01, 3600, 5.0)
+    sweep_h: float = _within(0.01, 720, 1.0)
+    catalogue_h: float = _within(0.01, 720, 24.0)
+
+
+@dataclass(frozen=True)
 class Settings:
     store: str
     shop: ShopSettings
     engine: EngineSettings
     outbox: OutboxSettings = OutboxSettings()
     webhook: WebhookSettings = WebhookSettings()
+    plugin: PluginSettings = PluginSettings()
+    stock: StockSettings = StockSettings()
     log_level: str = "INFO"
     log_json: bool = False
 
@@ -116,15 +161,22 @@ def read(told: Mapping[str, Any]) -> Settings:
         raise Stop(
             f"store is {settings.store!r:.80}, which is no name.", "Use letters, digits, dots, dashes, as in eu1."
         )
-    for name, url in (("shop.url", settings.shop.url), ("engine.url", settings.engine.url)):
-        _check_url(name, url)
+    engine = settings.engine
+    for name, url in (
+        ("shop.url", settings.shop.url),
+        ("engine.url", engine.url),
+        ("engine.feed_url", engine.feed_url),
+    ):
+        if url is not None:
+            _check_url(name, url)
     for name, variable in (
         ("shop.key_env", settings.shop.key_env),
         ("shop.secret_env", settings.shop.secret_env),
         ("engine.secret_env", settings.engine.secret_env),
         ("webhook.secret_env", settings.webhook.secret_env),
+        ("plugin.key_env", settings.plugin.key_env),
     ):
-        if not _VARIABLE.fullmatch(variable):
+        if variable is not None and not _VARIABLE.fullmatch(variable):
             # Not repeated: who mistakes the key for the secret itself has just written the secret here.
             raise Stop(
                 f"{name} is no name of an environment variable.",
@@ -132,6 +184,10 @@ def read(told: Mapping[str, Any]) -> Settings:
             )
     if settings.webhook.listen is not None:
         address(settings.webhook.listen)
+    if settings.plugin.nudge_listen:
+        address(settings.plugin.nudge_listen, "plugin.nudge_listen")
+    if settings.stock.switch not in ("off", "preview", "on"):
+        raise Stop(f"stock.switch is {settings.stock.switch!r:.40}.", "Use off, preview or on.")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise Stop(f"log_level is {settings.log_level!r:.40}.", "Use DEBUG, INFO, WARNING or ERROR.")
     return settings
@@ -148,11 +204,11 @@ def secret(variable: str, environment: Mapping[str, str] = os.environ) -> str:
     return value
 
 
-def address(listen: str) -> tuple[str, int]:
+def address(listen: str, name: str = "webhook.listen") -> tuple[str, int]:
     """127.0.0.1:8077 → ("127.0.0.1", 8077). Raises Stop."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise Stop(f"webhook.listen is {listen!r:.80}.", 'Write host and port, as in "127.0.0.1:8077".')
+        raise Stop(f"{name} is {listen!r:.80}.", 'Write host and port, as in "127.0.0.1:8077".')
     return host.strip("[]"), int(port)
 
 
@@ -180,6 +236,8 @@ def _section(kind: type, told: Any, name: str) -> Any:
 
 
 def _value(hint: Any, value: Any, name: str, bounds: Mapping[str, Any]) -> Any:
+    if hint == AcceptWhen | None:
+        hint = AcceptWhen
     if hasattr(hint, "__dataclass_fields__"):
         return _section(hint, value, name)
     if hint is Path and isinstance(value, str):

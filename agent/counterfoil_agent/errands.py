@@ -24,7 +24,15 @@ MOST = 1000
 class Errand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """kind, and what goes with it: a range of days; an order to read again; how many deletions (None: those held)."""
 
-    kind: Literal["backfill", "fetch", "allow-deletions"]
+    kind: Literal[
+        "backfill",
+        "fetch",
+        "allow-deletions",
+        "accept-preview",
+        "release-brake",
+        "accept-restored-store",
+        "sweep",
+    ]
     first: date | None = None
     until: date | None = None
     order_id: int | None = None

@@ -9,6 +9,7 @@ CounterfoilError
  ├─ CannotPass         what was sent can't pass as it is: halve it, send it alone, wrap it, at last a tombstone
  │   ├─ TooLarge           413
  │   └─ Blocked            a firewall's answer, or the engine can't read it
+ ├─ NotThere           the store has no plugin (any more): what it did is done over REST
  ├─ OtherEpoch         the engine counts in another epoch: say hello again
  └─ Unreadable         the store's answer for one object is no JSON that can be sent on
 """
@@ -80,6 +81,13 @@ class TooLarge(CannotPass):
 @dataclass
 class Blocked(CannotPass):
     """Refused for what is in it."""
+
+
+@dataclass
+class NotThere(CounterfoilError):
+    """The store answers, and doesn't know the plugin's routes."""
+
+    category: str = "not_found"
 
 
 @dataclass

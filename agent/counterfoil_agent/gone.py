@@ -3,7 +3,8 @@
 A store whose permalinks were flushed, or whose plugin is switched off, answers 404 for every order. So *gone* is a fact
 only by WooCommerce's own code for an unknown order, while an order that is known to stand answers 200 just before and
 just after, twice, a minute or more apart. And where more than a few go in an hour, or are about to, all of them wait
-for a person (`counterfoil-agent allow-deletions`).
+for a person (`counterfoil-agent allow-deletions`). The store's plugin writes a deletion down in the request that does
+it: its row is proof by itself, and is held like the others where there are many.
 """
 
 from __future__ import annotations
@@ -30,8 +31,18 @@ class Gone:
     def __init__(self, store: Store, outbox: Outbox, clock: Clock, most_an_hour: int) -> None:
         self._store, self._outbox, self._clock, self._most_an_hour = store, outbox, clock, most_an_hour
 
+    def deleted(self, order_id: int, event_id: str, at: str) -> None:
+        """The plugin's row says so: proof enough, but many wait for a person all the same. Within a transaction."""
+        now = self._clock.now()
+        self._outbox.miss(order_id, now)
+        self._conclude(order_id, [{"event_id": event_id, "at": at}], now)
+
     def probe(self, missing: Missing) -> None:
         """Ask for it between two questions for an order that stands. What the store raises leaves nothing noted."""
+        evidence = msgspec.json.decode(missing.evidence)
+        if evidence and "event_id" in evidence[0]:
+            self._conclude(missing.order_id, evidence, self._clock.now())
+            return
         control = self._standing(missing.order_id)
         answer = self._asked(missing.order_id)
         now = self._clock.now()
@@ -43,7 +54,6 @@ class Gone:
         if control is None or answer.code != UNKNOWN_ORDER or not self._stands(control):
             self._no_proof(missing, now)
             return
-        evidence = msgspec.json.decode(missing.evidence)
         evidence.append(
             {"at": snapshot.iso(now), "status": answer.status, "code": answer.code, "control_order_id": control}
         )
@@ -75,7 +85,7 @@ class Gone:
     def _conclude(self, order_id: int, evidence: list[dict[str, object]], now: datetime) -> None:
         with self._outbox.writing():
             allowed = int(self._outbox.recall(ALLOWED) or 0)
-            recent = self._outbox.appended_since(snapshot.GONE, now - timedelta(hours=1))
+            recent = self._outbox.deletions_since(now - timedelta(hours=1))
             if recent + self._outbox.in_doubt("probing") > self._most_an_hour:
                 self._outbox.remember(HELD, "1")
             if self._outbox.recall(HELD) and allowed <= 0:
@@ -86,7 +96,11 @@ class Gone:
                 return
             if allowed > 0:
                 self._outbox.remember(ALLOWED, str(allowed - 1))
-            self._outbox.append(snapshot.gone_event(order_id, UNKNOWN_ORDER, evidence), now)
+            if "event_id" in evidence[0]:
+                event = snapshot.deleted_event(order_id, str(evidence[0]["event_id"]), str(evidence[0]["at"]))
+            else:
+                event = snapshot.gone_event(order_id, UNKNOWN_ORDER, evidence)
+            self._outbox.append(event, now)
             self._outbox.gone(order_id)
             logger.bind(subject=f"order {order_id}").info("gone")
 

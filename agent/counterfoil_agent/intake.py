@@ -7,6 +7,7 @@ and a person's request all only lead to a *mark*, or to a page; whoever delivers
 * A page of the list tells by each order's bytes whether anything changed. An order without refunds is taken from the
   page; one that has or had refunds is marked and read by itself, its refunds in full with it.
 * A page's rows, its marks and how far the walk has come are one transaction.
+* Where the store has the plugin, its change log (`changes.py`) tells what happened; polls are a slow safety net then.
 * Jobs take turns, so that a long backfill doesn't hold up what happens now, and neither does a flood of webhooks.
 * The slow re-read goes through the orders of the last days again: it finds what moves no date (stock notes, deleted
   refunds), and orders that the list no longer has, which go to `gone.py`.
@@ -25,13 +26,13 @@ from typing import Any, Literal
 import msgspec
 from loguru import logger
 
-from counterfoil_agent import backfill, snapshot, walk
+from counterfoil_agent import backfill, changes, snapshot, walk
 from counterfoil_agent.backoff import Every, Pause, delay_s
-from counterfoil_agent.config import OutboxSettings, ShopSettings
+from counterfoil_agent.config import OutboxSettings, PluginSettings, ShopSettings
 from counterfoil_agent.errors import CounterfoilError, Denied, Retry, Stop, Unavailable, Unreadable
 from counterfoil_agent.gone import Gone
 from counterfoil_agent.outbox import FreeBytes, Known, Mark, Outbox
-from counterfoil_agent.ports import Absent, Ask, Clock, Column, Listed, OrderNotSupported, Page, Store
+from counterfoil_agent.ports import Absent, Ask, Clock, Column, Listed, OrderNotSupported, Page, Plugin, Store
 from counterfoil_agent.walk import Walk
 
 MOST_HINTS = 10_000  # beyond that they are dropped: the poll finds what they stood for
@@ -71,9 +72,13 @@ class Intake:
         shop: ShopSettings,
         bounds: OutboxSettings,
         free_bytes: FreeBytes,
+        plugin: Plugin | None = None,
+        plugin_settings: PluginSettings | None = None,
+        sku_of: Callable[[int], str | None] = lambda stock_id: None,
     ) -> None:
         self._store, self._outbox, self._clock, self._random = store, outbox, clock, random
         self._shop, self._bounds, self._free_bytes = shop, bounds, free_bytes
+        self._plugin_settings = plugin_settings or PluginSettings()
         self.gone = Gone(store, outbox, clock, shop.deletions_an_hour)
         self._pause, self._last = Pause(random), 0
         self._hints: dict[int, None] = {}
@@ -82,7 +87,15 @@ class Intake:
         self._reread_page = Every(shop.reread_page_s)
         self.held: CounterfoilError | None = None  # why nothing is read: no room
         self.trouble: CounterfoilError | None = None  # what the store said last, while it fails
+        self.changes: changes.Changes | None = None
+        jobs: list[Job] = []
+        if plugin is not None:
+            settings = self._plugin_settings
+            log = changes.Changes(plugin, outbox, clock, random, settings, self.gone, self._whole, sku_of)
+            self.changes = log
+            jobs.append(Job("changes", log.left_s, log.step))
         self._jobs = (
+            *jobs,
             Job("marks", self._marks_left_s, self._read_marked),
             Job("poll", lambda now: self._poll_left_s("any", now), lambda now: self._poll("any", now)),
             Job("poll trash", lambda now: self._poll_left_s("trash", now), lambda now: self._poll("trash", now)),
@@ -105,7 +118,10 @@ class Intake:
             return left_s
         if not self._room(now):
             return HELD_LOOK_S
-        job, left_s = self._next(now)
+        jobs = self._jobs
+        if self.changes is not None and (why := changes.held(self._outbox)) is not None:
+            self.held, jobs = why, self._jobs[:1]  # whether it is the paired shop again is all that is asked
+        job, left_s = self._next(now, jobs)
         if job is None:
             return left_s
         try:
@@ -120,15 +136,15 @@ class Intake:
             self.trouble = None
         return 0.0
 
-    def _next(self, now: datetime) -> tuple[Job | None, float]:
-        """The jobs take turns: the next one after the last that is due; where none is, the seconds until one will be."""
+    def _next(self, now: datetime, jobs: Sequence[Job]) -> tuple[Job | None, float]:
+        """They take turns: the next one after the last that is due; where none is, the seconds until one will be."""
         soonest_s = NEVER_S
-        for offset in range(len(self._jobs)):
-            place = (self._last + offset) % len(self._jobs)
-            left_s = self._jobs[place].left_s(now)
+        for offset in range(len(jobs)):
+            place = (self._last + offset) % len(jobs)
+            left_s = jobs[place].left_s(now)
             if left_s <= 0:
                 self._last = place + 1
-                return self._jobs[place], 0.0
+                return jobs[place], 0.0
             soonest_s = min(soonest_s, left_s)
         return None, soonest_s
 
@@ -189,7 +205,7 @@ class Intake:
     def _read(self, mark: Mark, now: datetime) -> None:
         known = self._outbox.known(mark.order_id)
         try:
-            found = self._whole(mark.order_id, known)
+            found = self._whole(mark.order_id, known, self._no_moves())
         except Unreadable as error:
             self._take_unreadable(mark, error, now)
             return
@@ -208,7 +224,13 @@ class Intake:
             self._append(event, now)
             self._outbox.seen(head.id, snapshot.moment_of(head.date_created_gmt), None, bool(head.refunds))
 
-    def _whole(self, order_id: int, known: Known) -> tuple[snapshot.Head, snapshot.Event] | Absent:
+    def _no_moves(self) -> Sequence[bytes] | None:
+        """What an event says that was read apart from the plugin's log: no moves, or that moves aren't told here."""
+        return () if self.changes is not None and changes.uses_plugin(self._outbox) else None
+
+    def _whole(
+        self, order_id: int, known: Known, moves: Sequence[bytes] | None
+    ) -> tuple[snapshot.Head, snapshot.Event] | Absent:
         """The order with its refunds in full. Where one came or went between the two reads, both are read again."""
         for attempt in range(1, REFUND_READS + 1):
             order = self._store.order(order_id)
@@ -216,12 +238,12 @@ class Intake:
                 return order
             head = snapshot.head_of(order)
             if not head.refunds and not known.had_refunds:
-                return head, snapshot.order_event(order, [])
+                return head, snapshot.order_event(order, [], moves)
             refunds = self._store.refunds(order_id)
             agree = {snapshot.refund_id_of(raw) for raw in refunds} == {refund.id for refund in head.refunds}
             # Where they don't come to agree, they are sent as read, and the engine says what is wrong with it.
             if agree or attempt == REFUND_READS:
-                return head, snapshot.order_event(order, refunds)
+                return head, snapshot.order_event(order, refunds, moves)
         raise AssertionError("unreachable")
 
     def _take_unreadable(self, mark: Mark, error: Unreadable, now: datetime) -> None:
@@ -277,7 +299,7 @@ class Intake:
             if lean or head.refunds or known.had_refunds:
                 self._outbox.mark(row.order_id, now)
             else:
-                self._append(snapshot.order_event(row.raw, []), now)
+                self._append(snapshot.order_event(row.raw, [], self._no_moves()), now)
         except Unreadable:
             self._outbox.mark(row.order_id, now)
             return
@@ -306,7 +328,12 @@ class Intake:
 
     def _poll_left_s(self, status: str, now: datetime) -> float:
         kept = self._outbox.recall(self._poll_key(status))
-        return 0.0 if kept and walk.decoded(kept).under_way else self._polls[status].left_s(now)
+        if kept and walk.decoded(kept).under_way:
+            return 0.0
+        is_told = self.changes is not None and self.changes.is_well
+        every_s = max(self._shop.poll_s, self._plugin_settings.safety_poll_s) if is_told else self._shop.poll_s
+        self._polls[status].every_s = every_s
+        return self._polls[status].left_s(now)
 
     def _poll(self, status: str, now: datetime) -> None:
         at = self._poll_walk(status, now)

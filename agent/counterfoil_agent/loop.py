@@ -1,7 +1,7 @@
 """The agent at work: reads, sends, and does what it is asked, one bounded step after the other.
 
 `step()` does everything in the caller's thread and never sleeps: a simulation drives it with a clock of its own.
-`run()` gives reading and sending a thread each, so that a slow shop doesn't hold up what is to be sent, nor the
+`run()` gives reading, sending and stock a thread each, so that a slow shop doesn't hold up what is to be sent, nor the
 engine's silence what is to be read. They share nothing but the outbox.
 """
 
@@ -11,16 +11,19 @@ import threading
 import traceback
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
-from counterfoil_agent import backfill, errands
+from counterfoil_agent import backfill, changes, errands
+from counterfoil_agent.applier import Applier
 from counterfoil_agent.backoff import Every
 from counterfoil_agent.errands import Errand
 from counterfoil_agent.errors import CounterfoilError, Stop
 from counterfoil_agent.intake import Intake
+from counterfoil_agent.nudge import Nudges
 from counterfoil_agent.outbox import Outbox
 from counterfoil_agent.ports import Clock
 from counterfoil_agent.pump import Pump
@@ -29,6 +32,7 @@ from counterfoil_agent.webhook import Deliveries, Listener
 ERRANDS_S = 2.0
 LONGEST_WAIT_S = 1.0  # how soon a hint, an errand or the wish to stop is noticed
 STOPPED_S = 30.0
+POLL_LOOK_S = 0.2  # how often to see whether what is waited for is only a long poll
 
 
 class Agent:
@@ -42,20 +46,34 @@ class Agent:
         clock: Clock,
         deliveries: Deliveries | None = None,
         listener: Listener | None = None,
+        applier: Applier | None = None,
     ) -> None:
         self.outbox, self.intake, self.pump, self.clock = outbox, intake, pump, clock
-        self.deliveries, self.listener = deliveries, listener
+        self.deliveries, self.listener, self.applier = deliveries, listener, applier
+        self.nudges: Nudges | None = None
         self._errands_every = Every(ERRANDS_S)
+        self._wake = threading.Event()  # something is to be read now
 
     def hint(self, order_id: int) -> None:
         """Something said that this order changed; from any thread."""
         self.intake.hint(order_id)
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """The plugin said that something changed; from any thread."""
+        if self.intake.changes is not None:
+            self.intake.changes.nudge()
+            self._wake.set()
 
     def step(self) -> float:
-        """One step of reading and one of sending; returns the seconds until either has something to do (0: at once).
+        """One step of reading, of sending and of stock; returns the seconds until one has something to do (0: at once).
 
         Raises Stop where a person has to help first: no room on the disk, a damaged outbox."""
-        return min(self.step_store(), self.pump.step())
+        return min(self.step_store(), self.pump.step(), self.step_stock())
+
+    def step_stock(self, waits: bool = False) -> float:
+        """waits: where nothing is due, the engine is asked to answer only when there is, which may take a while."""
+        return self.applier.step(waits) if self.applier is not None else LONGEST_WAIT_S * 3600
 
     def step_store(self) -> float:
         now = self.clock.now()
@@ -67,25 +85,50 @@ class Agent:
     def run(self, stopping: threading.Event) -> None:
         """Until stopping is set: then each finishes the step it is in."""
         sending = threading.Thread(target=self._keep, args=("sending", self.pump.step, stopping), name="sending")
-        sending.start()
-        if self.listener is not None:
-            self.listener.start()
+        threads = [sending]
+        if self.applier is not None:
+            # A daemon, since it may be in a long poll when the agent stops; nothing is lost by leaving it there.
+            step = partial(self.step_stock, waits=True)
+            threads.append(
+                threading.Thread(target=self._keep, args=("stock", step, stopping), name="stock", daemon=True)
+            )
+        for thread in threads:
+            thread.start()
+        for listener in self._listeners():
+            listener.start()
         try:
-            self._keep("reading", self.step_store, stopping)
+            self._keep("reading", self.step_store, stopping, self._wake)
         finally:
             stopping.set()
-            sending.join()
-            if self.listener is not None:
-                self.listener.stop()
+            for thread in threads:
+                self._await(thread)
+            for listener in self._listeners():
+                listener.stop()
 
-    def _keep(self, what: str, step: Callable[[], float], stopping: threading.Event) -> None:
+    def _listeners(self) -> list[Listener | Nudges]:
+        return [each for each in (self.listener, self.nudges) if each is not None]
+
+    def _await(self, thread: threading.Thread) -> None:
+        """Let a thread finish its step, but for a long poll: what it would bring is asked for again."""
+        while thread.is_alive():
+            thread.join(POLL_LOOK_S)
+            if thread.name == "stock" and self.applier is not None and self.applier.is_polling:
+                return
+
+    def _keep(
+        self, what: str, step: Callable[[], float], stopping: threading.Event, wake: threading.Event | None = None
+    ) -> None:
         while not stopping.is_set():
+            if wake is not None:
+                wake.clear()
             try:
                 left_s = min(step(), LONGEST_WAIT_S)
             except Stop as error:
                 logger.error("can't go on", what=what, cause=error.cause, remedy=error.remedy)
                 left_s = STOPPED_S
             except Exception as error:
+                if stopping.is_set():
+                    return  # the outbox is closed already
                 # A defect of ours must not end the other half of the work. Only where it happened is told: what an
                 # exception says may repeat what a shopper wrote.
                 frames = traceback.extract_tb(error.__traceback__)[-5:]
@@ -93,7 +136,7 @@ class Agent:
                 logger.error("failed", what=what, error=type(error).__name__, where=where)
                 left_s = STOPPED_S
             if left_s > 0:
-                stopping.wait(left_s)
+                (wake or stopping).wait(left_s)
 
     def close(self, clean: bool = True) -> None:
         self.outbox.close(clean)
@@ -123,6 +166,23 @@ class Agent:
             self.fetch(errand.order_id)
         elif errand.kind == "allow-deletions":
             self.allow_deletions(errand.count)
+        elif errand.kind == "accept-restored-store":
+            self.accept_restored_store()
+        elif self.applier is not None:
+            self._do_stock(self.applier, errand)
+
+    def accept_restored_store(self) -> None:
+        """A person says that the shop, though it isn't as it was, is the one to go on with."""
+        changes.accept_restored_store(self.outbox)
+        self.pump.welcomed = False  # it says hello again, and asks for the next epoch
+
+    def _do_stock(self, applier: Applier, errand: Errand) -> None:
+        if errand.kind == "accept-preview":
+            applier.accept_preview(self.clock.now())
+        elif errand.kind == "release-brake":
+            applier.release_brake()
+        elif errand.kind == "sweep":
+            applier.sweep_soon()
 
     def status(self) -> dict[str, Any]:
         """How it is, from inside the process that runs it."""

@@ -1,4 +1,5 @@
-"""The outbox: what the agent knows, in one SQLite file. The only file with SQL.
+"""The outbox: what the agent knows, in one SQLite file. The only file with SQL but for `taken.py` and `stock_book.py`,
+which keep tables of their own in it.
 
 * WAL, synchronous=FULL, one writing connection (SQLite below 3.51.3 can damage a WAL database with two); a lock file
   beside it stops a second agent. Other processes only read.
@@ -30,11 +31,24 @@ from pathlib import Path
 from random import Random
 from typing import IO, Any
 
+import msgspec
+
 from counterfoil_agent.errors import Stop
 from counterfoil_agent.ports import Through, Verdict
-from counterfoil_agent.snapshot import TOMBSTONE, VOID, Event, envelope, iso, tombstone_event, void_body
+from counterfoil_agent.snapshot import (
+    DELETED,
+    GONE,
+    STOCK,
+    TOMBSTONE,
+    VOID,
+    Event,
+    envelope,
+    iso,
+    tombstone_event,
+    void_body,
+)
 
-LAYOUT = 1  # raised with the tables; a newer file is refused by an older agent
+LAYOUT = 2  # raised with the tables; a newer file is refused by an older agent
 NO_EPOCH = 0  # numbers are given before the engine's first answer too, and renumbered then
 VOIDS_AT_ONCE = 1000
 
@@ -62,6 +76,41 @@ create table dead (
   id text primary key, epoch integer not null, n integer not null, order_id integer not null, type text not null,
   hash text not null, size_bytes integer not null, reason text not null, at_s real not null, body blob not null);
 """
+# By layout: what was added in it. taken.py and stock_book.py say what is in these.
+ADDED = {
+    2: """
+create table taken (
+  key text primary key, row_id integer, event text, epoch integer not null, n integer not null,
+  pending integer not null, at_s real not null) without rowid;
+create index taken_pending on taken (key) where pending;
+create index taken_event on taken (event);
+create index taken_row on taken (row_id) where row_id is not null;
+create table owed (
+  event text primary key, order_id integer not null, moves blob not null, told_epoch integer, told_n integer)
+  without rowid;
+create table stock_items (
+  id integer primary key, stock_id integer not null, sku text not null, sku_key text not null, quantity text,
+  status text not null, manages integer not null, parent_id integer not null, seen_pass integer not null);
+create index stock_items_key on stock_items (sku_key);
+create index stock_items_stock on stock_items (stock_id);
+create table stock_numbers (
+  sku_key text primary key, sku text not null, version integer not null, number integer not null,
+  basis_epoch integer, basis_n integer, as_of text not null, expires_at text, silence_share text,
+  backorders integer not null, excluded integer not null, sold integer not null, stock_id integer, problem text,
+  had real, done integer not null default 0, tries integer not null default 0, due_s real not null default 0,
+  verdict text, stock text, reason text, at_s real, written integer, written_version integer, zeroed_s real,
+  check_s real, unreported integer not null default 0) without rowid;
+create index stock_numbers_waiting on stock_numbers (version) where done < version;
+create index stock_numbers_unreported on stock_numbers (sku_key) where unreported;
+create index stock_numbers_check on stock_numbers (check_s) where check_s is not null;
+create index stock_numbers_zeroed on stock_numbers (zeroed_s) where zeroed_s is not null;
+create index stock_numbers_item on stock_numbers (stock_id);
+create index stock_numbers_sold on stock_numbers (sold) where problem is null;
+create table relook (id integer primary key, due_s real not null);
+create table drift (sku_key text primary key, sku text not null, expected integer not null, found text, status text)
+  without rowid;
+"""
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +136,7 @@ class Row:
             time=self.time,
             traceparent=self.traceparent,
             body=self.body,
-            subject=f"order/{self.order_id}",
+            subject=f"{'stock' if self.type == STOCK else 'order'}/{self.order_id}",
             epoch=self.epoch,
             n=self.n,
             occurred_on=self.occurred_on,
@@ -209,24 +258,28 @@ class Outbox:
                     "Install that version of counterfoil-agent again.",
                     "conflict",
                 )
-            if layout == 0:
-                self._make()
-            elif self.recall("clean") != "1":
+            if layout and self.recall("clean") != "1":
                 # After a crash: a damaged file is found now, not when an order is lost in it.
                 found = self._db.execute("pragma quick_check(1)").fetchone()[0]
                 if found != "ok":
                     raise _damaged(self.path, found)
+            if layout < LAYOUT:
+                self._make(layout)
             self.remember("clean", "0")
         except sqlite3.DatabaseError as error:
             raise _trouble(self.path, error) from None
         return self
 
-    def _make(self) -> None:
+    def _make(self, layout: int) -> None:
+        """From an older layout, or from nothing (0), to this one: all of it or nothing."""
         with self.writing():
-            for statement in TABLES.split(";"):
+            tables = [TABLES] if layout == 0 else []
+            tables += [added for number, added in sorted(ADDED.items()) if number > layout]
+            for statement in ";".join(tables).split(";"):
                 self._db.execute(statement)
-            self._db.execute("insert into counter values (1, ?, 0)", (NO_EPOCH,))
-            self.remember("installation", f"{self._random.getrandbits(128):032x}")
+            if layout == 0:
+                self._db.execute("insert into counter values (1, ?, 0)", (NO_EPOCH,))
+                self.remember("installation", f"{self._random.getrandbits(128):032x}")
             self._db.execute(f"pragma user_version = {LAYOUT}")
 
     @contextmanager
@@ -280,19 +333,22 @@ class Outbox:
     def append(self, event: Event, now: datetime) -> Row | None:
         """Give the event the next number; None where it is the order's latest already (then nothing is written).
 
-        A body that was sent before but isn't the latest is a change (A, B, A) and goes in.
+        A state that was sent before but isn't the latest is a change (A, B, A) and goes in; so does what has moves.
         """
-        body_hash = hashlib.sha256(event.body).hexdigest()
+        of_order = event.type != STOCK
         with self.writing():
-            if self.known(event.order_id).latest == body_hash:
+            if of_order and not event.has_moves and self.known(event.order_id).latest == event.latest:
                 return None
             epoch, n = self._one("update counter set n = n + 1 returning epoch, n")
-            row = self._insert(epoch, n, event, body_hash, now)
-            self._run(
-                "insert into objects (order_id, latest) values (?, ?)"
-                " on conflict do update set latest = excluded.latest",
-                (event.order_id, body_hash),
-            )
+            row = self._insert(epoch, n, event, hashlib.sha256(event.body).hexdigest(), now)
+            if of_order:
+                self._run(
+                    "insert into objects (order_id, latest) values (?, ?)"
+                    " on conflict do update set latest = excluded.latest",
+                    (event.order_id, event.latest),
+                )
+            if event.type == TOMBSTONE:
+                self._owe(row.id, event.order_id, b"[]")
             return row
 
     def _insert(self, epoch: int, n: int, event: Event, body_hash: str, now: datetime) -> Row:
@@ -408,6 +464,12 @@ class Outbox:
                 (new_epoch,),
             ).rowcount
             self._run("update counter set epoch = ?, n = ?", (new_epoch, moved))
+            # The plugin knows them by their old numbers until it is told the new ones.
+            self._run(
+                "update taken set epoch = rows.epoch, n = rows.n, pending = case pending when 1 then 1 else 2 end"
+                " from rows where rows.id = taken.event and rows.epoch > taken.epoch"
+            )
+            self._run("update taken set epoch = ? where event is null and epoch = ?", (new_epoch, NO_EPOCH))
             return moved
 
     def newest_epoch(self) -> int:
@@ -455,11 +517,18 @@ class Outbox:
                 "insert into dead values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*place, body_hash, size_bytes, reason[:500], now.timestamp(), row.body),
             )
-            self._replace(row.epoch, row.n, stone, now)
+            placed = self._replace(row.epoch, row.n, stone, now)
+            self._owe(placed.id, row.order_id if row.type != STOCK else 0, moves_of(row.body))
 
-    def _replace(self, epoch: int, n: int, event: Event, now: datetime) -> None:
-        self._run("delete from rows where epoch = ? and n = ?", (epoch, n))
-        self._insert(epoch, n, event, hashlib.sha256(event.body).hexdigest(), now)
+    def _replace(self, epoch: int, n: int, event: Event, now: datetime) -> Row:
+        (old,) = self._one("delete from rows where epoch = ? and n = ? returning id", (epoch, n))
+        placed = self._insert(epoch, n, event, hashlib.sha256(event.body).hexdigest(), now)
+        self._run("update taken set event = ? where event = ?", (placed.id, old))
+        return placed
+
+    def _owe(self, tombstone_id: str, order_id: int, moves: bytes) -> None:
+        """The engine counts nothing behind a tombstone until it is told which moves it held (E11)."""
+        self._run("insert into owed (event, order_id, moves) values (?, ?, ?)", (tombstone_id, order_id, moves))
 
     def buried_since(self, since: datetime) -> int:
         return int(self._one("select count(*) from dead where at_s >= ?", (since.timestamp(),))[0])
@@ -488,6 +557,9 @@ class Outbox:
                 " and (? or acked_s < ?) and (epoch <> ? or n < ?) order by epoch, n limit ?)",
                 (over, now.timestamp() - retain_s, position.epoch, position.through.n, most),
             ).rowcount
+            if pruned:
+                self._run("delete from taken where not pending and at_s < ?", (now.timestamp() - retain_s,))
+                self._run("delete from owed where event not in (select id from rows)")
         if pruned:
             with self._thread:
                 self._run("pragma incremental_vacuum(2000)").fetchall()
@@ -695,9 +767,36 @@ class Outbox:
                 "update missing set state = 'probing', due_s = ? where state = 'held'", (now.timestamp(),)
             ).rowcount
 
-    def appended_since(self, event_type: str, since: datetime) -> int:
-        values = (event_type, since.timestamp())
-        return int(self._one("select count(*) from rows where type = ? and appended_s >= ?", values)[0])
+    def deletions_since(self, since: datetime) -> int:
+        values = (GONE, DELETED, since.timestamp())
+        return int(self._one("select count(*) from rows where type in (?, ?) and appended_s >= ?", values)[0])
+
+    # -- for the other files with SQL
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """One statement; how many rows it changed. Inside `writing()`."""
+        return self._run(sql, values).rowcount
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        return self._one(sql, values)
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._all(sql, values)
+
+    def named(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        return self._named(sql, values)
+
+
+def moves_of(body: bytes) -> bytes:
+    """The moves in an event's body, as JSON; [] where it has none."""
+    try:
+        return bytes(msgspec.json.decode(body, type=_Moving).moves)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return b"[]"
+
+
+class _Moving(msgspec.Struct):
+    moves: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 def at_work(path: Path | str) -> bool:

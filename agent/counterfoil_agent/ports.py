@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 Column = Literal["modified", "created"]
@@ -102,6 +103,7 @@ class Welcome:
     stored_through: Through
     retain_s: float | None = None
     contracts: Mapping[str, int] = field(default_factory=dict)
+    feed_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,3 +147,188 @@ class Engine(Protocol):
 
     def heartbeat(self, event: bytes) -> Through | None:
         """Send a heartbeat, already encoded."""
+
+
+# The store's plugin
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """A row of the plugin's change log. payload: JSON as the plugin said it, None where the row carries none."""
+
+    id: int
+    event_id: str
+    object: str
+    object_id: int
+    kind: str
+    payload: bytes | None
+    at: str
+
+
+@dataclass(frozen=True)
+class LoggedMove:
+    """A stock move of a row; raw: it whole, as the plugin said it."""
+
+    move_id: str
+    row_id: int
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """What is not acknowledged yet, the oldest first. head: the highest row of the log, read or not."""
+
+    fingerprint: str
+    head: int
+    rows: Sequence[LogRow]
+    moves: Sequence[LoggedMove]
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that is sold. stock_id: whose stock it is; quantity: that product's, None where nobody manages it."""
+
+    id: int
+    stock_id: int
+    sku: str
+    quantity: Decimal | None
+    status: str
+    manages: bool
+    parent_id: int = 0
+
+
+@dataclass(frozen=True)
+class StockWrite:
+    """A number for a stock item. basis: the (epoch, n) that it counts; None: it counts none of this store's events."""
+
+    stock_id: int
+    version: int
+    number: int
+    basis: tuple[int, int] | None
+    expires_at: str | None = None
+    silence_share: str | None = None
+    parent_id: int = 0
+
+
+@dataclass(frozen=True)
+class StockAnswer:
+    """verdict: applied, older, unmanaged, missing, error, skipped. stock: what the store has now, where it said."""
+
+    stock_id: int
+    verdict: str
+    stock: Decimal | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    bucket: str
+    count: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Digested:
+    """An item of a small bucket: number is the stock without the moves that the number last written didn't count."""
+
+    stock_id: int
+    sku: str
+    number: Decimal
+    stock: Decimal
+    status: str
+    version: int | None
+
+
+@dataclass(frozen=True)
+class Health:
+    version: str | None
+    waiting_rows: int
+    newest_order_id: int | None
+    missing_hooks: Sequence[str]
+
+
+class Plugin(Protocol):
+    """The plugin in the store. Every method may raise Unavailable, RateLimited, Denied or NotThere.
+
+    Denied has slug `copy` where the store isn't the one that was paired."""
+
+    def changes(self, limit: int) -> LogPage:
+        """Rows that wait, with their moves."""
+
+    def ack(self, epoch: int, rows: Sequence[tuple[int, int]], moves: Sequence[tuple[str, int]]) -> None:
+        """These rows (id, n) and moves (move_id, n) are held by the agent. May be said again."""
+
+    def stock(self, writes: Sequence[StockWrite]) -> Sequence[StockAnswer]:
+        """Take these numbers; one answer per number, in order. May be said again: older versions are ignored."""
+
+    def items(self, after: int, limit: int) -> tuple[Sequence[Item], bool]:
+        """What is sold, in the order of ids above `after`; whether there is more."""
+
+    def buckets(self, prefix: str = "") -> Sequence[Bucket]:
+        """Digests of the stock by bucket, below a prefix of none or two digits."""
+
+    def bucket(self, prefix: str) -> Sequence[Digested]:
+        """The items of a bucket of four digits."""
+
+    def health(self) -> Health:
+        """How the plugin is."""
+
+
+# The engine's feed
+
+
+@dataclass(frozen=True)
+class Number:
+    """The latest number of a SKU. sold: units that this store ever lowered less those raised, to order writes by."""
+
+    sku: str
+    version: int
+    number: int
+    basis: tuple[int, int] | None
+    as_of: str
+    expires_at: str | None
+    silence_share: str | None
+    backorders: bool
+    excluded: bool
+    sold: int
+
+
+@dataclass(frozen=True)
+class FeedPage:
+    """What changed above a version. resync: that version means nothing there, ask from 0."""
+
+    engine_epoch: int
+    version: int
+    numbers: Sequence[Number]
+    more: bool
+    resync: bool
+
+
+class Feed(Protocol):
+    """The engine's numbers for this store. May raise Unavailable, RateLimited or Denied (slug `no-pool`)."""
+
+    def poll(self, version: int, engine_epoch: int | None, wait_s: float, limit: int) -> FeedPage:
+        """What changed above this version; waits up to wait_s for a change where there is none."""
+
+    def report(self, body: Mapping[str, Any]) -> None:
+        """What became of numbers: writes, drift, unknown, doubled."""
+
+
+class StoreStock(Protocol):
+    """What a store sells and has, by whichever way it is reached. Methods fail as those of Store and Plugin do."""
+
+    name: Literal["plugin", "rest"]
+    is_guarded: bool  # whether a write can't hide a sale
+    most_items: int  # in one write
+
+    def page(self, cursor: str) -> tuple[Sequence[Item], str | None]:
+        """A page of what is sold, from a cursor on ("": from the beginning); None: that was the last."""
+
+    def item(self, item_id: int, parent_id: int) -> Item | None:
+        """One item anew; None: the store doesn't sell it (any more). parent_id: 0 where it isn't known."""
+
+    def write(self, writes: Sequence[StockWrite]) -> Sequence[StockAnswer]:
+        """Write these numbers; one answer per number, in order. Numbers of a SKU are given in rising versions."""
+
+    def quantities(self, writes: Sequence[StockWrite]) -> Mapping[int, Decimal]:
+        """What the store has now of these stock items; without those that it doesn't know or manage."""

@@ -29,6 +29,7 @@ from counterfoil_agent.outbox import NO_EPOCH, FreeBytes, Outbox, Position, Row
 from counterfoil_agent.ports import Answer, Clock, Engine, Through, Welcome
 from counterfoil_agent.uplink import batch_of
 
+CONTRACTS, FEED_URL, EPOCH_WANTED = "contracts", "feed:url", "epoch:wanted"  # what the outbox remembers
 DENIED_S = 60.0
 TRIES = 3  # as it is, then packed twice
 TOMBSTONES_AN_HOUR = 10
@@ -89,10 +90,11 @@ class Pump:
         bounds: OutboxSettings,
         free_bytes: FreeBytes,
         webhook: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        stock: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         self._engine, self._outbox, self._clock, self._random = engine, outbox, clock, random
         self._store, self._settings, self._bounds = store, settings, bounds
-        self._free_bytes, self._webhook = free_bytes, webhook
+        self._free_bytes, self._webhook, self._stock = free_bytes, webhook, stock
         self._pause = Pause(random, settings.longest_pause_s)
         self._beat_every, self._tidy_every = Every(settings.heartbeat_s), Every(TIDY_S)
         self._limit = settings.batch_events
@@ -171,13 +173,21 @@ class Pump:
             }
         )
         agreed = agree(position, welcome, lambda n: self._outbox.id_of(position.epoch, n))
+        wanted = self._outbox.recall(EPOCH_WANTED)
+        if wanted is not None and agreed.new_epoch is None and not agreed.adopt:
+            agreed = replace(agreed, new_epoch=wanted)
         self._prepare(agreed)
         if agreed.new_epoch is not None:
             welcome = self._next_epoch(welcome, agreed.new_epoch)
         with self._outbox.writing():
             if agreed.adopt or agreed.new_epoch is not None:
                 moved = self._outbox.renumber(welcome.epoch)
+                self._outbox.forget(EPOCH_WANTED)
                 logger.info("epoch", epoch=welcome.epoch, renumbered=moved)
+            if welcome.contracts:
+                self._outbox.remember(CONTRACTS, msgspec.json.encode(welcome.contracts).decode())
+            if welcome.feed_url is not None:
+                self._outbox.remember(FEED_URL, welcome.feed_url)
             self._outbox.stored_through(welcome.stored_through, self._clock.now())
         if welcome.retain_s is not None:
             self._retain_s = max(self._bounds.retain_days * 86_400, welcome.retain_s)
@@ -190,7 +200,9 @@ class Pump:
             logger.warning("asking for a new epoch", epoch=welcome.epoch, reason=reason)
             asked = {"store": self._store, "installation": self._outbox.installation, "epoch": welcome.epoch}
             granted = self._engine.new_epoch({**asked, "reason": reason})
-            welcome = replace(granted, retain_s=welcome.retain_s)
+            welcome = replace(
+                granted, retain_s=welcome.retain_s, contracts=welcome.contracts, feed_url=welcome.feed_url
+            )
             if welcome.epoch > self._outbox.newest_epoch():
                 return welcome
         raise Retry("The engine grants only epochs that were used before.", "It asks on from there by itself.")
@@ -303,5 +315,6 @@ class Pump:
             "disk_free_bytes": self._free_bytes(),
             "webhook": self._webhook(),
             "agent_version": __version__[:40],
+            "stock": self._stock(),
             "sent_invalid": self._outbox.kept_invalid(self._told_invalid_s),
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -65,7 +65,7 @@ class Answered:
 
 
 class RestStore:
-    """A WooCommerce store, read only."""
+    """A WooCommerce store's REST API."""
 
     def __init__(self, url: str, key: str, secret: str, clock: Clock, timeout_s: float = 30.0) -> None:
         self.url, self._clock, self._timeout_s = url.rstrip("/"), clock, timeout_s
@@ -119,9 +119,16 @@ class RestStore:
 
     def get(self, endpoint: str, parameters: dict[str, Any], largest_bytes: int = LARGEST_ORDER_BYTES) -> Answered:
         """One GET; raises Unavailable where there is no answer, Unreadable where it is too large."""
+        return self._answered(lambda more: self._api.get(endpoint, params=parameters, **more), largest_bytes)
+
+    def post(self, endpoint: str, body: dict[str, Any], largest_bytes: int = LARGEST_PAGE_BYTES) -> Answered:
+        """One POST, which fails as `get` does; where there is no answer it may have been carried out."""
+        return self._answered(lambda more: self._api.post(endpoint, body, **more), largest_bytes)
+
+    def _answered(self, ask: Callable[[dict[str, Any]], Any], largest_bytes: int) -> Answered:
         began_s = time.monotonic()
         try:
-            with self._api.get(endpoint, params=parameters, stream=True, allow_redirects=False) as response:
+            with ask({"stream": True, "allow_redirects": False}) as response:
                 body = self._bounded(response, largest_bytes, began_s)
                 return Answered(response.status_code, response.headers, body)
         except (requests.RequestException, ValueError) as error:
@@ -166,7 +173,7 @@ class RestStore:
 def refusal(answered: Answered, endpoint: str) -> CounterfoilError:
     """What a status other than 200 means, and what helps."""
     status, code = answered.status, answered.code()
-    pause_s = _seconds(answered.headers.get("Retry-After"))
+    pause_s = retry_after_s(answered.headers.get("Retry-After"))
     if status == 429 or (status == 503 and pause_s is not None):
         return RateLimited(f"The shop asks for a pause ({status}).", "Nothing to do.", retry_after_s=pause_s or 30.0)
     if status in (401, 403) and code:
@@ -249,6 +256,7 @@ def _whole(text: str | None, otherwise: int) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else otherwise
 
 
-def _seconds(text: str | None) -> float | None:
+def retry_after_s(text: str | None) -> float | None:
+    """The pause that an answer asks for; None where it asks for none."""
     seconds = _whole(text, -1)
     return None if seconds < 0 else float(min(seconds, 3600))

@@ -14,6 +14,7 @@ from counterfoil_contracts import faults
 from counterfoil_agent.errors import Unreadable
 
 ORDER, GONE, HEARTBEAT = "counterfoil.order.v1", "counterfoil.gone.v1", "counterfoil.heartbeat.v1"
+DELETED, STOCK = "counterfoil.gone.v2", "counterfoil.stock.v1"
 VOID, TOMBSTONE = "counterfoil.void.v1", "counterfoil.tombstone.v1"
 DRAFTS = ("checkout-draft", "auto-draft")
 LARGEST_ID = 2**53 - 1
@@ -41,8 +42,10 @@ class Head(msgspec.Struct):
 class Event:
     """What is about to enter the outbox.
 
-    body: the bytes of `data`, stored once. money: fingerprint of what must never be merged (E7). note: how it breaks
-    its contract, if it does: it is sent all the same, and the engine keeps it as invalid.
+    order_id: of a stock event the item's id. body: the bytes of `data`, stored once. money: fingerprint of what must
+    never be merged (E7), "": of nothing. note: how it breaks its contract, if it does: it is sent all the same, and the
+    engine keeps it as invalid. state: hash of what tells whether the order changed ("": of the body). has_moves: it is
+    sent even if the order didn't.
     """
 
     type: str
@@ -50,6 +53,12 @@ class Event:
     body: bytes
     money: str = ""
     note: str | None = None
+    state: str = ""
+    has_moves: bool = False
+
+    @property
+    def latest(self) -> str:
+        return self.state or hashlib.sha256(self.body).hexdigest()
 
 
 def values_of(body: bytes) -> list[bytes]:
@@ -80,15 +89,21 @@ def refund_id_of(raw: bytes) -> int:
         raise unreadable(raw, f"The store's answer is no refund that can be read: {_said(error)}") from None
 
 
-def order_event(order: bytes, refunds: Sequence[bytes]) -> Event:
-    """The event of an order, its bytes spliced in verbatim. Raises Unreadable where it can't be sent on as JSON."""
+def order_event(order: bytes, refunds: Sequence[bytes], moves: Sequence[bytes] | None = None) -> Event:
+    """The event of an order, its bytes spliced in verbatim. Raises Unreadable where it can't be sent on as JSON.
+
+    moves: stock moves as the store's plugin said them; None: it has no plugin, which is not the same as no moves."""
     head = head_of(order)
-    body = b'{"order":' + order + b',"refunds":[' + b",".join(refunds) + b"]}"
+    bare = b'{"order":' + order + b',"refunds":[' + b",".join(refunds) + b"]}"
+    body = bare if moves is None else bare[:-1] + b',"moves":[' + b",".join(moves) + b"]}"
     found = faults("events/order.v1", body, most=3)
     # What is no JSON, or could be read in two ways (equal keys), would spoil its neighbours in the batch.
     if any(fault.schema_path == "json" for fault in found):
         raise unreadable(body, found[0].message)
-    return Event(ORDER, head.id, body, money_of(head), "; ".join(map(str, found))[:500] or None)
+    note = "; ".join(map(str, found))[:500] or None
+    # What carries moves is never merged with another: they would be gone.
+    money = "" if moves else money_of(head)
+    return Event(ORDER, head.id, body, money, note, hashlib.sha256(bare).hexdigest(), bool(moves))
 
 
 def unreadable_event(order_id: int, error: Unreadable) -> Event:
@@ -104,6 +119,27 @@ def tombstone_event(order_id: int, of: str, body_hash: str, size_bytes: int, rea
 def gone_event(order_id: int, code: str, evidence: Sequence[dict[str, Any]]) -> Event:
     body = {"order_id": order_id, "code": code, "evidence": list(evidence)}
     return Event(GONE, order_id, msgspec.json.encode(body))
+
+
+def deleted_event(order_id: int, event_id: str, at: str) -> Event:
+    """The plugin's row says that the order was deleted."""
+    return Event(DELETED, order_id, msgspec.json.encode({"order_id": order_id, "event_id": event_id, "at": at}))
+
+
+def stock_event(
+    stock_id: int,
+    sku: str,
+    moves: Sequence[bytes],
+    order_id: int | None = None,
+    stands_for: Sequence[tuple[int, int]] = (),
+) -> Event:
+    """Moves that go with no order's event: edits of an item's stock, or those of an order that can't be sent."""
+    body = msgspec.json.encode({"stock_id": stock_id, "sku": sku})[:-1] + b',"moves":[' + b",".join(moves) + b"]"
+    if order_id is not None:
+        body += b',"order_id":' + str(order_id).encode()
+    if stands_for:
+        body += b',"stands_for":' + msgspec.json.encode([{"epoch": epoch, "n": n} for epoch, n in stands_for])
+    return Event(STOCK, stock_id, body + b"}", has_moves=True)
 
 
 def void_body(reason: str) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from counterfoil_agent import backfill, snapshot, walk
+from counterfoil_agent import applier, backfill, changes, preview, snapshot, walk
 from counterfoil_agent.config import Settings
 from counterfoil_agent.gone import HELD
 from counterfoil_agent.outbox import Outbox, at_work, free_bytes_at
@@ -48,6 +48,13 @@ def _told(settings: Settings, outbox: Outbox, now: datetime) -> dict[str, Any]:
         "disk_free_bytes": free_bytes_at(settings.outbox.path)(),
         "store_trouble": outbox.recall("trouble:store"),
         "engine_trouble": outbox.recall("trouble:engine"),
+        "plugin_trouble": outbox.recall(changes.TROUBLE),
+        "stock_trouble": outbox.recall(applier.TROUBLE),
+        "held_store": outbox.recall(changes.HELD),
+        "plugin_lost": settings.plugin.key_env is not None and outbox.recall(changes.THERE) == "0",
+        "brake": outbox.recall(applier.BRAKE),
+        "stock": applier.status(outbox, settings.stock, settings.plugin.key_env is not None),
+        "preview": preview.preview(outbox) if settings.stock.switch != "off" else None,
         "backfill": backfill.progress(outbox),
     }
 
@@ -55,7 +62,9 @@ def _told(settings: Settings, outbox: Outbox, now: datetime) -> dict[str, Any]:
 def _alarms(settings: Settings, outbox: Outbox, told: dict[str, Any], now: datetime) -> Iterator[str]:
     if not told["at_work"]:
         yield "No agent is at work with this outbox. Start it: systemctl start counterfoil-agent."
-    for party in ("store", "engine"):
+    # Who only compares isn't woken for it.
+    parties = ("store", "engine", "plugin", "stock") if settings.stock.switch == "on" else ("store", "engine", "plugin")
+    for party in parties:
         if told[f"{party}_trouble"]:
             yield told[f"{party}_trouble"]
     if (told["oldest_age_s"] or 0) > OLD_S:
@@ -68,6 +77,20 @@ def _alarms(settings: Settings, outbox: Outbox, told: dict[str, Any], now: datet
         yield (
             f"{told['held_deletions']} orders seem deleted, too many at once. Look into the shop, then run"
             " counterfoil-agent allow-deletions."
+        )
+    if (why := changes.held(outbox)) is not None:
+        yield str(why)
+    if told["plugin_lost"]:
+        yield (
+            "The shop's plugin doesn't answer to its name any more, so the shop is read and written over REST, where a"
+            " write may hide a sale. Switch the plugin on again (WordPress, Plugins)."
+        )
+    if told["brake"]:
+        yield f"{told['brake']} Look at counterfoil-agent preview, then run counterfoil-agent release-brake."
+    if settings.stock.switch == "on" and told["preview"]["is_complete"] and not told["preview"]["accepted_at"]:
+        yield (
+            "No stock number is written before a person has accepted the first push. Look at counterfoil-agent preview,"
+            " then run counterfoil-agent accept-preview."
         )
     if told["tombstones_a_day"]:
         yield f"{told['tombstones_a_day']} events couldn't be sent today. See counterfoil-agent outbox tombstones."

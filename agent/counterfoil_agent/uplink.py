@@ -44,6 +44,7 @@ class _Welcome(msgspec.Struct):
     stored_through: _Through
     retain_s: float | None = None
     contracts: dict[str, int] = {}
+    feed_url: str | None = None
 
 
 class _Verdict(msgspec.Struct):
@@ -86,27 +87,28 @@ class Uplink:
         self.clock_offset_s: float | None = None
 
     def hello(self, body: Mapping[str, Any]) -> Welcome:
-        return _welcome(self._post("/v1/hello", msgspec.json.encode(body), _Welcome))
+        return _welcome(self.post("/v1/hello", msgspec.json.encode(body), _Welcome))
 
     def new_epoch(self, body: Mapping[str, Any]) -> Welcome:
-        return _welcome(self._post("/v1/epoch", msgspec.json.encode(body), _Welcome))
+        return _welcome(self.post("/v1/epoch", msgspec.json.encode(body), _Welcome))
 
     def events(self, batch: bytes, wrapped: bool = False) -> Answer:
-        answer = self._post("/v1/events", batch, _Answer, wrapped)
+        answer = self.post("/v1/events", batch, _Answer, wrapped)
         verdicts = [Verdict(each.n, each.id, each.verdict, each.reason) for each in answer.verdicts]
         return Answer(verdicts, _through(answer.stored_through), answer.holes)
 
     def reaches(self) -> bool:
         try:
-            self._post("/v1/events", b"[]", _Answer)
+            self.post("/v1/events", b"[]", _Answer)
         except (Blocked, TooLarge) as error:
             return error.category == "engine"
         return True
 
     def heartbeat(self, event: bytes) -> Through | None:
-        return _through(self._post("/v1/heartbeat", event, _Beat).stored_through)
+        return _through(self.post("/v1/heartbeat", event, _Beat).stored_through)
 
-    def _post(self, path: str, body: bytes, kind: type[Any], wrapped: bool = False) -> Any:
+    def post(self, path: str, body: bytes, kind: type[Any], wrapped: bool = False, wait_s: float = 0.0) -> Any:
+        """One signed request, its answer as this kind. wait_s: how long the engine may take longer than it would."""
         headers = {"Content-Type": "application/json"}
         if wrapped:
             # Firewalls look into forms and plain JSON; a name in an order may look like SQL to them. The engine takes
@@ -115,9 +117,9 @@ class Uplink:
         if wrapped or len(body) >= SMALLEST_PACKED_BYTES:
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, 1, mtime=0)
-        status, answer_headers, answer = self._exchange(path, body, headers)
+        status, answer_headers, answer = self._exchange(path, body, headers, wait_s)
         if status == 401 and (problem := _problem(answer_headers, answer)) and problem.slug == "clock":
-            status, answer_headers, answer = self._exchange(path, body, headers)
+            status, answer_headers, answer = self._exchange(path, body, headers, wait_s)
         if status != 200:
             raise self._refusal(status, answer_headers, answer)
         try:
@@ -129,7 +131,9 @@ class Uplink:
                 status=status,
             ) from None
 
-    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(
+        self, path: str, body: bytes, headers: dict[str, str], wait_s: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """One request and its answer, whatever its status; the clock's offset is learnt from each."""
         signed_at = str(int(self._clock.now().timestamp() + (self.clock_offset_s or 0.0)))
         began_s = time.monotonic()
@@ -138,14 +142,14 @@ class Uplink:
                 self._url + path,
                 data=body,
                 headers={**headers, **self._signed(path, signed_at, body)},
-                timeout=self._timeout,
+                timeout=(self._timeout[0], self._timeout[1] + wait_s),
                 stream=True,
                 allow_redirects=False,
             ) as response:
                 answer = bytearray()
                 for chunk in response.iter_content(65_536):
                     answer += chunk
-                    if len(answer) > LARGEST_ANSWER_BYTES or time.monotonic() - began_s > 3 * self._timeout[1]:
+                    if len(answer) > LARGEST_ANSWER_BYTES or time.monotonic() - began_s > 3 * self._timeout[1] + wait_s:
                         raise requests.Timeout
                 self._learn_clock(response.headers.get("Date"))
                 return response.status_code, response.headers, bytes(answer)
@@ -224,7 +228,7 @@ def _problem(headers: Mapping[str, str], answer: bytes) -> _Problem | None:
 def _welcome(answer: _Welcome) -> Welcome:
     through = _through(answer.stored_through)
     assert through is not None
-    return Welcome(answer.epoch, through, answer.retain_s, answer.contracts)
+    return Welcome(answer.epoch, through, answer.retain_s, answer.contracts, answer.feed_url)
 
 
 def _through(said: _Through | None) -> Through | None:
