@@ -20,7 +20,7 @@ from typing import Any
 
 from counterfoil_engine.domain.stock import read_position
 from counterfoil_engine.ports import PositionPage
-from counterfoil_engine.records import ats, cases, positions, rules_store
+from counterfoil_engine.records import ats, cases, feed, positions, rules_store
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.work.positions import PositionReader
@@ -149,7 +149,7 @@ class World:
         self.publisher.step()
         with self.database.transaction() as tx:
             ats.snapshot(tx)
-            [row] = ats.feed_since(tx, "eu", version, 100, "eu1")
+            [row] = feed.told(tx, "eu", feed.page(tx, "eu", version, 100).rows, ["eu1"])["eu1"]
         took = time.perf_counter() - began
         assert row.sku == position.sku and row.number > 400
         return took

@@ -2,6 +2,7 @@
 
 engine = build(database, clock, {"DE01": erp})   # tests, rehearsal: step_look(), step_post(), step_jobs()
 serve(Path("engine.toml"), "all")                 # one process on SQLite; several roles on PostgreSQL
+serve_feed(Path("engine.toml"))                   # the feed in a process of its own, on PostgreSQL
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from loguru import logger
 from counterfoil_engine import config
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
+from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.server import Server
 from counterfoil_engine.domain.dues import dues as domain_dues
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
@@ -41,6 +43,7 @@ from counterfoil_engine.records import (
     cases,
     events,
     facts,
+    feed,
     heartbeats,
     identity,
     lanes,
@@ -48,6 +51,8 @@ from counterfoil_engine.records import (
     moves,
     positions,
     reports,
+    stock_pruning,
+    store_writes,
     waits,
     wakes,
 )
@@ -57,6 +62,8 @@ from counterfoil_engine.records.sequences import current_epoch, lock_store, wate
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.commands import OperatorCommands
+from counterfoil_engine.work.feed import Feed
+from counterfoil_engine.work.feed_cases import FeedCases
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
@@ -202,9 +209,18 @@ class Engine:
             return rules.version
         return unpark.load_rules(self.records, lambda given: self.parse(given, None), text, who)[0]
 
-    def receiver(self, limits: config.Limits | None = None) -> Receiver:
+    def receiver(self, limits: config.Limits | None = None, feed_url: str | None = None) -> Receiver:
         limits = limits or config.Limits()
-        return Receiver(self.events, self.clock, limits.events, limits.retain_s)
+        return Receiver(self.events, self.clock, limits.events, limits.retain_s, feed_url)
+
+    def feed(self) -> Feed:
+        """What stores' agents ask of stock, and say of it."""
+        return Feed(self.database, self.book, identity, ats, feed, store_writes, FeedCases(cases, store_writes))
+
+    def feed_server(self, settings: config.Settings) -> FeedServer:
+        """The feed over HTTP."""
+        ear = wakes.listen(self.database, wakes.POOL)
+        return FeedServer(self.feed(), settings.store_secrets, settings.limits, self.clock, ear)
 
     def commands(self) -> OperatorCommands:
         """What operators ask and do."""
@@ -218,12 +234,19 @@ class Engine:
             facts.subjects_since,
             self.place,
             publisher=self.publisher(),
+            pass_over=_pass_over,
         )
 
     def app(self, settings: config.Settings) -> Flask:
         """The HTTP API."""
         return create_app(
-            ApiEngine(self.receiver(settings.limits), self.commands(), self.check_database, self.clock, settings)
+            ApiEngine(
+                self.receiver(settings.limits, settings.feed.url),
+                self.commands(),
+                self.check_database,
+                self.clock,
+                settings,
+            )
         )
 
     def check_database(self) -> None:
@@ -364,7 +387,7 @@ def build(
         records=records,
         book=Book(parse),
         events=events.StoredEvents(database, waits.wake),
-        jobs=Jobs(records, _prune),
+        jobs=Jobs(records, _prune, stock_pruning.prune),
         place=place,
         dues=dues,
         settings=replace(settings or LookSettings(), code_version=domain_version()),
@@ -383,6 +406,19 @@ def domain_version() -> str:
     for source in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".py")), key=lambda one: one.name):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _pass_over(tx: Any, store: str) -> tuple[int, int] | None:
+    """Count on after the event that holds the basis; the place that is reached, None where nothing holds it."""
+    lock_store(tx, store)
+    if not moves.pass_over(tx, store):
+        return None
+    epoch = current_epoch(tx, store)
+    while epoch is not None and moves.catch_up(tx, store, watermark_of(epoch)):
+        if moves.basis_of(tx, store).held:  # by the next one
+            break
+    basis = moves.basis_of(tx, store)
+    return basis.epoch, basis.n
 
 
 def _prune(tx: Any, before: datetime) -> None:
@@ -492,6 +528,54 @@ def _serve_behind(settings: config.Settings, role: str) -> None:
             thread.join(timeout=30)
 
 
+def serve_feed(path: Path | None, environment: Mapping[str, str] | None = None) -> None:
+    """Serve the feed alone, until SIGTERM or SIGINT; any number of such processes over one PostgreSQL database."""
+    _log_to_stderr()
+    settings = config.load(path, os.environ if environment is None else environment)
+    if settings.database.startswith("sqlite"):
+        raise CounterfoilError(
+            "A feed of its own needs PostgreSQL: on SQLite `counterfoil serve` serves it too.",
+            "Use that, or set database to postgresql://user@host:5432/name.",
+            "contract",
+        )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with opened(settings, SystemClock()) as engine:
+        host, port = _address(settings.feed.listen)
+        try:
+            engine.feed_server(settings).run(host, port, stop, serves=_tell_feed)
+        except OSError as error:
+            raise CounterfoilError(
+                f"The feed can't listen on {settings.feed.listen}: {error.strerror}.",
+                "Stop what does, or set listen in [feed] to another address.",
+                "conflict",
+            ) from None
+
+
+def _tell_feed(port: int) -> None:
+    logger.info("serving", role="feed", port=port)
+
+
+def _feed_beside(engine: Engine, settings: config.Settings, stop: threading.Event) -> None:
+    """The feed in a thread of the process that serves all. Where its address is taken, the rest goes on without it."""
+    host, port = _address(settings.feed.listen)
+    while not stop.is_set():
+        try:
+            engine.feed_server(settings).run(host, port, stop, not engine.database.is_sqlite, _tell_feed)
+        except OSError as error:
+            logger.error("the feed can't listen", listen=settings.feed.listen, error=error.strerror)
+            stop.wait(LONGEST_WAIT_S)
+        except Exception:
+            logger.exception("the feed failed")
+            stop.wait(AFTER_FAILURE_S)
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _serve_api(settings: config.Settings, role: str) -> None:
     """gunicorn forks first; the engine is opened in its worker process, so that no connection is shared by two."""
     stop, resources = threading.Event(), contextlib.ExitStack()
@@ -501,6 +585,9 @@ def _serve_api(settings: config.Settings, role: str) -> None:
         engine = resources.enter_context(opened(settings, SystemClock()))
         if role == "all":
             threads.extend(engine.run("all", stop))
+            beside = threading.Thread(target=_feed_beside, args=(engine, settings, stop), name="feed", daemon=True)
+            beside.start()
+            threads.append(beside)
         logger.info("serving", role=role, listen=settings.listen)
         return engine.app(settings)
 

@@ -52,6 +52,14 @@ class ErpSettings:
 
 
 @dataclass(frozen=True)
+class FeedSettings:
+    """Where the feed listens, and at which address agents find it; None: at the engine's own (a proxy sorts them)."""
+
+    listen: str = "127.0.0.1:8802"
+    url: str | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings. store_secrets: by store, one secret, or two while one replaces the other."""
 
@@ -62,6 +70,7 @@ class Settings:
     store_secrets: Mapping[str, tuple[str, ...]] = field(repr=False)
     api_token: str = field(repr=False)
     erps: Mapping[str, ErpSettings]
+    feed: FeedSettings = FeedSettings()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -71,7 +80,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from what the file holds and the environment."""
-    _only(table, "the top", {"engine": dict, "limits": dict, "stores": dict, "erp": dict})
+    _only(table, "the top", {"engine": dict, "limits": dict, "stores": dict, "erp": dict, "feed": dict})
     engine = table.get("engine", {})
     _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
     rules = environment.get("COUNTERFOIL_RULES") or engine.get("rules")
@@ -83,6 +92,7 @@ def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
         store_secrets=_store_secrets(table.get("stores", {}), environment),
         api_token=_secret(engine.get("api_token_env", "COUNTERFOIL_API_TOKEN"), environment, needed=False),
         erps={entity: _erp(entity, each, environment) for entity, each in table.get("erp", {}).items()},
+        feed=_feed(table.get("feed", {}), environment),
     )
 
 
@@ -133,6 +143,15 @@ def _listen(text: str) -> str:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise _wrong(f"Settings: listen is {text!r}.", "Write host:port, such as 127.0.0.1:8466.")
     return text
+
+
+def _feed(table: Mapping[str, Any], environment: Mapping[str, str]) -> FeedSettings:
+    _only(table, "[feed]", {"listen": str, "url": str})
+    url = environment.get("COUNTERFOIL_FEED_URL") or table.get("url")
+    if url and not re.fullmatch(r"https?://[!-~]{1,250}", url):
+        raise _wrong(f"Settings: url in [feed] is {url[:100]!r}.", "Write https://host, as agents reach it.")
+    listen = environment.get("COUNTERFOIL_FEED_LISTEN") or table.get("listen", FeedSettings.listen)
+    return FeedSettings(_listen(listen), url.rstrip("/") if url else None)
 
 
 def _limits(table: Mapping[str, Any]) -> Limits:

@@ -3,7 +3,7 @@
 again       every 5 s    marks due the subjects whose moment has come (L5)
 alive       every 60 s   a sign of life, so that a restore knows since when to ask each ERP (R4)
 waits       every hour   looks at every wait again; what it has to free counts as a defect (L2)
-retention   every 6 h    prunes looks and heartbeats, adds partitions for the months to come
+retention   every 6 h    prunes looks, heartbeats and what stock needs no more, adds partitions for the months to come
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from loguru import logger
 
 from counterfoil_engine.ports import Records
 
-KEPT_DAYS = 90  # of looks that made nothing, and of heartbeats
+KEPT_DAYS = 90  # of looks that made nothing, of heartbeats, of moves and closed order lines
+_MOST_PARTS = 500  # of stock in one run, a transaction each
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may; note: keeps
-    the count of signs of life where a restore of the database doesn't reach."""
+    """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may; prune_stock:
+    a part of that, and whether more is left; note: keeps the count of signs of life where a restore of the database
+    doesn't reach."""
 
     records: Records
     prune: Callable[[Any, Any], None]
+    prune_stock: Callable[[Any, Any], bool]
     note: Callable[[int], object] = lambda lives: None
 
     def again(self) -> int:
@@ -52,6 +55,10 @@ class Jobs:
     def retention(self) -> None:
         with self.records.transaction() as tx:
             self.prune(tx, tx.now() - timedelta(days=KEPT_DAYS))
+        for _ in range(_MOST_PARTS):
+            with self.records.transaction() as tx:
+                if not self.prune_stock(tx, tx.now() - timedelta(days=KEPT_DAYS)):
+                    return
 
     def step(self) -> int:
         """Every job once, by hand; how many subjects became due."""

@@ -58,6 +58,7 @@ def test_commands_say_what_they_were_asked(client):
         ("/v1/approve", {"version": "2"}, {"version": "2"}),
         ("/v1/handover", {"store": "eu1"}, {"store": "eu1"}),
         ("/v1/release-brake", {"entity": "DE01"}, {"entity": "DE01"}),
+        ("/v1/pass-over", {"store": "eu1"}, {"store": "eu1"}),
         (
             "/v1/switch",
             {"store": "eu1", "party": "erp", "setting": "on"},

@@ -90,6 +90,8 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
     "approve": [([], 2), (["nothing-held"], 1), (["a", "b"], 2), ([LONG], 1), (["--version"], 2), ([""], 1)],
     "release-brake": [([], 2), (["DE01"], 1), (["nowhere"], 1), (["a", "b"], 2), ([LONG], 1)],
     "handover": [([], 2), (["nowhere"], 1), (["a", "b"], 2), ([LONG], 1), ([""], 1)],
+    "stock": [(["passover"], 2), (["--x"], 2), (["pass over"], 2), (["Pass-over"], 2), ([""], 2)],
+    "stock pass-over": [([], 2), (["eu1"], 1), (["nowhere"], 1), (["a", "b"], 2), ([LONG], 1), ([""], 1)],
     "switch": [
         ([], 2),
         (["eu1", "erp"], 2),
@@ -116,6 +118,14 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["--config", "{bad}"], 1),
         (["--role", "boss"], 2),
         (["--config", "{settings}", "--role", "worker"], 1),
+        (["now"], 2),
+    ],
+    "feed": [
+        (["--config", "{folder}/nowhere.toml"], 1),
+        (["--config", "{folder}"], 1),
+        (["--config", "{bad}"], 1),
+        (["--config", "{settings}"], 1),
+        (["--role", "api"], 2),
         (["now"], 2),
     ],
     "completion": [([], 2), (["tcsh"], 2), (["bash", "zsh"], 2), (["--bash"], 2), ([""], 2)],
@@ -183,7 +193,7 @@ def test_help_describes_the_command_with_an_example_and_its_exit_status(name, sh
     assert said.exit_code == 0
     text = " ".join(said.stdout.split())
     assert "Usage: counterfoil" in text
-    if name != "rules":
+    if name not in ("rules", "stock"):
         assert f"Example: counterfoil {name}" in text
         assert "Exit status: 0" in text
 

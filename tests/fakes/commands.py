@@ -50,6 +50,9 @@ class FakeCommands:
     def release_brake(self, entity: str) -> Mapping[str, Any]:
         return {"entity": entity}
 
+    def pass_over(self, store: str) -> Mapping[str, Any]:
+        return {"store": store}
+
     def switch(self, store: str, party: str, setting: str, confirmed: bool) -> Mapping[str, Any]:
         return {"store": store, "party": party, "setting": setting, "confirmed": confirmed}
 

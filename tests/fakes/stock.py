@@ -17,7 +17,7 @@ from typing import Any
 
 from counterfoil_engine.domain.stock import Position, read_position
 from counterfoil_engine.ports import FeedRow, Incoming
-from counterfoil_engine.records import ats, moves, positions, rules_store, waits
+from counterfoil_engine.records import ats, feed, moves, positions, rules_store, waits
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.events import StoredEvents
 from counterfoil_engine.records.rules_store import Book
@@ -156,12 +156,11 @@ class StockWorld:
     def publish(self) -> None:
         self.publisher.publish_all()
 
-    def feed(self, store: str | None = None, since: int = 0) -> dict[str, FeedRow]:
-        with self.database.transaction() as tx:
-            ats.snapshot(tx)
-            return {row.sku: row for row in ats.feed_since(tx, "eu", since, 1_000, store)}
+    def feed(self, store: str = "", since: int = 0, pool: str = "eu") -> dict[str, FeedRow]:
+        """What the feed tells a store; without one, the numbers before caps."""
+        return {row.sku: row for row in feed_of(self.database, pool, store, since)}
 
-    def number(self, sku: str, store: str | None = None) -> int | None:
+    def number(self, sku: str, store: str = "") -> int | None:
         row = self.feed(store).get(sku)
         return row.number if row else None
 
@@ -180,6 +179,13 @@ class StockWorld:
     def cases(self) -> list[str]:
         with self.database.transaction() as tx:
             return [row["cause"] for row in tx.all("select cause from cases where resolved_at is null order by id")]
+
+
+def feed_of(database: Database, pool: str, store: str, since: int = 0) -> list[FeedRow]:
+    """The rows of one page for a store, in the order of versions."""
+    with database.transaction() as tx:
+        ats.snapshot(tx)
+        return feed.told(tx, pool, feed.page(tx, pool, since, 1_000).rows, [store])[store]
 
 
 def _meta(reduced: int | None) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from counterfoil_engine.records import ats
+from counterfoil_engine.ports import Written
+from counterfoil_engine.records import ats, store_writes
 from counterfoil_engine.records.database import Database
 from fakes.clock import FakeClock
 from fakes.databases import open_database
@@ -31,8 +32,8 @@ def test_a_pool_has_one_publisher_at_a_time(world: StockWorld) -> None:
 def test_the_last_writes_into_a_store_are_kept(world: StockWorld) -> None:
     with world.database.transaction() as tx:
         for version in range(1, 6):
-            ats.note_write(tx, "eu1", "mug", version, 10, "applied", 10)
-        ats.note_write(tx, "eu2", "mug", 5, 10, "missing", reason="no such product")
+            store_writes.note(tx, "eu1", [Written("mug", version, 10, "applied", 10)])
+        store_writes.note(tx, "eu2", [Written("mug", 5, 10, "missing", reason="no such product")])
         told = [(row["store"], row["version"], row["verdict"]) for row in ats.writes_of(tx, "mug")]
     assert told == [("eu1", 5, "applied"), ("eu1", 4, "applied"), ("eu1", 3, "applied"), ("eu2", 5, "missing")]
 

@@ -143,6 +143,10 @@ def commands(does: Commands, settings: Settings) -> Blueprint:
     def release_brake() -> Response:
         return _said(does.release_brake(asked(request, _Entity, limits).entity))
 
+    @blueprint.post("/pass-over")
+    def pass_over() -> Response:
+        return _said(does.pass_over(asked(request, _StoreName, limits).store))
+
     @blueprint.post("/switch")
     def switch() -> Response:
         wanted = asked(request, _Switch, limits)

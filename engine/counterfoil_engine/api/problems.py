@@ -6,6 +6,7 @@ import math
 import traceback
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from flask import Flask, Response, request
@@ -32,6 +33,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "no-such-path": (404, "There is nothing at this path"),
     "no-such-subject": (404, "There is no such subject"),
     "no-such-store": (404, "There is no such store"),
+    "no-pool": (404, "The store has no pool"),
     "method": (405, "The path doesn't take this method"),
     "epoch": (409, "The sequence doesn't go on like this"),
     "other-installation": (409, "Another agent serves this store"),
@@ -44,6 +46,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 _PIECE_BYTES, _MOST_PIECES = 65_536, 512  # 32 MB in all
 
+_FAILED = (
+    "The engine failed at this request; nothing of it was kept.",
+    "Send it again later. If it stays, look into the engine's log for the instance named here.",
+)
 _OF_STATUS = {404: "no-such-path", 405: "method", 413: "too-large", 415: "media-type"}
 _REMEDIES = {
     "no-such-path": "Look at the API's description: engine.openapi.yaml.",
@@ -55,48 +61,66 @@ _REMEDIES = {
 
 def handle_errors(app: Flask) -> None:
     """Let every error leave the app as a problem."""
-    app.register_error_handler(Rejected, _rejected)
-    app.register_error_handler(Retry, _later)
-    app.register_error_handler(CounterfoilError, _unspecific)
     app.register_error_handler(HTTPException, _of_http)
-    app.register_error_handler(Exception, _failed)
+    app.register_error_handler(Exception, _answer)
 
 
 def problem(slug: str, cause: str, remedy: str, status: int | None = None) -> Response:
     """The answer to a request that was not carried out. Its instance stands in the log too."""
-    usual_status, title = PROBLEMS[slug]
-    status = status or usual_status
-    instance = f"urn:uuid:{uuid.uuid4()}"
-    body = {
-        "type": f"/problems/{slug}",
-        "title": title,
-        "status": status,
-        "detail": cause,
-        "remedy": remedy,
-        "instance": instance,
-    }
-    logger.bind(path=str(request.url_rule or ""), method=request.method, instance=instance).info("rejected: {}", slug)
-    return Response(msgspec.json.encode(body), status=status, content_type=MEDIA_TYPE)
+    told = Told.of(slug, cause, remedy, request.method, str(request.url_rule or ""), status)
+    return Response(told.body, status=told.status, content_type=MEDIA_TYPE)
 
 
-def _rejected(error: Rejected) -> Response:
-    return problem(error.slug if error.slug in PROBLEMS else "request", error.cause, error.remedy)
+class Told(NamedTuple):
+    """A problem as it is sent. instance: by which the log names it."""
+
+    status: int
+    body: bytes
+    instance: str
+
+    @classmethod
+    def of(cls, slug: str, cause: str, remedy: str, method: str, path: str, status: int | None = None) -> Told:
+        """path: the route, not what was asked for, since it is logged; empty where there is none."""
+        usual_status, title = PROBLEMS[slug]
+        status = status or usual_status
+        instance = f"urn:uuid:{uuid.uuid4()}"
+        body = {
+            "type": f"/problems/{slug}",
+            "title": title,
+            "status": status,
+            "detail": cause,
+            "remedy": remedy,
+            "instance": instance,
+        }
+        logger.bind(path=path, method=method, instance=instance).info("rejected: {}", slug)
+        return cls(status, msgspec.json.encode(body), instance)
 
 
-def _later(error: Retry) -> Response:
-    answer = problem("unavailable", error.cause, error.remedy, 429 if isinstance(error, RateLimited) else None)
-    answer.headers["Retry-After"] = str(math.ceil(error.retry_after_s or 5))
-    return answer
+def told_of(error: Exception, method: str, path: str) -> tuple[Told, dict[str, str]]:
+    """An error as a problem, and the headers that go with it."""
+    if isinstance(error, Rejected):
+        slug = error.slug if error.slug in PROBLEMS else "request"
+        return Told.of(slug, error.cause, error.remedy, method, path), {}
+    if isinstance(error, Retry):
+        pause = {"Retry-After": str(math.ceil(error.retry_after_s or 5))}
+        status = 429 if isinstance(error, RateLimited) else None
+        return Told.of("unavailable", error.cause, error.remedy, method, path, status), pause
+    if isinstance(error, CounterfoilError):
+        return Told.of("request", error.cause, error.remedy, method, path), {}
+    told = Told.of("failed", *_FAILED, method, path)
+    logger.bind(error=type(error).__name__, where=_where(error), instance=told.instance).error("failed")
+    return told, {}
 
 
-def _unspecific(error: CounterfoilError) -> Response:
-    return problem("request", error.cause, error.remedy)
+def _answer(error: Exception) -> Response:
+    told, headers = told_of(error, request.method, str(request.url_rule or ""))
+    return Response(told.body, status=told.status, content_type=MEDIA_TYPE, headers=headers)
 
 
 def _of_http(error: HTTPException) -> Response:
     slug = _OF_STATUS.get(error.code or 500, "request")
     if (error.code or 500) >= 500:
-        return _failed(error)
+        return _answer(error)
     if slug == "too-large":
         _take_in()
     cause = f"{PROBLEMS[slug][1]}: {request.method} {request.path[:200]}."
@@ -115,15 +139,7 @@ def _take_in() -> None:
             return
 
 
-def _failed(error: Exception) -> Response:
-    """A defect. Only where it happened is logged: what an exception says may repeat what was sent."""
+def _where(error: Exception) -> str:
+    """Only where a defect happened is logged: what an exception says may repeat what was sent."""
     frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    answer = problem(
-        "failed",
-        "The engine failed at this request; nothing of it was kept.",
-        "Send it again later. If it stays, look into the engine's log for the instance named here.",
-    )
-    where = " > ".join(frames[-5:])
-    instance = msgspec.json.decode(answer.get_data())["instance"]
-    logger.bind(error=type(error).__name__, where=where, instance=instance).error("failed")
-    return answer
+    return " > ".join(frames[-5:])

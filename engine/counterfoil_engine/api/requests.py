@@ -8,10 +8,11 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from flask import Request
+from werkzeug.http import parse_options_header
 
 from counterfoil_engine.config import Limits
 from counterfoil_engine.ports import Rejected
@@ -20,6 +21,12 @@ _SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _NOBODY = ("no store has this secret, so nothing compares equal",)
 Asked = TypeVar("Asked")
+
+
+class Headers(Protocol):
+    """A request's headers, asked by the names that stand here."""
+
+    def get(self, name: str, default: str) -> str: ...
 
 
 def signature(secret: str, method: str, path: str, timestamp: str, body: bytes) -> str:
@@ -32,14 +39,26 @@ def signed_body(
     request: Request, secrets: Mapping[str, tuple[str, ...]], now: datetime, limits: Limits
 ) -> tuple[str, bytes]:
     """The store that signed the request, and its body, unpacked. Rejects what is unsigned, wrong, or too old."""
-    store = request.headers.get("Counterfoil-Store", "")
-    timestamp = request.headers.get("Counterfoil-Timestamp", "")
-    given = request.headers.get("Counterfoil-Signature", "")
+    return opened(request.method, request.path, request.headers, request.get_data(cache=False), secrets, now, limits)
+
+
+def opened(
+    method: str,
+    path: str,
+    headers: Headers,
+    body: bytes,
+    secrets: Mapping[str, tuple[str, ...]],
+    now: datetime,
+    limits: Limits,
+) -> tuple[str, bytes]:
+    """As `signed_body`, of a request in its parts."""
+    store = headers.get("Counterfoil-Store", "")
+    timestamp = headers.get("Counterfoil-Timestamp", "")
+    given = headers.get("Counterfoil-Signature", "")
     if not (store and _TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(given)):
         raise _unsigned("It lacks Counterfoil-Store, -Timestamp or -Signature, or one is malformed.")
-    body = request.get_data(cache=False)
     known = [
-        hmac.compare_digest(signature(secret, request.method, request.path, timestamp, body), given)
+        hmac.compare_digest(signature(secret, method, path, timestamp, body), given)
         for secret in secrets.get(store, _NOBODY)
     ]
     if store not in secrets or not any(known):
@@ -51,7 +70,7 @@ def signed_body(
             "Take the time from this answer's Date header, and sign again by it.",
             slug="clock",
         )
-    return store, _unpacked(request, body, limits.unpacked_bytes)
+    return store, _unpacked(headers, body, limits.unpacked_bytes)
 
 
 def check_token(request: Request, token: str) -> None:
@@ -71,7 +90,7 @@ def check_token(request: Request, token: str) -> None:
 
 def asked(request: Request, kind: type[Asked], limits: Limits) -> Asked:
     """The body of a command, as the struct it has to be."""
-    body = _unpacked(request, request.get_data(cache=False), limits.unpacked_bytes)
+    body = _unpacked(request.headers, request.get_data(cache=False), limits.unpacked_bytes)
     return _converted(lambda: msgspec.json.decode(body, type=kind))
 
 
@@ -88,16 +107,17 @@ def _converted(convert: Callable[[], Asked]) -> Asked:
         raise Rejected(cause, "Look at the API's description: engine.openapi.yaml.", slug="contract") from None
 
 
-def _unpacked(request: Request, body: bytes, most_bytes: int) -> bytes:
-    if request.mimetype not in (
+def _unpacked(headers: Headers, body: bytes, most_bytes: int) -> bytes:
+    kind, options = parse_options_header(headers.get("Content-Type", ""))
+    if kind.lower() not in (
         "application/json",
         "application/cloudevents-batch+json",
         "application/cloudevents+json",
     ):
-        raise _form(f"The body's form is {request.mimetype[:100]!r}.")
-    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise _form(f"The body's form is {kind[:100]!r}.")
+    if options.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise _form("The body's character set is not UTF-8.")
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding == "identity":
         return body
     if encoding != "gzip":

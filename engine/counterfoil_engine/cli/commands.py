@@ -452,6 +452,39 @@ def serve(context: Context, config: Path | None, role: str) -> None:
     run(config, role)
 
 
+@command("feed")
+@click.option("--config", type=click.Path(path_type=Path), help="the engine's TOML file")
+def feed(context: Context, config: Path | None) -> None:
+    """Serve the feed in a process of its own: where agents wait for changes of stock. Needs PostgreSQL.
+
+    `serve` serves it too; any number of these may run besides, each on an address of its own ([feed] listen).
+
+    Example: counterfoil feed --config counterfoil-engine.toml
+    """
+    from counterfoil_engine.bootstrap import serve_feed as run
+
+    run(config)
+
+
+@counterfoil.group("stock")
+def stock() -> None:
+    """What holds a store's stock back."""
+
+
+@command("pass-over", stock)
+@click.argument("store")
+def pass_over(context: Context, store: str) -> None:
+    """Say that the event which holds a store's stock count held no sale, so that counting goes on after it.
+
+    Its agent sends what it can't read anew by itself; use this where it doesn't, and you have looked. A sale that was
+    in it is not counted then, until its order is sent again. Example: counterfoil stock pass-over eu1
+    """
+    answer = context.client.post("pass-over", body={"store": store})
+    context.answer(
+        answer, lambda value: show.line(f"Passed over; {store} is counted to {value['epoch']}/{value['n']}.")
+    )
+
+
 @command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(context: Context, shell: str) -> None:

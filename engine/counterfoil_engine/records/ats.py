@@ -18,12 +18,14 @@ from typing import Any
 
 from counterfoil_engine.domain.availability import Cap, Stock
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
-from counterfoil_engine.ports import FeedRow, PoolInputs, PoolState, Published, PublishedCap
+from counterfoil_engine.ports import PoolInputs, PoolState, Published, PublishedCap
 from counterfoil_engine.records.database import Database, Row, Transaction, as_time
-from counterfoil_engine.records.sequences import current_epoch
+from counterfoil_engine.records.identity import engine_epoch as engine_epoch
+from counterfoil_engine.records.wakes import POOL
 
-KEPT = timedelta(hours=1)  # publications whose basis may still be asked for; later the present one is as right
-_WRITES_KEPT = 3  # of each store and SKU
+# Publications whose basis may still be asked for. Later the present one is as right, for a number that isn't marked.
+KEPT = timedelta(minutes=5)
+_PAIRS_AT_ONCE = 10_000
 
 
 # A pool's lock
@@ -181,6 +183,7 @@ def rename(tx: Transaction, named: Sequence[tuple[str, str, str, str]], rules_ve
         )
         if key != old:
             tx.run("update stock_lines set sku_key = %s where store = %s and said = %s", key, *where)
+            tx.run("update stock_sold set sku_key = %s where store = %s and said = %s", key, *where)
             for each in (old, key):
                 tx.run(
                     "insert into stock_dirty (pool, sku_key, reason, marked_at)"
@@ -280,14 +283,21 @@ def sold(tx: Transaction, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, s
     """(store, key) → all that the store ever lowered of the SKU, what it raised taken off."""
     if not pairs:
         return {}
-    table, params = tx.given(sorted(pairs), of_store="text", key="text")
-    rows = tx.all(
-        "select l.store, l.sku_key, sum(l.net) as net"
-        f" from {table} join stock_lines l on l.store = of_store and l.sku_key = given.key"
-        " group by l.store, l.sku_key",
-        *params,
-    )
-    return {(row["store"], row["sku_key"]): int(row["net"]) for row in rows}
+    found: dict[tuple[str, str], int] = {}
+    for first in range(0, len(pairs), _PAIRS_AT_ONCE):
+        table, params = tx.given(sorted(pairs)[first : first + _PAIRS_AT_ONCE], of_store="text", key="text")
+        rows = tx.all(
+            f"with pairs as (select of_store, key from {table})"
+            " select store, sku_key, sum(net) as net from ("
+            "  select l.store, l.sku_key, l.net from pairs"
+            "   join stock_lines l on l.store = of_store and l.sku_key = pairs.key"
+            "  union all select s.store, s.sku_key, s.units from pairs"
+            "   join stock_sold s on s.store = of_store and s.sku_key = pairs.key) as each_of"
+            " group by store, sku_key",
+            *params,
+        )
+        found |= {(row["store"], row["sku_key"]): int(row["net"]) for row in rows}
+    return found
 
 
 def caps(tx: Transaction, pool: str, keys: Sequence[str]) -> dict[tuple[str, str], Cap]:
@@ -317,6 +327,7 @@ _ATS_COLUMNS = {
     "silence_hours": "integer",
     "silence_share": "text",
     "stock_as_of": "timestamptz",
+    "changed_as_of": "timestamptz",
     "again_at": "timestamptz",
     "publication": "bigint",
     "published_at": "timestamptz",
@@ -347,6 +358,7 @@ def publish(
                 row.silence_hours,
                 str(row.silence_share),
                 row.stock_as_of,
+                row.changed_as_of,
                 row.again_at,
                 publication,
                 now,
@@ -364,6 +376,7 @@ def publish(
         )
         tx.run("delete from publications where pool = %s and at < %s", pool, now - KEPT)
         tx.run("update pools set version = %s, publication = %s where pool = %s", version, publication, pool)
+        tx.tell(POOL + pool)
     _write_caps(tx, pool, new_caps, now)
     _forget_marks(tx, done)
     return version
@@ -431,6 +444,7 @@ def _published(row: Row) -> Published:
         as_time(row["stock_as_of"]),
         as_time(row["again_at"]),
         row["version"],
+        as_time(row["changed_as_of"]),
     )
 
 
@@ -443,101 +457,6 @@ def close_lines(tx: Transaction, lines: Sequence[SoldLine]) -> None:
         )
 
 
-# The feed
-
-
-def feed_since(tx: Transaction, pool: str, version: int, limit: int, store: str | None = None) -> list[FeedRow]:
-    """The latest numbers of SKUs that changed after a version, in the order of versions.
-
-    store: for whom: its cap is applied, and the basis is its own. Begin the transaction with `snapshot`."""
-    rows = tx.all(
-        "select a.*, c.left_units, b.basis, case when exists (select 1 from stock_dirty d where d.pool = a.pool"
-        " and d.sku_key = a.sku_key) then 1 else 0 end as is_dirty from ats a"
-        " left join ats_caps c on c.pool = a.pool and c.sku_key = a.sku_key and c.store = %s"
-        " left join publications b on b.pool = a.pool and b.id = a.publication"
-        " where a.pool = %s and a.version > %s order by a.version limit %s",
-        store or "",
-        pool,
-        version,
-        limit,
-    )
-    present = _present_basis(tx, store) if store else None
-    bases_said: dict[str, Any] = {}
-    found: list[FeedRow] = []
-    for row in rows:
-        said = None
-        if store and row["basis"] is not None:
-            if row["basis"] not in bases_said:
-                bases_said[row["basis"]] = json.loads(row["basis"])
-            said = bases_said[row["basis"]].get(store)
-        basis = (said[0], said[1]) if said else present
-        if store and said is None and row["is_dirty"]:
-            # Which of its sales the number counts can't be said. It is being computed anew, with a version above all
-            # others; what comes after it waits, since the asker goes on from the last version it was told.
-            break
-        found.append(_feed_row(row, basis, tx.now()))
-    return found
-
-
-def _present_basis(tx: Transaction, store: str) -> tuple[int, int]:
-    """What is right for a number that no move has touched since it was published."""
-    known = bases(tx, [store]).get(store)
-    if known is not None:
-        return known
-    epoch = current_epoch(tx, store)
-    return (epoch["epoch"], 0) if epoch else (0, 0)
-
-
-def _feed_row(row: Row, basis: tuple[int, int] | None, now: datetime) -> FeedRow:
-    number = row["number"] if row["left_units"] is None else min(row["number"], row["left_units"])
-    silence = row["silence_hours"]
-    return FeedRow(
-        row["sku"],
-        row["sku_key"],
-        row["version"],
-        number,
-        basis,
-        as_time(row["stock_as_of"]),
-        now + timedelta(hours=silence) if silence is not None else None,
-        row["silence_share"],
-        bool(row["backorders"]),
-        bool(row["excluded"]),
-    )
-
-
-def note_write(
-    tx: Transaction,
-    store: str,
-    key: str,
-    version: int,
-    number: int,
-    verdict: str,
-    stock: int | None = None,
-    reason: str | None = None,
-) -> None:
-    """What a store answered when a number was written into it; the last ones are kept."""
-    tx.run(
-        "insert into store_writes (store, sku_key, version, number, verdict, stock, reason, at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        store,
-        key,
-        version,
-        number,
-        verdict,
-        stock,
-        reason,
-        tx.now(),
-    )
-    tx.run(
-        "delete from store_writes where store = %s and sku_key = %s and id not in"
-        " (select id from store_writes where store = %s and sku_key = %s order by id desc limit %s)",
-        store,
-        key,
-        store,
-        key,
-        _WRITES_KEPT,
-    )
-
-
 def writes_of(tx: Transaction, key: str) -> list[Row]:
+    """The last numbers of a SKU that were written into each store, the newest first."""
     return tx.all("select * from store_writes where sku_key = %s order by store, id desc", key)

@@ -70,6 +70,12 @@ def is_confirmed(tx: Transaction) -> bool:
     return row is None or bool(row["confirmed"])
 
 
+def engine_epoch(tx: Transaction) -> int:
+    """Which life of the engine this is: the first, or one after so many restores."""
+    row = read(tx)
+    return int(row["engine_epoch"]) if row else 1
+
+
 def doubt(tx: Transaction, reason: str) -> None:
     """A person says that this database was restored or copied: all switches are at preview."""
     tx.run("update identity set confirmed = 0, reason = %s where one = 1", reason)

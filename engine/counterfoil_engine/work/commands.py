@@ -48,11 +48,12 @@ class OperatorCommands:
         place: str,
         who: str = "operator",
         publisher: Publisher | None = None,
+        pass_over: Callable[[Any, str], tuple[int, int] | None] = lambda tx, store: None,
     ) -> None:
         self._records, self._reports, self._book, self._looker = records, reports, book, looker
         self._events, self._parse, self._subjects_since = events, parse, subjects_since
         self._place, self._who = place, who
-        self._publisher = publisher
+        self._publisher, self._pass_over = publisher, pass_over
 
     def status(self) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
@@ -98,11 +99,7 @@ class OperatorCommands:
         """Mark due all of which something came since; a dry run says what looks would post, and writes nothing."""
         with self._records.transaction() as tx:
             if store and not self._reports.knows_store(tx, store):
-                raise Rejected(
-                    f"No agent of a store {store!r} has ever said hello.",
-                    "See which have: counterfoil status.",
-                    slug="no-such-store",
-                )
+                raise _unknown_store(store)
             subjects = self._subjects_since(tx, since, store)
             if not dry_run:
                 self._records.work.mark_due(tx, subjects, "history")
@@ -178,6 +175,21 @@ class OperatorCommands:
         self._events.hand_over(store)
         return {"store": store, "handover": True}
 
+    def pass_over(self, store: str) -> Mapping[str, Any]:
+        """The event that holds a store's basis held no move: count on after it."""
+        with self._records.transaction() as tx:
+            if not self._reports.knows_store(tx, store):
+                raise _unknown_store(store)
+            place = self._pass_over(tx, store)
+            if place is None:
+                raise Rejected(
+                    f"Nothing holds the stock count of the store {store}.",
+                    "See what is wrong with it: counterfoil status, counterfoil cases.",
+                    slug="request",
+                )
+            self._records.restatements.audit(tx, self._who, "pass over", store=store, epoch=place[0], n=place[1])
+        return {"store": store, "epoch": place[0], "n": place[1]}
+
     def switch(self, store: str, party: str, setting: str, confirmed: bool) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
             rules = self._book.current(tx)
@@ -191,6 +203,14 @@ class OperatorCommands:
 
     def confirm(self) -> Mapping[str, Any]:
         return {"engine_epoch": switches.confirm_identity(self._records, self._place, self._who)}
+
+
+def _unknown_store(store: str) -> Rejected:
+    return Rejected(
+        f"No agent of a store {store!r} has ever said hello.",
+        "See which have: counterfoil status.",
+        slug="no-such-store",
+    )
 
 
 def preview(considered: Considered) -> list[dict[str, Any]]:

@@ -39,10 +39,12 @@ from counterfoil_engine.ports import (
     RulesBook,
     Transactions,
 )
+from counterfoil_engine.work.feed import told_version
 
 AT_ONCE = 5_000  # marks of one publication: so long may others wait for it
 _ALWAYS = frozenset({"move", "set"})
 _COUNTS = frozenset({"count", "receipt"})
+_BY_OWNER = frozenset({"position", "receipt"})  # the owner of the stock said something new
 
 
 class Computed(NamedTuple):
@@ -183,7 +185,9 @@ class Publisher:
         for key, one in computed.items():
             before = calculation.inputs.published.get(key)
             if before is None or key in must or reasons[key] & _ALWAYS or _differs(before, one.published):
-                rows.append(one.published)
+                is_by_owner = before is None or reasons[key] & _BY_OWNER
+                changed = calculation.newest_as_of(key) if is_by_owner else before and before.changed_as_of
+                rows.append(one.published._replace(changed_as_of=changed))
             elif before.again_at != one.published.again_at:
                 later[key] = one.published.again_at
         ats.publish(tx, pool, state, rows, caps, ats.bases(tx, policies.stores), [mark[0] for mark in marks])
@@ -240,7 +244,7 @@ class Publisher:
                     "Write it as the warehouse's owner does; counterfoil cases shows what can't be read.",
                 )
             return {
-                **_number(computed, calculation, policies, key, as_of),
+                **_number(computed, calculation, policies, key, as_of, self._ats.engine_epoch(tx)),
                 "pool": pool,
                 "terms": [_term(term, rules.version, as_of) for term in computed.available.terms],
                 "reservations": [_reservation(one) for one in computed.reservations],
@@ -356,6 +360,11 @@ class Calculation:
         )
         return Computed(found, reservations, published)
 
+    def newest_as_of(self, key: str) -> datetime | None:
+        """Of all positions that the number rests on."""
+        keys = [part.key for part in self._policies.kits.get(key, ())] or [key]
+        return max((one.as_of for each in keys for one in self.inputs.stock.get(each, ())), default=None)
+
     def closed(self) -> list[SoldLine]:
         """Lines that are shipped in full, as positions show."""
         return self._closed
@@ -395,7 +404,7 @@ def _nothing(cause: str, remedy: str) -> Rejected:
 
 
 def _number(
-    computed: Computed, calculation: Calculation, policies: Policies, key: str, as_of: datetime
+    computed: Computed, calculation: Calculation, policies: Policies, key: str, as_of: datetime, epoch: int
 ) -> dict[str, Any]:
     before = calculation.inputs.published.get(key)
     policy = policies.of(computed.published.sku)
@@ -404,7 +413,7 @@ def _number(
         "as_of": as_of.isoformat(),
         "number": computed.published.number,
         "excluded": computed.published.excluded,
-        "published": {"number": before.number, "version": before.version} if before else None,
+        "published": {"number": before.number, "version": told_version(epoch, before.version)} if before else None,
         "is_published": before is not None and not _differs(before, computed.published),
         "again_at": _plain(computed.available.again_at),
         "policy": {

@@ -73,9 +73,16 @@ class _EpochAsked(msgspec.Struct):
 class Receiver:
     """The use cases behind an agent's requests. store: the one whose signature the request bears."""
 
-    def __init__(self, log: EventLog, clock: Clock, most_events: int = 500, retain_s: int = 604_800) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        most_events: int = 500,
+        retain_s: int = 604_800,
+        feed_url: str | None = None,
+    ) -> None:
         self._log, self._clock = log, clock
-        self._most_events, self._retain_s = most_events, retain_s
+        self._most_events, self._retain_s, self._feed_url = most_events, retain_s, feed_url
 
     def hello(self, store: str, raw: bytes) -> dict[str, Any]:
         """Which epoch the agent is in, how far it is stored, and which contracts to speak."""
@@ -91,6 +98,7 @@ class Receiver:
             "contracts": agreed,
             "retain_s": self._retain_s,
             "server_time": self._now(),
+            **({"feed_url": self._feed_url} if self._feed_url else {}),
         }
 
     def new_epoch(self, store: str, raw: bytes) -> dict[str, Any]:

@@ -1,0 +1,171 @@
+"""What stores answered when numbers were written into them: last answers, the age of numbers, and manual edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from counterfoil_engine.domain.freshness import BUCKETS, bucket_of
+from counterfoil_engine.ports import Drifted, Written
+from counterfoil_engine.records import moves
+from counterfoil_engine.records.database import Row, Transaction, as_time
+
+KEPT = 3  # answers of each store and SKU
+FRESHNESS_DAYS = 7
+_CONFIRMED = ("applied", "corrected")
+_AT_ONCE = 2_000  # rows of one statement
+
+_COLUMNS = {
+    "store": "text",
+    "sku_key": "text",
+    "version": "bigint",
+    "number": "bigint",
+    "verdict": "text",
+    "stock": "bigint",
+    "reason": "text",
+    "at": "timestamptz",
+    "as_of": "timestamptz",
+}
+
+
+def note(tx: Transaction, store: str, writes: Sequence[Written]) -> None:
+    """Keep a store's answers, and how old the numbers were that it confirmed."""
+    for first in range(0, len(writes), _AT_ONCE):
+        part = writes[first : first + _AT_ONCE]
+        _note_ages(tx, store, part)
+        names = ", ".join(_COLUMNS)
+        table, params = tx.given([(store, *write[:6], write.at or tx.now(), write.as_of) for write in part], **_COLUMNS)
+        tx.run(f"insert into store_writes ({names}) select {names} from {table}", *params)
+        table, params = tx.given([[key] for key in sorted({write.key for write in part})], wanted="text")
+        tx.run(
+            "delete from store_writes where id in (select id from (select w.id, row_number() over"
+            f" (partition by w.sku_key order by w.id desc) as place from {table}"
+            " join store_writes w on w.sku_key = wanted where w.store = %s) as ranked where place > %s)",
+            *params,
+            store,
+            KEPT,
+        )
+
+
+def _note_ages(tx: Transaction, store: str, writes: Sequence[Written]) -> None:
+    """Each change at the owner counts once for a store, when the first number after it is confirmed there."""
+    now = tx.now()
+    confirmed = {
+        (write.key, write.as_of): now - write.as_of
+        for write in writes
+        if write.verdict in _CONFIRMED and write.as_of is not None and write.as_of <= now
+    }
+    if not confirmed:
+        return
+    known = _confirmed_until(tx, store, {key for key, _ in confirmed})
+    counts: dict[int, int] = {}
+    for (key, as_of), age in confirmed.items():
+        if key not in known or as_of > known[key]:
+            bucket = bucket_of(age.total_seconds())
+            counts[bucket] = counts.get(bucket, 0) + 1
+    for bucket, count in sorted(counts.items()):
+        tx.run(
+            "insert into freshness (store, day, bucket, writes) values (%s, %s, %s, %s)"
+            " on conflict (store, day, bucket) do update set writes = freshness.writes + excluded.writes",
+            store,
+            now.date().isoformat(),
+            bucket,
+            count,
+        )
+
+
+def _confirmed_until(tx: Transaction, store: str, keys: set[str]) -> dict[str, datetime]:
+    """key → the newest change that the store has confirmed already."""
+    table, params = tx.given([[key] for key in sorted(keys)], wanted="text")
+    rows = tx.all(
+        f"select w.sku_key, max(w.as_of) as as_of from {table} join store_writes w on w.sku_key = wanted"
+        " where w.store = %s and w.verdict in (%s, %s) and w.as_of is not null group by w.sku_key",
+        *params,
+        store,
+        *_CONFIRMED,
+    )
+    return {row["sku_key"]: as_of for row in rows if (as_of := as_time(row["as_of"])) is not None}
+
+
+def ages(tx: Transaction, store: str) -> list[int]:
+    """How many numbers of the last days the store confirmed, by bucket of their age."""
+    first = (tx.now() - timedelta(days=FRESHNESS_DAYS - 1)).date().isoformat()
+    found = [0] * BUCKETS
+    for row in tx.all(
+        "select bucket, sum(writes) as writes from freshness where store = %s and day >= %s group by bucket",
+        store,
+        first,
+    ):
+        found[row["bucket"]] = int(row["writes"])
+    return found
+
+
+def changed_as_of(tx: Transaction, pool: str, places: Mapping[str, int]) -> dict[str, datetime]:
+    """key → when what its number rests on changed, for numbers whose present version is the one given."""
+    if not places:
+        return {}
+    table, params = tx.given(sorted(places.items()), wanted="text", given_version="bigint")
+    rows = tx.all(
+        f"select a.sku_key, coalesce(a.changed_as_of, a.stock_as_of) as as_of from {table} join ats a"
+        " on a.sku_key = wanted and a.version = given_version where a.pool = %s",
+        *params,
+        pool,
+    )
+    return {row["sku_key"]: as_of for row in rows if (as_of := as_time(row["as_of"])) is not None}
+
+
+def known_to(tx: Transaction, pool: str, keys: Sequence[str]) -> set[str]:
+    """Those of these SKUs that the pool publishes."""
+    if not keys:
+        return set()
+    table, params = tx.given([[key] for key in keys], wanted="text")
+    rows = tx.all(f"select a.sku_key from {table} join ats a on a.sku_key = wanted where a.pool = %s", *params, pool)
+    return {row["sku_key"] for row in rows}
+
+
+def note_drift(tx: Transaction, store: str, drifted: Sequence[Drifted]) -> None:
+    """Keep what a store had instead of what was written: a manual edit, as a fact. The SKUs get a new version (A10)."""
+    tx.run_many(
+        "insert into stock_drift (store, sku_key, at, sku, expected, found, status) values (%s, %s, %s, %s, %s, %s, %s)"
+        " on conflict do nothing",
+        [(store, one.key, tx.now(), one.sku, one.expected, one.found, one.status) for one in drifted],
+    )
+    moves.mark(tx, "store", store, {one.key: "set" for one in drifted}, tx.now())
+
+
+def last_write(tx: Transaction, store: str) -> Row | None:
+    """The store's newest answer."""
+    return tx.one("select * from store_writes where store = %s order by id desc limit 1", store)
+
+
+def offered_in_excess(tx: Transaction, store: str, pool: str, version: int, most: int) -> tuple[int, int]:
+    """(SKUs, units): whose number changed after what the store has applied, and how many units it offers above what it
+    ought to, as far as its answers tell. So many SKUs are looked at, at most."""
+    row = tx.one(
+        "select count(*) as skus, coalesce(sum(case when written > number then written - number else 0 end), 0)"
+        " as units from (select a.number, (select w.number from store_writes w where w.store = %s"
+        "  and w.sku_key = a.sku_key and w.verdict in (%s, %s) order by w.id desc limit 1) as written"
+        "  from ats a where a.pool = %s and a.version > %s order by a.version limit %s) as waiting",
+        store,
+        *_CONFIRMED,
+        pool,
+        version,
+        most,
+    )
+    return (int(row["skus"]), int(row["units"])) if row else (0, 0)
+
+
+def drifted_since(tx: Transaction, store: str, since: datetime) -> int:
+    row = tx.one("select count(*) as edits from stock_drift where store = %s and at >= %s", store, since)
+    return int(row["edits"]) if row else 0
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """An answer as reports show it."""
+    at = as_time(row["at"])
+    return {
+        **{name: row[name] for name in ("version", "number", "verdict", "stock", "reason")},
+        "sku_key": row["sku_key"],
+        "at": at.isoformat() if at else None,
+    }
