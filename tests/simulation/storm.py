@@ -148,7 +148,7 @@ class Simulation:
         if self.calm:
             return
         for death in self.deaths:
-            if gate.startswith(death[0]):
+            if gate.startswith(death[0]) or death[0] == f"{self.world.in_a_step} {gate.rpartition('.')[0]}":
                 death[1] -= 1
                 if death[1] <= 0:
                     self.deaths.remove(death)

@@ -383,6 +383,11 @@ class World:
         finally:
             self._in_a_step.remove(one)
 
+    @property
+    def in_a_step(self) -> str | None:
+        """Who is in the middle of a step of the engine's: looker or poster."""
+        return type(self._in_a_step[-1]).__name__.lower() if self._in_a_step else None
+
     def step_jobs(self) -> bool:
         self.steps += 1
         return self.engine.engine.step_jobs()

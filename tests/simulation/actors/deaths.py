@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from simulation.storm import Simulation
 
-GATES = ("agent.commit", "engine.commit", "engine.commit", "line.", "shop.", "erp.post", "erp.", "line.events")
+# Kinds of gates, and at which of the next ones of that kind at the latest.
+GATES = {
+    "agent.commit": 10,
+    "engine.commit": 10,
+    "looker engine.commit": 4,
+    "poster engine.commit": 6,
+    "line.": 10,
+    "shop.": 10,
+    "erp.post": 10,
+    "erp.": 10,
+    "line.events": 10,
+}
 
 
 def die(simulation: Simulation, random: Random) -> str:
     """At one of the next gates of that kind."""
-    gate = random.choice(GATES)
-    simulation.deaths.append([gate, random.randint(1, 10)])
+    gate = random.choice(list(GATES))
+    simulation.deaths.append([gate, random.randint(1, GATES[gate])])
     return f"at {gate}…"
 
 
