@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_sandbox.shop_stock import PER_UNIT, Product, status_of, text_of
@@ -62,7 +62,7 @@ def lapse(plugin: Plugin) -> None:
         row[0]: {
             "stock_id": row[0],
             "version": row[1],
-            "number": int(row[4] * Decimal(row[5]) // 1),
+            "number": min(row[4], int((row[4] * Decimal(row[5])).to_integral_value(ROUND_FLOOR))),  # a debt stays one
             "whole": row[4],
             "basis": {"epoch": row[2], "n": row[3]},
             "silence_share": row[5],

@@ -68,10 +68,10 @@ def test_a_warehouse_that_owes_takes_nothing_from_another() -> None:
     assert number([stock(1, allocated=5), stock(5, "HAM")]) == 5
 
 
-def test_without_backorders_never_fewer_than_none_are_offered() -> None:
-    assert number([stock(2)], reserved(5)) == 0
+def test_more_sold_than_there_is_is_a_debt_which_what_is_put_back_pays_first() -> None:
+    assert number([stock(2)], reserved(5)) == -3
     assert number([stock(2)], reserved(5), backorders=True) == -3
-    assert number([stock(2)], reserved(5), backorders=True, discontinued=True) == 0
+    assert number([stock(2)], reserved(5), minimum_shown=2) == -3
 
 
 @pytest.mark.parametrize(("units", "share", "left"), [(3, "0", 17), (1, "0.1", 18), (0, "0.11", 17), (50, "0", 0)])
@@ -113,6 +113,8 @@ def test_a_kit_has_as_many_as_its_scarcest_part_makes() -> None:
     assert kit([part("cup", 2, 9), part("plate", 1, 5)], Policy()).number == 4
     assert kit([part("cup", 2, 9), part("plate", 1, 5)], Policy(safety_units=3)).number == 1
     assert kit([part("cup", 2, 1)], Policy()).number == 0
+    owed = available([stock(1)], reserved(4), Policy(), NOW)
+    assert kit([(Part("cup", 2), owed), part("plate", 1, 5)], Policy(safety_units=3)).number == -2
 
 
 # Reserved
@@ -170,7 +172,7 @@ def test_a_share_is_a_cap_that_sales_use_up_and_shipping_does_not_refill() -> No
     cap = cap_of(Decimal("0.5"), 10, sold=40)
     assert left_of(cap, 40) == 5
     assert left_of(cap, 43) == 2
-    assert left_of(cap, 60) == 0
+    assert left_of(cap, 46) == -1, "a debt, too: what is put back pays it first"
     assert cap_of(Decimal("0.3"), 9, 0).units == 2
     assert cap_of(Decimal("0.3"), -4, 0).units == 0
 

@@ -242,6 +242,9 @@ def test_a_number_whose_end_has_come_is_offered_by_its_share(shop, agent, clock)
     agent.get("/changes")
     assert stock_of(shop, mug) == 3, "half of nine, rounded down, and the sale off"
     assert agent.write(mug, 9, 2, 0)["stock"] == 8
+    agent.write(mug, -3, 3, 0, expires_at="2020-01-01T00:00:00+00:00", silence_share="0.5")
+    agent.get("/changes")
+    assert stock_of(shop, mug) == -4, "a debt stays one"
 
 
 def test_items_are_listed_by_their_own_ids_with_the_stock_that_they_take_from(shop, agent):

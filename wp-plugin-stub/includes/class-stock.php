@@ -85,7 +85,8 @@ final class Stock {
 			$items[ (int) $row['stock_id'] ] = array(
 				'stock_id' => (int) $row['stock_id'],
 				'version'  => (int) $row['version'],
-				'number'   => (int) floor( $row['number'] * $row['silence_share'] ),
+				// A debt (below 0) stays one.
+				'number'   => min( (int) $row['number'], (int) floor( $row['number'] * $row['silence_share'] ) ),
 				'whole'    => (int) $row['number'],
 				'basis'    => array(
 					'epoch' => (int) $row['epoch'],

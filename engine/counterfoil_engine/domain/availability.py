@@ -1,7 +1,10 @@
 """Available to sell: what a pool may offer of a SKU, as a waterfall of terms that add up to the number.
 
     Σ over warehouses of max(0, on hand − allocated − damaged − quarantined + inbound that policy lets count)
-        − reserved − safety stock,   never below 0 unless backorders are allowed;   a channel's share is a cap on it
+        − reserved − safety stock,   a channel's share is a cap on it
+
+A number below 0 is a debt: more was sold than there is. Nothing is offered then (a store sells none below 1 unless it
+takes backorders), and what it puts back pays the debt first: from 0, a cancelled order would offer what others bought.
 
 Policy is data with a day from which it is in force; each value comes from the closest row that sets it.
 """
@@ -108,7 +111,7 @@ def available(
     safety = _safety(free, policy)
     if safety:
         terms.append(Term("safety stock", -safety, source=source))
-    number = _floored(free - reserved - safety, policy, source, terms)
+    number = _shown(free - reserved - safety, policy, source, terms)
     return Availability(number, free, reserved, tuple(terms), min(moments) if moments else None, oldest)
 
 
@@ -166,11 +169,8 @@ def _safety(free: int, policy: Policy) -> int:
     return min(free, max(policy.safety_units, share))
 
 
-def _floored(number: int, policy: Policy, source: str, terms: list[Term]) -> int:
+def _shown(number: int, policy: Policy, source: str, terms: list[Term]) -> int:
     can_be_owed = policy.backorders and not policy.discontinued
-    if number < 0 and not can_be_owed:
-        terms.append(Term("never below 0", -number, source=source))
-        return 0
     if 0 < number < policy.minimum_shown and not can_be_owed:
         terms.append(Term(f"fewer than {policy.minimum_shown} are not shown", -number, source=source))
         return 0
@@ -185,17 +185,18 @@ class Part(NamedTuple):
 
 
 def kit(parts: Sequence[tuple[Part, Availability]], policy: Policy) -> Availability:
-    """What can be put together: the scarcest part decides. Reservations of the kit stand in its parts already."""
+    """What can be put together: the scarcest part decides, and one that is owed makes kits owed. Reservations of the
+    kit stand in its parts already."""
     terms: list[Term] = []
     source = f"rules {policy.version}"
-    can_make = {part.key: max(0, one.number) // part.units for part, one in parts}
+    can_make = {part.key: one.number // part.units for part, one in parts}
     scarcest = min(can_make, key=lambda key: (can_make[key], key))
     number = can_make[scarcest]
     terms.append(Term(f"can be put together: the scarcest part is {scarcest}", number, source=source))
-    safety = _safety(number, policy)
+    safety = _safety(max(0, number), policy)
     if safety:
         terms.append(Term("safety stock", -safety, source=source))
-    number = _floored(number - safety, policy, source, terms)
+    number = _shown(number - safety, policy, source, terms)
     moments = [one.again_at for _, one in parts if one.again_at is not None]
     said = [one.stock_as_of for _, one in parts if one.stock_as_of is not None]
     free, again_at = can_make[scarcest], min(moments) if moments else None
@@ -219,8 +220,8 @@ def cap_of(share: Decimal, before_caps: int, sold: int) -> Cap:
 
 
 def left_of(cap: Cap, sold: int) -> int:
-    """What the channel may still sell: its cap less what it lowered since."""
-    return max(0, cap.units - (sold - cap.sold_before))
+    """What the channel may still sell: its cap less what it lowered since; below 0: it sold more than its cap."""
+    return cap.units - (sold - cap.sold_before)
 
 
 # Policy

@@ -354,6 +354,9 @@ function test_a_number_whose_end_has_come_leaves_the_share_for_silence() {
 	same( '3', stock_of( 1 ), 'once' );
 	write_stock( 1, 9, 2, 0 );
 	same( '8', stock_of( 1 ), 'the next number is whole again' );
+	write_stock( 1, -3, 3, 0, 1, array( 'expires_at' => '2020-01-01T00:00:00Z', 'silence_share' => '0.5' ) );
+	Counterfoil\Stock::lapse();
+	same( '-4', stock_of( 1 ), 'a debt stays one' );
 }
 
 function test_without_row_locks_no_stock_is_taken_and_sales_go_on() {
