@@ -132,6 +132,7 @@ class StoredEvents:
             verdicts = {index: batch.take(events[index]) for index in by_number}
             batch.write()
             moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
+            moves.told_again(tx, store, batch.told_again)
             moves.count(tx, store, watermark, moved, batch.fresh, batch.is_whole)
             mark_due(tx, batch.changed, "live")
             if moved.n > watermark.n:
@@ -175,7 +176,7 @@ class _Batch:
     """One store's events on their way in, taken in the order of their numbers; written in one go at the end.
 
     numbers: those that the batch fills above the watermark, each with its event's id. changed: subjects with new facts.
-    ahead: whether numbers of earlier batches wait above the watermark.
+    ahead: whether numbers of earlier batches wait above the watermark. told_again: kept under an epoch before.
     """
 
     def __init__(self, tx: Transaction, store: str, watermark: Watermark, events: Sequence[Incoming]) -> None:
@@ -188,6 +189,7 @@ class _Batch:
         self._moves: list[tuple[int, int, str, str, date]] = []
         self.numbers: dict[int, str] = {}
         self.changed: set[str] = set()
+        self.told_again: list[Incoming] = []
 
     def take(self, event: Incoming) -> Verdict:
         """What becomes of one event. Rejects the batch where the event's number stands for another event (E1)."""
@@ -201,6 +203,8 @@ class _Batch:
             return self._keep(event)
         if not before.says_the_same_as(event):
             return self._keep_beside(event)
+        if before.epoch < event.epoch:
+            self.told_again.append(event)
         self._settle(event, before)
         verdict: Any = "duplicate" if before.verdict == "stored" else before.verdict
         return Verdict(event.n, event.event_id, verdict, before.reason)

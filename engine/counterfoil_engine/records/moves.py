@@ -160,6 +160,19 @@ def catch_up(tx: Transaction, store: str, moved: Watermark, basis: Basis | None 
     return not is_last
 
 
+def told_again(tx: Transaction, store: str, events: Sequence[Incoming]) -> None:
+    """Events that were counted come under other numbers, in an epoch of their own: the store knows their moves by these
+    now. Their SKUs get a version once the basis has passed them, or what it was sent would take them off once more."""
+    rows = [
+        (event.epoch, event.n, store, move.move_id, event.epoch)
+        for event in events
+        if b'"moves"' in event.body
+        for move in read_moves(_decoded(event.body).get("moves"))[0]
+    ]
+    if rows:
+        tx.run_many("update stock_moves set epoch = %s, n = %s where store = %s and move_id = %s and epoch < %s", rows)
+
+
 def behind(tx: Transaction) -> list[str]:
     """Stores of which something stored is not counted yet, and could be."""
     rows = tx.all(
@@ -414,6 +427,8 @@ class _Counting:
             )
         lines = [line for of_order in self._lines.values() for line in of_order.values()]
         write_lines(tx, [line for line in lines if line != self._before.get((line.order_id, line.line))])
+        if basis.epoch > 1 and (basis.epoch, basis.n) > (self._basis.epoch, self._basis.n):
+            self._mark_told_again(basis)
         mark(tx, "store", self._store, self._marks, now)
         if basis != self._basis:
             tx.run(
@@ -432,6 +447,17 @@ class _Counting:
                     cases.resolve(tx, row["id"], "the cause is gone")
         for subject, case in self._said:
             cases.open_case(tx, subject, self._store, "moves", case)
+
+    def _mark_told_again(self, basis: Basis) -> None:
+        """SKUs of moves that the basis passes, also of those that were counted under a number of an epoch before."""
+        for row in self._tx.all(
+            "select distinct sku_key from stock_moves where store = %s and (epoch > %s or (epoch = %s and n > %s))"
+            " and (epoch < %s or (epoch = %s and n <= %s))",
+            self._store,
+            *(self._basis.epoch, self._basis.epoch, self._basis.n),
+            *(basis.epoch, basis.epoch, basis.n),
+        ):
+            self._mark(row["sku_key"], "move")
 
 
 def _read(event: _Event, known_orders: Container[str]) -> _Read | None:
