@@ -33,7 +33,7 @@ def is_bearable(simulation: Simulation, fault: str) -> bool:
 def firewall(simulation: Simulation, random: Random) -> str:
     """What stands before the engine blocks one event for what is in it; its neighbours go on."""
     world = simulation.world
-    blocked = 1 if world.options.batch_events == 1 else 2  # the first time the batch is halved
+    blocked = 1 if world.options.batch_events == 1 else random.choice((2, 3, 3, 4))  # until the batch is one event
     simulation.next_calls["line.events"] = deque([wires.BLOCKED] * blocked)
     for order_id in world.shop.order_ids()[-2:]:
         changes = random.choice(((rename,), (rename, edit), (edit,)))
