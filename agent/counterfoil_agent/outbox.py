@@ -703,6 +703,18 @@ class Outbox:
                 (order_id, again, now.timestamp()),
             )
 
+    def expect(self, order_ids: Sequence[int], now: datetime) -> None:
+        """The engine knows these orders from events that may not be here any more: each is read and sent again, or
+        missed where the store has it no longer, as if it had been sent from here."""
+        with self.writing():
+            for order_id in order_ids:
+                self._run(
+                    "insert into objects (order_id, latest) values (?, '')"
+                    " on conflict do update set latest = '', listed = ''",
+                    (order_id,),
+                )
+                self.mark(order_id, now)
+
     def next_mark(self, now: datetime) -> Mark | None:
         found = self._one(
             "select order_id, again, tries from marks where due_s <= ? order by due_s, order_id limit 1",

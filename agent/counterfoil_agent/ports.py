@@ -104,6 +104,7 @@ class Welcome:
     retain_s: float | None = None
     contracts: Mapping[str, int] = field(default_factory=dict)
     feed_url: str | None = None
+    orders: Sequence[int] = ()  # that the engine knows from events which may not be here any more
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,7 @@ class Pump:
                 "contracts": spoken(),
                 "epoch": position.epoch or None,
                 "last": {"n": last.n, "id": last.id} if position.epoch and last.n and last.id else None,
+                "known": {"epoch": position.epoch, "n": position.through.n},
             }
         )
         agreed = agree(position, welcome, lambda n: self._outbox.id_of(position.epoch, n))
@@ -178,12 +179,13 @@ class Pump:
             agreed = replace(agreed, new_epoch=wanted)
         self._prepare(agreed)
         if agreed.new_epoch is not None:
-            welcome = self._next_epoch(welcome, agreed.new_epoch)
+            welcome = self._next_epoch(welcome, agreed.new_epoch, position)
         with self._outbox.writing():
             if agreed.adopt or agreed.new_epoch is not None:
                 moved = self._outbox.renumber(welcome.epoch)
                 self._outbox.forget(EPOCH_WANTED)
-                logger.info("epoch", epoch=welcome.epoch, renumbered=moved)
+                self._outbox.expect(welcome.orders, self._clock.now())
+                logger.info("epoch", epoch=welcome.epoch, renumbered=moved, read_again=len(welcome.orders))
             if welcome.contracts:
                 self._outbox.remember(CONTRACTS, msgspec.json.encode(welcome.contracts).decode())
             if welcome.feed_url is not None:
@@ -193,13 +195,14 @@ class Pump:
             self._retain_s = max(self._bounds.retain_days * 86_400, welcome.retain_s)
         self.welcomed = True
 
-    def _next_epoch(self, welcome: Welcome, reason: str) -> Welcome:
+    def _next_epoch(self, welcome: Welcome, reason: str, position: Position) -> Welcome:
         """Ask for the epoch after the engine's, until it is one that the outbox hasn't used: an engine restored from a
         backup grants again those that it forgot."""
         for _ in range(EPOCHS_AT_ONCE):
             logger.warning("asking for a new epoch", epoch=welcome.epoch, reason=reason)
             asked = {"store": self._store, "installation": self._outbox.installation, "epoch": welcome.epoch}
-            granted = self._engine.new_epoch({**asked, "reason": reason})
+            known = {"epoch": position.epoch, "n": position.through.n}
+            granted = self._engine.new_epoch({**asked, "reason": reason, "known": known})
             welcome = replace(
                 granted, retain_s=welcome.retain_s, contracts=welcome.contracts, feed_url=welcome.feed_url
             )

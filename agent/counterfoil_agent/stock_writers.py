@@ -171,7 +171,7 @@ class RestStock:
         for parent_id, group in _by_parent(writes):
             endpoint = f"products/{parent_id}/variations" if parent_id else "products"
             ids = ",".join(str(each.stock_id) for each in group)
-            asked = {"include": ids, "status": "any", "per_page": REST_A_PAGE, "orderby": "id", "order": "asc"}
+            asked = {"include": ids, "status": "any", "per_page": REST_MOST, "orderby": "id", "order": "asc"}
             for product in self._listed(endpoint, asked):
                 if product.manage_stock is True:
                     found[product.id] = product.stock_quantity or Decimal(0)

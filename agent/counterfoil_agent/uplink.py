@@ -13,7 +13,7 @@ import hmac
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import requests
@@ -29,6 +29,7 @@ from counterfoil_agent.errors import (
     Unavailable,
 )
 from counterfoil_agent.ports import Answer, Clock, Through, Verdict, Welcome
+from counterfoil_agent.snapshot import LARGEST_ID
 
 LARGEST_ANSWER_BYTES = 4_000_000
 SMALLEST_PACKED_BYTES = 500
@@ -39,12 +40,16 @@ class _Through(msgspec.Struct):
     id: str | None = None
 
 
+_OrderId = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
+
+
 class _Welcome(msgspec.Struct):
     epoch: int
     stored_through: _Through
     retain_s: float | None = None
     contracts: dict[str, int] = {}
     feed_url: str | None = None
+    orders: Annotated[list[_OrderId], msgspec.Meta(max_length=10_000)] = []
 
 
 class _Verdict(msgspec.Struct):
@@ -228,7 +233,7 @@ def _problem(headers: Mapping[str, str], answer: bytes) -> _Problem | None:
 def _welcome(answer: _Welcome) -> Welcome:
     through = _through(answer.stored_through)
     assert through is not None
-    return Welcome(answer.epoch, through, answer.retain_s, answer.contracts, answer.feed_url)
+    return Welcome(answer.epoch, through, answer.retain_s, answer.contracts, answer.feed_url, answer.orders)
 
 
 def _through(said: _Through | None) -> Through | None:

@@ -122,6 +122,25 @@ def test_a_restored_agent_goes_on_in_a_new_epoch(line: Line) -> None:
     assert "refused" not in {verdict for *_, verdict in line.stored()}
 
 
+def test_an_agent_restored_to_before_it_knew_an_order_still_finds_out_that_it_was_deleted(line: Line) -> None:
+    world = line.world
+    world.shop.put(1001)
+    world.run()
+    world.crash()
+    backup = world.path.parent / "backup.sqlite"
+    shutil.copy(world.path, backup)
+    world.shop.put(1002)
+    world.run()
+    world.crash()
+    for beside in world.path.parent.glob("outbox.sqlite-*"):
+        beside.unlink()
+    shutil.copy(backup, world.path)
+    world.shop.delete(1002)
+    world.run(300)
+    assert [subject for _, _, subject, _ in line.stored()].count("order eu1/1002") == 2
+    assert world.agent.outbox.known(1002).gone
+
+
 def test_a_restored_engine_gets_again_what_it_lost(line: Line) -> None:
     world = line.world
     world.shop.put(1001)
