@@ -36,3 +36,14 @@ def test_moves_told_again_count_once_and_each_sku_gets_a_version_once_the_basis_
     after = world.feed("eu1")
     assert (after["CUP"].number, after["CUP"].basis) == (8, (2, 2)) and after["CUP"].version > between["CUP"].version
     assert world.version("BAG") == bag
+
+
+def test_a_line_that_a_snapshot_told_of_first_takes_from_the_item_that_its_move_names(world: StockWorld) -> None:
+    """A variation has a SKU of its own, and its parent the stock."""
+    world.take_in("eu1", world.order("eu1", "1001", lines={"46": ("MUG-L", 2)}, created=world.now()))
+    world.take_in("eu1", world.order("eu1", "1001", world.move("46", "MUG", -2), lines={"46": ("MUG-L", 2)}))
+    world.publish()
+    assert world.number("MUG") == 8
+    world.take_in("eu1", world.order("eu1", "1001", world.move("46", "MUG", 2, "restore"), lines={"46": ("MUG-L", 0)}))
+    world.publish()
+    assert world.number("MUG") == 10

@@ -343,6 +343,10 @@ class _Counting:
                 assert move.line is not None
                 lines = self._lines[one.order_id]
                 line = lines.get(move.line) or self._new_line(one.order_id, move.line, named)
+                if move.sku and line.said != named:
+                    # A snapshot came first, and its line has the variation's SKU; the stock is its parent's (A9).
+                    self._mark(line.sku_key, "move")
+                    line = line._replace(said=named, sku_key=key)
                 key = line.sku_key
                 lines[move.line] = line._replace(
                     lowered=line.lowered + max(0, -move.units),
