@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from counterfoil_engine.domain.availability import Cap, Stock
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
 from counterfoil_engine.ports import PoolInputs, PoolState, Published, PublishedCap
@@ -25,6 +27,7 @@ from counterfoil_engine.records.wakes import POOL
 
 # Publications whose basis may still be asked for. Later the present one is as right, for a number that isn't marked.
 KEPT = timedelta(minutes=5)
+_PRUNED_EACH = 20
 _PAIRS_AT_ONCE = 10_000
 
 
@@ -58,8 +61,7 @@ class PoolLocks:
         if self.database.is_sqlite:
             return True
         try:
-            with self.database.transaction() as tx:
-                row = tx.one("select pg_try_advisory_lock(%s) as taken", lock_number(pool))
+            row = self.database.alone("select pg_try_advisory_lock(%s) as taken", lock_number(pool))
         except BaseException:
             self._held.discard(pool)
             raise
@@ -71,8 +73,7 @@ class PoolLocks:
     def _give_back(self, pool: str) -> None:
         self._held.discard(pool)
         if not self.database.is_sqlite:
-            with self.database.transaction() as tx:
-                tx.one("select pg_advisory_unlock(%s)", lock_number(pool))
+            self.database.alone("select pg_advisory_unlock(%s)", lock_number(pool))
 
 
 def lock_number(pool: str) -> int:
@@ -311,9 +312,9 @@ def caps(tx: Transaction, pool: str, keys: Sequence[str]) -> dict[tuple[str, str
 
 def bases(tx: Transaction, stores: Iterable[str]) -> dict[str, tuple[int, int]]:
     """The basis of each store: every move of its events at or below it is counted."""
-    wanted = set(stores)
-    rows = tx.all("select store, epoch, n from stock_stores")
-    return {row["store"]: (row["epoch"], row["n"]) for row in rows if row["store"] in wanted}
+    which, params = tx.among("store", stores)
+    rows = tx.all(f"select store, epoch, n from stock_stores where {which}", *params)
+    return {row["store"]: (row["epoch"], row["n"]) for row in rows}
 
 
 _ATS_COLUMNS = {
@@ -372,9 +373,10 @@ def publish(
             pool,
             publication,
             now,
-            json.dumps({store: list(place) for store, place in sorted(basis.items())}, separators=(",", ":")),
+            msgspec.json.encode(basis).decode(),
         )
-        tx.run("delete from publications where pool = %s and at < %s", pool, now - KEPT)
+        if publication % _PRUNED_EACH == 0:
+            tx.run("delete from publications where pool = %s and at < %s", pool, now - KEPT)
         tx.run("update pools set version = %s, publication = %s where pool = %s", version, publication, pool)
         tx.tell(POOL + pool)
     _write_caps(tx, pool, new_caps, now)

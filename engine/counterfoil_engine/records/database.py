@@ -133,13 +133,25 @@ class Database:
         """All or nothing; on SQLite one at a time, begun as a writer so that no upgrade can fail half-way.
 
         Raises DatabaseUnavailable where the database can't be reached, is locked or full: nothing was written."""
+        with self._reached():
+            with self.peewee.atomic("IMMEDIATE") if self.is_sqlite else self.peewee.atomic():
+                tx = Transaction(self)
+                yield tx
+            self._tell(tx.told)
+
+    def alone(self, sql: str, *params: Any) -> Row | None:
+        """The first row of one statement, which is a transaction by itself: a third of the way to the server and back.
+
+        Raises DatabaseUnavailable."""
+        with self._reached():
+            return Transaction(self).one(sql, *params)
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
         with self._lock:
             try:
                 self.peewee.connect(reuse_if_open=True)
-                with self.peewee.atomic("IMMEDIATE") if self.is_sqlite else self.peewee.atomic():
-                    tx = Transaction(self)
-                    yield tx
-                self._tell(tx.told)
+                yield
             except (peewee.OperationalError, peewee.InterfaceError) as error:
                 if self.is_sqlite and not any(word in str(error) for word in _PASSING_ON_SQLITE):
                     raise

@@ -6,16 +6,18 @@ SKU cost a few statements. Read in one snapshot (`ats.snapshot`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+import msgspec
 
 from counterfoil_engine.ports import FeedRow
 from counterfoil_engine.records import ats
 from counterfoil_engine.records.database import Row, Transaction, as_time
 
 _Places = Mapping[str, tuple[int, int]]
+_bases = msgspec.json.Decoder(dict[str, tuple[int, int]])
 
 
 class Page(NamedTuple):
@@ -69,7 +71,7 @@ def _published_bases(tx: Transaction, pool: str, ids: set[int]) -> dict[int, _Pl
     rows = tx.all(
         f"select b.id, b.basis from {table} join publications b on b.id = wanted where b.pool = %s", *params, pool
     )
-    return {row["id"]: {store: (epoch, n) for store, (epoch, n) in json.loads(row["basis"]).items()} for row in rows}
+    return {row["id"]: _bases.decode(row["basis"]) for row in rows}
 
 
 def _present_bases(tx: Transaction, stores: Sequence[str]) -> dict[str, tuple[int, int]]:

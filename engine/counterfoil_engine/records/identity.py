@@ -76,6 +76,12 @@ def engine_epoch(tx: Transaction) -> int:
     return int(row["engine_epoch"]) if row else 1
 
 
+def life(tx: Transaction) -> int | None:
+    """As `engine_epoch`; None while nobody has said that this database is the one that writes."""
+    row = read(tx)
+    return None if row is not None and not row["confirmed"] else int(row["engine_epoch"]) if row else 1
+
+
 def doubt(tx: Transaction, reason: str) -> None:
     """A person says that this database was restored or copied: all switches are at preview."""
     tx.run("update identity set confirmed = 0, reason = %s where one = 1", reason)

@@ -176,12 +176,13 @@ class Feed:
             return None
 
     def _epoch(self, tx: Any) -> int:
-        if not self._identity.is_confirmed(tx):
+        life = self._identity.life(tx)
+        if life is None:
             raise Unavailable(
                 "Nobody has said yet that this engine's database is the one that writes: it tells no numbers.",
                 "After a restore or a move: counterfoil confirm. A copy stays like this.",
             )
-        return self._identity.engine_epoch(tx)
+        return life
 
 
 def told_version(epoch: int, version: int) -> int:
