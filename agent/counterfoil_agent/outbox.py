@@ -705,9 +705,10 @@ class Outbox:
 
     def expect(self, order_ids: Sequence[int], now: datetime) -> None:
         """The engine knows these orders from events that may not be here any more: each is read and sent again, or
-        missed where the store has it no longer, as if it had been sent from here."""
+        missed where the store has it no longer, as if it had been sent from here. One that waits is sent anyway."""
         with self.writing():
-            for order_id in order_ids:
+            waiting = {row[0] for row in self._all("select distinct order_id from rows where acked_s is null")}
+            for order_id in [order_id for order_id in order_ids if order_id not in waiting]:
                 self._run(
                     "insert into objects (order_id, latest) values (?, '')"
                     " on conflict do update set latest = '', listed = ''",

@@ -228,6 +228,17 @@ def test_asking_for_an_epoch_twice_gives_it_once(intake: Intake):
         intake.log.grant_epoch("eu1", ONE, 1, "restored")
 
 
+def test_orders_of_later_events_are_told_the_newest_first_but_for_those_that_are_gone(intake: Intake):
+    intake.send(incoming("a", 1), incoming("b", 2, 1002), incoming("c", 3, 1003), incoming("d", 4, 1002, "12.00"))
+    gone = incoming("e", 5, 1003)._replace(type="counterfoil.gone.v1")
+    intake.send(gone, incoming("f", 6, 1004))
+    assert intake.log.orders_after("eu1", 1, 1, 10) == [1004, 1002]
+    assert intake.log.orders_after("eu1", 0, 0, 2) == [1004, 1002]
+    intake.log.grant_epoch("eu1", ONE, 1, "restored")
+    intake.send(incoming("g", 1, 1005, epoch=2))
+    assert intake.log.orders_after("eu1", 1, 5, 10) == [1005, 1004]
+
+
 def test_another_installation_gets_no_epoch(intake: Intake):
     with pytest.raises(Rejected) as refused:
         intake.log.grant_epoch("eu1", OTHER, 1, "restored")

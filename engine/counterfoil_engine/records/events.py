@@ -64,6 +64,7 @@ order by event_id
 """
 )
 
+_EVENTS_AN_ORDER = 5  # as many are looked through to find orders
 _Key = tuple[str, date]
 
 
@@ -111,6 +112,25 @@ class StoredEvents:
             if current["epoch"] == epoch + 1 and is_empty(tx, current):
                 return watermark_of(current)
             raise other_epoch(store, f"is in epoch {current['epoch']}")
+
+    def orders_after(self, store: str, epoch: int, n: int, most: int) -> list[int]:
+        with self._database.transaction() as tx:
+            rows = tx.all(
+                "select subject, type from events where store = %s and epoch >= %s and (epoch > %s or n > %s)"
+                f" and verdict = 'stored' and type in ({', '.join(['%s'] * len(READERS))})"
+                " order by epoch desc, n desc limit %s",
+                store,
+                epoch,
+                epoch,
+                n,
+                *READERS,
+                most * _EVENTS_AN_ORDER,
+            )
+        latest: dict[str, str] = {}
+        for row in rows:
+            latest.setdefault(row["subject"], row["type"])
+        standing = (subject for subject, kind in latest.items() if READERS[kind].kind == "order")
+        return [int(subject.rpartition("/")[2]) for subject in standing][:most]
 
     def hand_over(self, store: str) -> None:
         with self._database.transaction() as tx:

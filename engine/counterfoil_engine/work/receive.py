@@ -26,6 +26,7 @@ _LONGEST_REASON = 500
 _MOST_BYTES_CUT_BY_HAND = 4_194_304  # some seconds' work; who sends more is asked for smaller parts
 _BIGGEST_EPOCH = 2**31 - 1
 _BIGGEST_N = 2**53 - 1
+_MOST_ORDERS = 1000  # told at the start of an epoch
 
 _ID = re.compile(r"[!-}]{1,64}")  # printable ASCII; `~` is kept for the names of conflicts
 _TYPE = re.compile(r"[!-~]{1,100}")
@@ -48,6 +49,13 @@ class _Last(msgspec.Struct):
     id: Annotated[str, msgspec.Meta(max_length=64)] | None
 
 
+class _Known(msgspec.Struct):
+    """How far the agent still has what the engine stored: nothing of later numbers or epochs is sure to be there."""
+
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=_BIGGEST_EPOCH)] = 0
+    n: Annotated[int, msgspec.Meta(ge=0, le=_BIGGEST_N)] = 0
+
+
 class _Hello(msgspec.Struct):
     store: _Store
     installation: _Hex
@@ -61,6 +69,7 @@ class _Hello(msgspec.Struct):
     ]
     epoch: Annotated[int, msgspec.Meta(ge=1, le=_BIGGEST_EPOCH)] | None = None
     last: _Last | None = None
+    known: _Known | None = None
 
 
 class _EpochAsked(msgspec.Struct):
@@ -68,6 +77,7 @@ class _EpochAsked(msgspec.Struct):
     installation: _Hex
     epoch: Annotated[int, msgspec.Meta(ge=1, le=_BIGGEST_EPOCH)]
     reason: _Words
+    known: _Known | None = None
 
 
 class Receiver:
@@ -99,13 +109,26 @@ class Receiver:
             "retain_s": self._retain_s,
             "server_time": self._now(),
             **({"feed_url": self._feed_url} if self._feed_url else {}),
+            **self._unknown_orders(store, watermark, asked.known),
         }
 
     def new_epoch(self, store: str, raw: bytes) -> dict[str, Any]:
         """The next epoch, for an agent whose rows are not those that were stored (E2)."""
         asked = _read(raw, _EpochAsked, store)
         watermark = self._log.grant_epoch(store, asked.installation, asked.epoch, asked.reason)
-        return {"epoch": watermark.epoch, "stored_through": _through(watermark), "server_time": self._now()}
+        return {
+            "epoch": watermark.epoch,
+            "stored_through": _through(watermark),
+            "server_time": self._now(),
+            **self._unknown_orders(store, watermark, asked.known),
+        }
+
+    def _unknown_orders(self, store: str, watermark: Watermark, known: _Known | None) -> dict[str, Any]:
+        """At the start of a later epoch: the orders that the agent may have forgotten, for it to read again. One that
+        the store has deleted since would else stand for ever, since who never knew it can't miss it."""
+        if known is None or watermark.n > 0 or watermark.epoch == 1:
+            return {}
+        return {"orders": self._log.orders_after(store, known.epoch, known.n, _MOST_ORDERS)}
 
     def events(self, store: str, raw: bytes) -> dict[str, Any]:
         """A verdict per event, in their order, and how far the epoch is stored."""
