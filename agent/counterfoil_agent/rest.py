@@ -179,8 +179,8 @@ def refusal(answered: Answered, endpoint: str) -> CounterfoilError:
     if status in (401, 403) and code:
         return Denied(
             f"The shop refuses the agent's key for {endpoint} ({code}).",
-            "Make a REST key with read permission, read and write where stock is written over REST (WooCommerce, Settings,"
-            " Advanced, REST API), and set it where shop.key_env and shop.secret_env say.",
+            "Make a REST key with read permission (read and write, where stock is written over REST: WooCommerce,"
+            " Settings, Advanced, REST API), and set it where shop.key_env and shop.secret_env say.",
         )
     if status in (401, 403, 406):
         return Denied(

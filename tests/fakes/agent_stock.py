@@ -29,9 +29,9 @@ from counterfoil_agent.plugin import SignedPlugin
 from counterfoil_agent.ports import FeedPage, Number
 from counterfoil_agent.rest import RestStore
 from counterfoil_sandbox.shop import Plugin as SandboxPlugin
+from counterfoil_sandbox.shop_stock import PER_UNIT
 from fakes.agent_engine import FakeEngine
 from fakes.agent_sandbox import SandboxShop, sandbox
-from counterfoil_sandbox.shop_stock import PER_UNIT
 from fakes.clock import FakeClock
 
 KEY = "the plugin's key"
