@@ -382,6 +382,27 @@ def test_adopted_documents_without_facts_are_neither_reversed_nor_posted(world):
     assert world.erp.posted() == before and world.open_cases() == []
 
 
+def test_an_order_that_the_erp_alone_still_holds_is_a_case_until_a_person_has_dealt_with_it(world):
+    """Agent and engine restored, and the order deleted in the store meanwhile: nobody has its facts any more."""
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.run()
+    before = world.erp.posted()
+    with world.database.transaction() as tx:
+        for table in ("intents", "waits", "journal", "looks", "subjects", "work", "events"):
+            tx.run(f"delete from {table}")
+    world.facts.clear()
+    confirm_identity(world.records, "here", "anna")
+    look_again(world)
+    (cause,) = world.open_cases()
+    assert cause.startswith("The ERP holds eu1/1001/") and "no fact of the order has come in" in cause
+    assert world.erp.posted() == before
+    retry(world.records, "order eu1/1001", "anna")
+    world.clock.pass_time(2)
+    world.run()
+    assert world.open_cases() == [] and world.erp.posted() == before
+
+
 def test_ready_intents_that_the_erp_holds_already_become_done_with_its_number(world):
     restarted(world)
     world.due("1001", a_document("payment", 100))

@@ -242,12 +242,14 @@ def adopt(
 
 
 def release(tx: Transaction, subject: str) -> list[str]:
-    """What refused a subject's intents has ended, says a person; or what was taken over is corrected in the ERP.
+    """What refused a subject's intents has ended, says a person; or what was taken over, or adopted and never explained
+    by a fact, is put right in the ERP.
 
     Returns the subjects whose looks made them: they decide what follows."""
     rows = tx.all(
         "update intents set released = 1 where (subject = %s or about = %s)"
-        " and (state = 'refused' or origin = 'taken_over') returning about, party, entity, key",
+        " and (state = 'refused' or origin = 'taken_over' or (origin = 'adopted' and document is null))"
+        " returning about, party, entity, key",
         subject,
         subject,
     )

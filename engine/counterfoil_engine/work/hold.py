@@ -85,6 +85,17 @@ def standing(intents: Sequence[Intent]) -> Intent | None:
     return there[-1] if there else None
 
 
+def without_fact(facts: OrderFacts, there: Sequence[Intent]) -> Case:
+    """The case of an order that the ERP holds and no fact speaks of. there: its documents, one at least."""
+    named = f"{there[0].key} ({there[0].number})" + (f" and {len(there) - 1} more" if len(there) > 1 else "")
+    return Case(
+        "conflict",
+        f"The ERP holds {named}, and no fact of the order has come in since the restore.",
+        f"Let the agent read it (counterfoil-agent fetch {facts.order_id}). If the store has deleted it, reverse its"
+        " documents in the ERP, then retry this order.",
+    )
+
+
 class Holds:
     """All that may be held back from one look's steps; `apply` runs them in order."""
 

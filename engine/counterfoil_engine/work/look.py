@@ -34,7 +34,7 @@ from counterfoil_engine.ports import (
     Stale,
 )
 from counterfoil_engine.work.draw import Draw
-from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standing, steps_to
+from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standing, steps_to, without_fact
 
 __all__ = ["Considered", "LookSettings", "Looker"]
 
@@ -177,8 +177,10 @@ class Looker:
         seen = [
             _Seen(claim, facts, self._dues(facts, rules, as_of))
             for claim, facts in zip(claims, all_facts, strict=True)
-            if facts.snapshots  # else a mark without facts: restored, and the agent has not sent them yet
+            if facts.snapshots
         ]
+        if len(seen) < len(claims):
+            self._without_facts(tx, [facts for facts in all_facts if not facts.snapshots], rules)
         return self._settle(tx, seen, rules, as_of) if seen else set()
 
     def _settle(self, tx: Any, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
@@ -212,6 +214,18 @@ class Looker:
             tx, [(one.facts, one.dues, look_id) for look_id, one in zip(ids, seen, strict=True)]
         )
         return self._wait(tx, seen)
+
+    def _without_facts(self, tx: Any, without: Sequence[OrderFacts], rules: Rules) -> None:
+        """Orders marked since a restore, whose facts the agent has not sent yet, or nobody has any more: what the ERP
+        holds of them is a case until facts explain it or a person has dealt with it (R4)."""
+        existing = self._records.intents.of_group(tx, {facts.subject: () for facts in without})
+        open_now = self._records.cases.open_of(tx, [facts.subject for facts in without])
+        for facts in without:
+            there = [standing(intents) for intents in existing[facts.subject].values()]
+            unexplained = [intent for intent in there if intent is not None and not intent.released]
+            found = {"engine": [without_fact(facts, unexplained)] if unexplained else []}
+            now = open_now.get(facts.subject, ())
+            self._records.cases.settle(tx, facts.subject, facts.store, found, lambda key: True, rules.version, now)
 
     def _settle_cases(self, tx: Any, considered: Considered, open_now: Sequence[Mapping[str, Any]]) -> None:
         dues = considered.dues
