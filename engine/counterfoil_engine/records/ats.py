@@ -97,6 +97,8 @@ def set_members(tx: Transaction, members: Iterable[tuple[str, str, str]]) -> boo
     All who marked by the old ones have committed when this begins, and others wait until it ends: a change that is
     marked for no pool is seen by whoever computes after this."""
     wanted = set(members)
+    if not tx.is_sqlite:
+        tx.one("select pg_advisory_xact_lock(%s)", lock_number("members"))  # two who have read would wait for each other
     if wanted == {
         (row["kind"], row["name"], row["pool"]) for row in tx.all("select kind, name, pool from pool_members")
     }:
