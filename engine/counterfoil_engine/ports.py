@@ -127,6 +127,7 @@ class Erp(Protocol):
 # Intake: what receives the stores' events.
 
 WorkClass = Literal["live", "repair", "history"]
+EPOCH_BITS = 40  # a version as the feed tells it: (engine epoch << 40) + the pool's own, so that it rises over restores
 Installation = str  # 32 hexadecimal digits, made once by an agent with its outbox
 
 

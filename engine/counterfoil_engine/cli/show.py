@@ -99,6 +99,15 @@ def status(answer: Mapping[str, Any]) -> None:
             for row in stores
         ],
     )
+    stocks = [(row["store"], row["stock"]) for row in stores if row.get("stock")]
+    line("")
+    table(
+        ["store", "pool", "stock by", "exposed", "waiting", "held", "last write", "edits a day", "confirmed within"],
+        [_stock_row(store, stock) for store, stock in stocks],
+    )
+    for store, stock in stocks:
+        if stock["freshness"]["writes"]:
+            line(f"{store}, age of numbers when confirmed, 7 days: {_histogram(stock['freshness']['buckets'])}.")
     line("")
     table(
         ["party", "entity", "breaker", "done", "ready", "sent", "refused"],
@@ -109,6 +118,37 @@ def status(answer: Mapping[str, Any]) -> None:
         ],
     )
     line(f"\n{answer['work']['subjects']} subject(s) wait for a look. Rules {answer['rules_version'] or 'none'}.")
+
+
+def _stock_row(store: str, stock: Mapping[str, Any]) -> list[Any]:
+    excess, last, fresh = stock["in_excess"], stock["last_write"], stock["freshness"]
+    exposed = f"yes, {excess['units']} units of {excess['skus']} SKUs in excess" if stock["exposed"] else "no"
+    within = " ".join(f"{name} {_age_bound(fresh[f'{name}_s'])}" for name in ("p50", "p95")) if fresh["writes"] else "-"
+    return [
+        store,
+        stock["pool"],
+        f"{stock['writes_by']}, {stock['switch']}",
+        exposed,
+        stock["waiting"],
+        "counting" if stock["basis_held"] else stock["held"] or "-",
+        f"{last['sku_key']} {last['number']}, {last['verdict']} at {last['at']}" if last else "none yet",
+        stock["edits_a_day"],
+        within,
+    ]
+
+
+def _histogram(buckets: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{_age_bound(one['at_most_s'])}: {one['writes']}" for one in buckets if one["writes"])
+
+
+def _age_bound(seconds: int | None) -> str:
+    """A bound of an age, in the largest unit that it is whole in."""
+    if seconds is None:
+        return "older"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def order(answer: Mapping[str, Any]) -> None:

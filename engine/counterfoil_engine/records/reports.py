@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from counterfoil_engine.records import breakers, cases, identity, intents, journal, looks, restatements, rules_store
+from counterfoil_engine.records import (
+    breakers,
+    cases,
+    feed,
+    identity,
+    intents,
+    journal,
+    looks,
+    restatements,
+    rules_store,
+    stock_reports,
+)
 from counterfoil_engine.records.database import Transaction, as_time
 from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.records.stores import StoreState, store_states
@@ -18,10 +29,11 @@ TOMBSTONE = "counterfoil.tombstone.v1"
 _FIRST_LOOK = "It waits for its first look."
 
 
-def status(tx: Transaction) -> dict[str, Any]:
-    """Every store and party in a line, and what is not as it should be, as sentences."""
-    now = tx.now()
-    stores = [_store_line(tx, state, now) for state in store_states(tx)]
+def status(tx: Transaction, pools: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Every store and party in a line, and what is not as it should be, as sentences. pools: that of each store."""
+    now, pools = tx.now(), pools or {}
+    versions = feed.versions(tx)
+    stores = [_store_line(tx, state, now, pools.get(state.store), versions) for state in store_states(tx)]
     parties = _parties(tx)
     held = restatements.totals(tx)
     brakes = restatements.brakes(tx)
@@ -47,7 +59,9 @@ def status(tx: Transaction) -> dict[str, Any]:
     }
 
 
-def _store_line(tx: Transaction, state: StoreState, now: datetime) -> dict[str, Any]:
+def _store_line(
+    tx: Transaction, state: StoreState, now: datetime, pool: str | None, versions: Mapping[str, int]
+) -> dict[str, Any]:
     last_seen = max((at for at in (state.hello_at, state.received_at, state.heartbeat_at) if at), default=None)
     beat = state.heartbeat
     parked = tx.one(
@@ -74,6 +88,7 @@ def _store_line(tx: Transaction, state: StoreState, now: datetime) -> dict[str, 
         },
         "agent_version": state.agent_version,
         "handover": state.handover,
+        "stock": stock_reports.line(tx, state, pool, versions.get(pool or "", 0)),
     }
 
 
@@ -133,6 +148,7 @@ def _store_problems(stores: Sequence[Mapping[str, Any]]) -> list[str]:
             said.append(f"Store {store}: what came last of {line['unread']} subject(s) can't be read; kept, not used.")
         if line["stuck"]:
             said.append(f"Store {store}: {line['stuck']} subject(s) are stuck (counterfoil cases).")
+        said += stock_reports.problems(store, line["stock"])
     return said
 
 

@@ -139,18 +139,17 @@ def last_write(tx: Transaction, store: str) -> Row | None:
     return tx.one("select * from store_writes where store = %s order by id desc limit 1", store)
 
 
-def offered_in_excess(tx: Transaction, store: str, pool: str, version: int, most: int) -> tuple[int, int]:
-    """(SKUs, units): whose number changed after what the store has applied, and how many units it offers above what it
-    ought to, as far as its answers tell. So many SKUs are looked at, at most."""
+def offered_in_excess(tx: Transaction, store: str, pool: str, most: int) -> tuple[int, int]:
+    """(SKUs, units) of which the store has confirmed a number above the pool's present one; among the SKUs that changed
+    last, so many at most. What its cap or its own sales take off is not known here: it offers so many at most."""
     row = tx.one(
-        "select count(*) as skus, coalesce(sum(case when written > number then written - number else 0 end), 0)"
-        " as units from (select a.number, (select w.number from store_writes w where w.store = %s"
-        "  and w.sku_key = a.sku_key and w.verdict in (%s, %s) order by w.id desc limit 1) as written"
-        "  from ats a where a.pool = %s and a.version > %s order by a.version limit %s) as waiting",
+        "select count(*) as skus, coalesce(sum(written - number), 0) as units from (select a.number, (select w.number"
+        "  from store_writes w where w.store = %s and w.sku_key = a.sku_key and w.verdict in (%s, %s)"
+        "  order by w.id desc limit 1) as written"
+        "  from ats a where a.pool = %s order by a.version desc limit %s) as latest where written > number",
         store,
         *_CONFIRMED,
         pool,
-        version,
         most,
     )
     return (int(row["skus"]), int(row["units"])) if row else (0, 0)

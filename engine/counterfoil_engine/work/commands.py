@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from counterfoil_engine.domain.difference import Post, Reverse, Step
-from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import EventLog, Records, Rejected, RulesBook
 from counterfoil_engine.work import restate, switches, unpark
@@ -22,7 +22,7 @@ DRY_RUN_GROUP = 50  # subjects looked at in one transaction
 class Reports(Protocol):
     """The questions, as `records.reports` answers them."""
 
-    def status(self, tx: Any) -> dict[str, Any]: ...
+    def status(self, tx: Any, pools: Mapping[str, str] | None = None) -> dict[str, Any]: ...
 
     def order(self, tx: Any, store: str, order_id: str) -> dict[str, Any] | None: ...
 
@@ -57,7 +57,11 @@ class OperatorCommands:
 
     def status(self) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
-            return self._reports.status(tx)
+            try:
+                stores = self._book.current(tx).stores
+            except Unavailable:
+                stores = {}
+            return self._reports.status(tx, {name: store.pool for name, store in stores.items() if store.pool})
 
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:
         with self._records.transaction() as tx:

@@ -21,6 +21,7 @@ from counterfoil_engine.domain.errors import Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.stock import sku_key
 from counterfoil_engine.ports import (
+    EPOCH_BITS,
     AtsRecords,
     Drifted,
     FeedRecords,
@@ -34,7 +35,6 @@ from counterfoil_engine.ports import (
 )
 from counterfoil_engine.work.feed_cases import FeedCases
 
-EPOCH_BITS = 40
 ROWS_AT_ONCE = 20_000  # of all answers of one reading: a thread is busy with one no longer than some 100 ms
 ANSWER_BYTES = 3_000_000  # rows of one answer, about
 
