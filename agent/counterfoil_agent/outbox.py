@@ -236,8 +236,16 @@ class Outbox:
         try:
             connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
             connection.execute("select * from counter").fetchone()
+            layout = connection.execute("pragma user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise _damaged(path, error) from None
+        if layout != LAYOUT:
+            connection.close()
+            raise Stop(
+                f"The outbox is of another version of the agent (layout {layout}, this one knows {LAYOUT}).",
+                "Start the agent once in this version, or use the command of the version that is at work.",
+                "conflict",
+            )
         return cls(connection, path, Random(), None)  # noqa: S311 (draws nothing)
 
     def close(self, clean: bool = True) -> None:

@@ -37,6 +37,7 @@ REASONS = {
 }
 
 _WAITS = "done < version"
+_BY_WAITING = "indexed by stock_numbers_waiting"  # few wait: without it SQLite looks at every SKU
 _GOES = f"{_WAITS} and problem is null and not excluded"
 _ZEROING = f"{_GOES} and number <= 0 and not backorders and had > 0"
 
@@ -232,8 +233,8 @@ class StockBook:
             return self._outbox.run(
                 "update stock_numbers set done = version, verdict = case when excluded or problem = ? then 'skipped'"
                 " else problem end, reason = case when excluded then 'excluded' else problem end, stock = null,"
-                " at_s = ?, unreported = 1, check_s = null where sku_key in (select sku_key from stock_numbers where"
-                f" {_WAITS} and (problem is not null or excluded) limit ?)",
+                " at_s = ?, unreported = 1, check_s = null where sku_key in (select sku_key from stock_numbers"
+                f" {_BY_WAITING} where {_WAITS} and (problem is not null or excluded) limit ?)",
                 (DOUBLED, now.timestamp(), most),
             )
 
@@ -244,7 +245,7 @@ class StockBook:
         rows = self._outbox.all(
             "select w.sku_key, w.sku, version, number, basis_epoch, basis_n, expires_at, silence_share, w.stock_id,"
             " coalesce((select parent_id from stock_items i where i.id = w.stock_id), 0), had, tries"
-            f" from stock_numbers w where {_GOES} and due_s <= ?"
+            f" from stock_numbers w {_BY_WAITING} where {_GOES} and due_s <= ?"
             " and not (number <= 0 and not backorders and had > 0 and version > ?)"
             f" order by {crossing_first if by_sales else 'version'} limit ?",
             (now.timestamp(), HIGHEST if not_zeroing_above is None else not_zeroing_above, most),
@@ -256,7 +257,7 @@ class StockBook:
 
     def next_due_s(self) -> float | None:
         """When the next number that failed is tried again, seconds since 1970; None: none waits."""
-        found = self._outbox.one(f"select min(due_s) from stock_numbers where {_GOES}")
+        found = self._outbox.one(f"select min(due_s) from stock_numbers {_BY_WAITING} where {_GOES}")
         return None if found[0] is None else float(found[0])
 
     def record(self, done: Sequence[tuple[Waiting, StockAnswer]], now: datetime, again_s: Sequence[float]) -> None:
@@ -318,7 +319,7 @@ class StockBook:
 
     def applied_through(self) -> int:
         """All of the feed up to this version is dealt with."""
-        found = self._outbox.one(f"select min(version) from stock_numbers where {_WAITS}")
+        found = self._outbox.one(f"select min(version) from stock_numbers {_BY_WAITING} where {_WAITS}")
         return int(found[0]) - 1 if found[0] is not None else self.feed_place()[0]
 
     # -- after a write without a guard
@@ -440,14 +441,14 @@ class StockBook:
         return dict(zip(names, map(int, row), strict=True))
 
     def waiting_count(self) -> int:
-        return int(self._outbox.one(f"select count(*) from stock_numbers where {_WAITS}")[0])
+        return int(self._outbox.one(f"select count(*) from stock_numbers {_BY_WAITING} where {_WAITS}")[0])
 
     def goes_count(self) -> int:
         return int(self._outbox.one("select count(*) from stock_numbers where problem is null")[0])
 
     def zeroing(self, above: int) -> list[str]:
         """SKUs whose waiting number would take them to zero by a version above this one."""
-        sql = f"select sku_key from stock_numbers where {_ZEROING} and version > ?"
+        sql = f"select sku_key from stock_numbers {_BY_WAITING} where {_ZEROING} and version > ?"
         return [row[0] for row in self._outbox.all(sql, (above,))]
 
     def zeroed(self, since_s: float, above: int) -> list[str]:

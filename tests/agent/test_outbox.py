@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from counterfoil_agent import snapshot
 from counterfoil_agent.errors import Stop
-from counterfoil_agent.outbox import Outbox, at_work
+from counterfoil_agent.outbox import TABLES, Outbox, at_work
 from counterfoil_agent.ports import Through, Verdict
 from counterfoil_agent.snapshot import Event
 
@@ -40,6 +40,28 @@ def store_all(outbox: Outbox, now: datetime = NOW) -> None:
     outbox.acknowledge([Verdict(row.n, row.id, "stored") for row in rows], now)
     if rows:
         outbox.stored_through(Through(rows[-1].n, rows[-1].id), now)
+
+
+def test_an_outbox_of_the_layout_before_is_taken_over_with_all_that_waits(tmp_path: Path) -> None:
+    path = tmp_path / "older.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(TABLES)
+    old.execute("insert into counter values (1, 1, 1)")
+    old.execute(
+        "insert into rows (epoch, n, id, type, order_id, time, occurred_on, traceparent, body, body_hash, money,"
+        " appended_s) values (1, 1, 'a', ?, 1001, '', '', '', x'7b7d', '', '', 0)",
+        (snapshot.ORDER,),
+    )
+    old.execute("pragma user_version = 1")
+    old.commit()
+    old.close()
+    with pytest.raises(Stop, match="another version"):
+        Outbox.read_only(path)
+    outbox = Outbox.open(path, Random(1))
+    assert [row.order_id for row in outbox.batch(10, 10**6, NOW)] == [1001]
+    assert outbox.one("select count(*) from stock_numbers")[0] == 0
+    outbox.close()
+    Outbox.read_only(path).close()
 
 
 def test_numbers_go_up_one_by_one_and_ids_are_random(outbox: Outbox) -> None:
