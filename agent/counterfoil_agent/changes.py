@@ -260,7 +260,7 @@ class Changes:
             logger.warning("the plugin is gone, REST alone from now on", cause=error.cause, remedy=error.remedy)
 
     def _grouped(self, rows: Sequence[LogRow], moves: Sequence[LoggedMove], now: datetime) -> list[Group]:
-        """In the order of each object's first row; without those that failed a moment ago."""
+        """Orders first, in the order of each one's first row; without those that failed a moment ago."""
         self._off = {key: off for key, off in self._off.items() if off[1] > now - timedelta(hours=1)}
         by_row: dict[int, list[LoggedMove]] = {}
         for move in moves:
@@ -273,15 +273,15 @@ class Changes:
             group = groups.setdefault(key, Group(*key, [], {}))
             group.rows.append(row)
             group.moves[row.id] = by_row.get(row.id, [])
-        return list(groups.values())
+        return sorted(groups.values(), key=lambda group: not _is_order(group))
 
     def _next_group(self, now: datetime) -> None:
         group = self._groups[0]
+        if not _is_order(group):
+            self._take_others(now)
+            return
         try:
-            if group.object == "order" and 0 < group.object_id <= snapshot.LARGEST_ID:
-                self._take_order(group, now)
-            else:
-                self._take_other(group, now)
+            self._take_order(group, now)
         except (Retry, Denied):
             # Where one order makes the shop fail, its neighbours must not wait for it.
             tries = self._off.get((group.object, group.object_id), (0, now))[0] + 1
@@ -365,21 +365,28 @@ class Changes:
 
     # -- products and their stock
 
+    def _take_others(self, now: datetime) -> None:
+        """All groups that ask nothing of the store, together: an import of many products is one write to the disk."""
+        with self._outbox.writing():
+            for group in self._groups:
+                if not _is_order(group):
+                    self._take_other(group, now)
+        self._groups = deque(group for group in self._groups if _is_order(group))
+
     def _take_other(self, group: Group, now: datetime) -> None:
         for row in group.rows:
-            with self._outbox.writing():
-                moves = [move.raw for move in group.moves_of([row])]
-                appended = None
-                if row.kind == "set" and group.object_id > 0:
-                    sku = self._sku_of(group.object_id) or ""
-                    moves.append(_set_move(row, sku))
-                    if self._speaks("stock", 1):
-                        appended = self._append(snapshot.stock_event(group.object_id, sku, moves), now)
-                elif moves:
-                    appended = self._append_moves_of_none(moves, now)
-                self._note(group, [row], appended, now)
-                if group.object == "product" and group.object_id > 0:
-                    self._relook(group.object_id, now)
+            moves = [move.raw for move in group.moves_of([row])]
+            appended = None
+            if row.kind == "set" and group.object_id > 0:
+                sku = self._sku_of(group.object_id) or ""
+                moves.append(_set_move(row, sku))
+                if self._speaks("stock", 1):
+                    appended = self._append(snapshot.stock_event(group.object_id, sku, moves), now)
+            elif moves:
+                appended = self._append_moves_of_none(moves, now)
+            self._note(group, [row], appended, now)
+            if group.object == "product" and group.object_id > 0:
+                self._relook(group.object_id, now)
 
     def _append_moves_of_none(self, moves: Sequence[bytes], now: datetime) -> Row | None:
         return self._append(snapshot.stock_event(0, "", moves), now) if self._speaks("stock", 1) else None
@@ -413,6 +420,10 @@ class Changes:
             log = logger.bind(subject=f"{named} {event.order_id}")
             log.info("read", type=event.type, epoch=row.epoch, n=row.n)
         return row
+
+
+def _is_order(group: Group) -> bool:
+    return group.object == "order" and 0 < group.object_id <= snapshot.LARGEST_ID
 
 
 def _kept_order(row: LogRow, order_id: int, moves: Sequence[bytes]) -> snapshot.Event | None:

@@ -10,6 +10,7 @@ import pytest
 from counterfoil_agent import applier, preview
 from counterfoil_agent.config import AcceptWhen, StockSettings
 from counterfoil_agent.errors import Denied, RateLimited, Unavailable
+from counterfoil_contracts import faults
 from fakes.agent_stock import StockStore, stock_store
 
 
@@ -431,6 +432,7 @@ def test_a_heartbeat_says_how_stock_is_written(store: StockStore) -> None:
     store.accept()
     number = store.feed.tell("MUG", 4)
     store.run(130)
+    assert faults("events/heartbeat.v1", store.engine.beats[-1]["data"]) == []
     beat = store.engine.beats[-1]["data"]["stock"]
     plugin = beat.pop("plugin")
     assert beat == {

@@ -12,6 +12,7 @@ import pytest
 from counterfoil_agent import applier, changes
 from counterfoil_agent.config import StockSettings
 from counterfoil_agent.errors import Blocked, Unavailable
+from counterfoil_contracts import contract_of, faults
 from fakes.agent_stock import StockStore, stock_store
 
 
@@ -19,6 +20,8 @@ from fakes.agent_stock import StockStore, stock_store
 def store(quick_path: Path) -> Iterator[StockStore]:
     with stock_store(quick_path) as made:
         yield made
+        for _, kind, body in made.engine.facts.values():
+            assert faults(str(contract_of(kind)), body) == []
 
 
 def test_a_sale_is_one_event_with_its_moves_and_is_acknowledged(store: StockStore) -> None:
@@ -197,6 +200,21 @@ def test_renumbered_into_a_later_epoch_rows_are_acknowledged_there_before_any_nu
     store.run(5)
     assert [epoch for (epoch,) in store.shop._all("select epoch from plugin_moves", ())] == [2]
     assert store.stock_of(mug) == 7, "the engine doesn't hold the sale, and its number can't count it"
+
+
+def test_a_flood_of_products_does_not_hold_up_an_order(store: StockStore) -> None:
+    store.run()
+    for place in range(300):
+        store.product(f"SKU-{place}", 1)
+    mug = store.product("MUG", 10)
+    store.sell((mug, 1))
+    steps = 0
+    while not store.agent.outbox.position().last.n:
+        store.clock.pass_time(store.agent.step())
+        steps += 1
+    assert steps < 60
+    store.run(60)
+    assert unacknowledged(store) == 0
 
 
 def test_a_copy_of_the_store_is_neither_read_nor_written(store: StockStore) -> None:
