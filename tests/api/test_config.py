@@ -23,6 +23,7 @@ def test_the_example_names_every_setting():
         "database",
         "listen",
         "rules",
+        "url",
         "api_token_env",
         "secret_env",
         "token_env",
@@ -44,6 +45,18 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
 def test_a_store_s_secret_comes_from_the_environment():
     told = settings({}, {"COUNTERFOIL_STORE_SECRET_EU_1": SECRET, "COUNTERFOIL_OLD_STORE_SECRET_EU_1": SECRET[::-1]})
     assert told.store_secrets == {"eu-1": (SECRET, SECRET[::-1])}
+
+
+def test_where_the_feed_is_comes_from_the_file_or_the_environment():
+    told = settings({"feed": {"listen": "0.0.0.0:9000", "url": "https://feed.example.com/"}}, {})
+    assert (told.feed.listen, told.feed.url) == ("0.0.0.0:9000", "https://feed.example.com")
+    named = {"COUNTERFOIL_FEED_LISTEN": "127.0.0.1:1", "COUNTERFOIL_FEED_URL": "http://127.0.0.1:1"}
+    told = settings({"feed": {"listen": "0.0.0.0:9000"}}, named)
+    assert (told.feed.listen, told.feed.url) == ("127.0.0.1:1", "http://127.0.0.1:1")
+    assert (settings({}, {}).feed.listen, settings({}, {}).feed.url) == ("127.0.0.1:8802", None)
+    for wrong in ({"listen": "here"}, {"url": "feed.example.com"}, {"url": "https://a b"}, {"port": 1}, {"url": 7}):
+        with pytest.raises(CounterfoilError):
+            settings({"feed": wrong}, {})
 
 
 def test_the_environment_wins():

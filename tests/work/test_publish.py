@@ -216,6 +216,30 @@ def test_what_is_expected_counts_once_its_day_is_near(world: StockWorld) -> None
     assert world.number("MUG") == 6
 
 
+def test_a_number_with_an_end_is_told_anew_before_it_ends(world: StockWorld) -> None:
+    if not world.database.is_sqlite:
+        pytest.skip("the database's own clock can't be set")
+    world.load_rules(availability=[{**EVERYTHING, "silence_hours": "4", "silence_share": "0.5"}])
+    world.position("MUG", 10)
+    world.publish()
+    told, first = world.version("MUG"), world.feed()["MUG"]
+    assert first.expires_at == world.now() + timedelta(hours=4)
+    world.clock.pass_time(3_600)
+    world.position("MUG", 10)
+    world.publish()
+    assert world.version("MUG") == told, "nothing has changed, and the end is far"
+    world.clock.pass_time(3_700)
+    world.publish()
+    assert world.version("MUG") == told + 1, "also where it was computed in between"
+    world.publish()
+    assert world.version("MUG") == told + 1
+    for hours in range(1, 9):
+        world.clock.pass_time(3_600)
+        world.publish()
+    assert world.version("MUG") == told + 5
+    assert world.feed()["MUG"].as_of == first.as_of
+
+
 def test_unpaid_orders_keep_their_units_as_long_as_the_rule_says(world: StockWorld) -> None:
     world.load_rules(availability=[{**EVERYTHING, "unpaid_hours": "24"}])
     world.position("MUG", 10)

@@ -98,7 +98,8 @@ def set_members(tx: Transaction, members: Iterable[tuple[str, str, str]]) -> boo
     marked for no pool is seen by whoever computes after this."""
     wanted = set(members)
     if not tx.is_sqlite:
-        tx.one("select pg_advisory_xact_lock(%s)", lock_number("members"))  # two who have read would wait for each other
+        # One at a time: two who have read it both would wait for each other to write it.
+        tx.one("select pg_advisory_xact_lock(%s)", lock_number("members"))
     if wanted == {
         (row["kind"], row["name"], row["pool"]) for row in tx.all("select kind, name, pool from pool_members")
     }:

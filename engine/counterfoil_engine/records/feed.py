@@ -105,7 +105,7 @@ def _feed_row(row: Row, basis: tuple[int, int] | None, left: int | None, sold: i
         row["version"],
         row["number"] if left is None else min(row["number"], left),
         basis,
-        as_time(row["changed_as_of"] or row["stock_as_of"]),
+        as_time(row["changed_as_of"] or row["stock_as_of"] or row["published_at"]),
         now + timedelta(hours=silence) if silence is not None else None,
         row["silence_share"],
         bool(row["backorders"]),

@@ -9,7 +9,7 @@ basis has moved (A1); any other only where something about its number changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from loguru import logger
@@ -44,6 +44,7 @@ from counterfoil_engine.work.feed import told_version
 AT_ONCE = 5_000  # marks of one publication: so long may others wait for it
 _ALWAYS = frozenset({"move", "set"})
 _COUNTS = frozenset({"count", "receipt"})
+_SHORTEST_RENEWAL = timedelta(minutes=15)
 _BY_OWNER = frozenset({"position", "receipt"})  # the owner of the stock said something new
 
 
@@ -183,13 +184,16 @@ class Publisher:
         rows: list[Published] = []
         later: dict[str, datetime | None] = {}
         for key, one in computed.items():
-            before = calculation.inputs.published.get(key)
-            if before is None or key in must or reasons[key] & _ALWAYS or _differs(before, one.published):
+            before, row = calculation.inputs.published.get(key), _renewed(one.published, as_of)
+            is_ending = row.silence_hours is not None and "time" in reasons[key]
+            if before is None or key in must or reasons[key] & _ALWAYS or is_ending or _differs(before, row):
                 is_by_owner = before is None or reasons[key] & _BY_OWNER
                 changed = calculation.newest_as_of(key) if is_by_owner else before and before.changed_as_of
-                rows.append(one.published._replace(changed_as_of=changed))
-            elif before.again_at != one.published.again_at:
-                later[key] = one.published.again_at
+                rows.append(row._replace(changed_as_of=changed))
+                continue
+            again_at = row.again_at if row.silence_hours is None else _first(before.again_at, row.again_at)
+            if before.again_at != again_at:
+                later[key] = again_at
         ats.publish(tx, pool, state, rows, caps, ats.bases(tx, policies.stores), [mark[0] for mark in marks])
         ats.note_again(tx, pool, later)
         if rows:
@@ -300,6 +304,18 @@ def _with_kits(reasons: dict[str, set[str]], policies: Policies) -> None:
     for key in list(reasons):
         for name in policies.kits_with.get(key, ()):
             reasons.setdefault(name, set()).update({"kit"} | (reasons[key] & _COUNTS))
+
+
+def _renewed(row: Published, as_of: datetime) -> Published:
+    """A number that has an end gets its next version at half the time until then, so it ends only in a silence."""
+    if row.silence_hours is None:
+        return row
+    half = max(timedelta(hours=row.silence_hours) / 2, _SHORTEST_RENEWAL)
+    return row._replace(again_at=_first(row.again_at, as_of + half))
+
+
+def _first(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _differs(before: Published, now: Published) -> bool:
