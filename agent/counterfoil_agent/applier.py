@@ -395,6 +395,8 @@ class Applier:
         items, following = store.page(cursor)
         with self._outbox.writing():
             self.book.take_items(items, seen_pass)
+            if not store.is_guarded:
+                self.book.raised(items)
             if following is not None:
                 self._outbox.remember(CURSOR, following)
             else:

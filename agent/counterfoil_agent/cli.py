@@ -336,17 +336,22 @@ def _sentence(told: Mapping[str, Any]) -> str:
         f"  the shop is read until {told['read_until'] or '(never yet)'}, {told['orders_to_read']} orders to be read.",
     ]
     if told["stock"] is not None:
-        lines.append(f"  {_stock_sentence(told['stock'])}")
+        lines.append(f"  {_stock_sentence(told['stock'], told['exposure'])}")
     if told["backfill"]["under_way"]:
         lines.append(f"  {_progress(told['backfill'])}")
     return "\n".join(lines)
 
 
-def _stock_sentence(told: Mapping[str, Any]) -> str:
+def _stock_sentence(told: Mapping[str, Any], exposure: Mapping[str, Any]) -> str:
     if told["writes_by"] == "off":
         return "stock: off."
     by = "the plugin" if told["writes_by"] == "plugin" else "REST"
-    exposed = " (exposed: without the plugin a write may hide a sale)" if told["exposed"] else ""
+    exposed = ""
+    if told["exposed"]:
+        exposed = (
+            f" (exposed, since no plugin guards a write: {exposure['skus_a_day']} SKUs a day, by numbers up to"
+            f" {exposure['oldest_number_s'] or 0:.0f} s old, {exposure['corrected_a_day']} put right)"
+        )
     held = f", held: {told['held']}" if told["held"] else ""
     return (
         f"stock: by {by}{exposed}, {told['waiting']} SKUs wait{held}; the feed is dealt with up to {told['version']}."

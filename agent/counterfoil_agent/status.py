@@ -10,6 +10,7 @@ from counterfoil_agent import applier, backfill, changes, preview, snapshot, wal
 from counterfoil_agent.config import Settings
 from counterfoil_agent.gone import HELD
 from counterfoil_agent.outbox import Outbox, at_work, free_bytes_at
+from counterfoil_agent.stock_book import StockBook
 
 OLD_S = 900.0
 
@@ -53,6 +54,7 @@ def _told(settings: Settings, outbox: Outbox, now: datetime) -> dict[str, Any]:
         "held_store": outbox.recall(changes.HELD),
         "plugin_lost": settings.plugin.key_env is not None and outbox.recall(changes.THERE) == "0",
         "brake": outbox.recall(applier.BRAKE),
+        "exposure": StockBook(outbox).exposure((now - timedelta(days=1)).timestamp()),
         "stock": applier.status(outbox, settings.stock, settings.plugin.key_env is not None),
         "preview": preview.preview(outbox) if settings.stock.switch != "off" else None,
         "backfill": backfill.progress(outbox),

@@ -209,7 +209,7 @@ class StockBook:
     def _target(self, key: str) -> tuple[int | None, str | None, float | None]:
         """(stock item, None, what it has), or (None, why there is none, None)."""
         rows = self._outbox.all("select id, stock_id, manages, quantity from stock_items where sku_key = ?", (key,))
-        if not rows:
+        if not rows or not key:
             return None, MISSING, None
         stock_ids = {row[1] for row in rows}
         if len(stock_ids) > 1:
@@ -350,6 +350,29 @@ class StockBook:
                 values = (float(found), format(found, "f"), waiting.sku_key)
                 self._outbox.run("update stock_numbers set had = ?, stock = ? where sku_key = ?", values)
                 self._saw(waiting.stock_id, found)
+
+    def raised(self, items: Sequence[Item]) -> None:
+        """What a store without a guard has more of than was written, and no later number waits: somebody raised it."""
+        with self._outbox.writing():
+            for item in items:
+                found = self._outbox.one(
+                    "select sku, written from stock_numbers where stock_id = ? and written is not null"
+                    f" and problem is null and check_s is null and not ({_WAITS})",
+                    (item.stock_id,),
+                )
+                if found and item.quantity is not None and item.quantity > found[1]:
+                    self.note_drift(found[0], found[1], item.quantity, item.status)
+
+    def exposure(self, since_s: float) -> dict[str, Any]:
+        """Of what was written since then, where no plugin guards it: how many SKUs, how old their numbers were at most
+        (a sale of that time may be hidden until the next number), and how many were found raised and put right."""
+        skus, oldest_s, corrected = self._outbox.one(
+            "select count(*), max(at_s - (julianday(as_of) - 2440587.5) * 86400),"
+            " coalesce(sum(verdict = 'corrected'), 0) from stock_numbers where at_s >= ? and verdict in ('applied', 'corrected') and written_version = version",
+            (since_s,),
+        )
+        oldest = None if oldest_s is None else max(0.0, round(oldest_s, 1))
+        return {"skus_a_day": skus, "oldest_number_s": oldest, "corrected_a_day": corrected}
 
     # -- products to look at again
 

@@ -427,6 +427,28 @@ def test_numbers_that_the_store_can_not_take_are_tried_again_a_few_times(store: 
     assert 2 <= len(store.feed.said("writes")) <= 5
 
 
+def test_where_the_plugin_went_away_numbers_are_written_over_rest_and_the_store_is_exposed(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.feed.tell("MUG", 8)
+    store.accept()
+    store.run(30)
+    store.shop.plugin = None
+    store.feed.tell("MUG", 5)
+    store.run(60)
+    assert store.stock_of(mug) == 8, "it may be an update of the plugin"
+    store.run(200)
+    assert store.stock_of(mug) == 5
+    assert (told(store)["writes_by"], told(store)["exposed"]) == ("rest", True)
+
+
+def test_a_number_without_a_sku_goes_nowhere(store: StockStore) -> None:
+    free = store.product("", 10)
+    store.feed.tell(" ", 3)
+    store.accept()
+    store.run(30)
+    assert store.stock_of(free) == 10
+
+
 def test_a_heartbeat_says_how_stock_is_written(store: StockStore) -> None:
     store.product("MUG", 10)
     store.accept()

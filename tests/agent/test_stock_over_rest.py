@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,32 @@ def test_what_somebody_raised_over_a_write_is_put_right_once_and_told(store: Sto
     store.shop.products.change(mug, {"stock_quantity": 8})
     store.run(20)
     assert store.stock_of(mug) == 8, "two writers must not fight over it"
+
+
+def test_what_somebody_raised_long_after_a_write_is_found_with_the_catalogue_and_told(store: StockStore) -> None:
+    mug, cup = store.product("MUG", 10), store.product("CUP", 10)
+    store.feed.tell("MUG", 4)
+    store.feed.tell("CUP", 4)
+    store.accept()
+    store.run(60)
+    store.shop.products.change(mug, {"stock_quantity": 9})
+    store.sell((cup, 1))
+    assert store.agent.applier is not None
+    store.agent.applier.sweep_soon()
+    store.run(30)
+    assert [(each["sku"], each["expected"], each["found"]) for each in store.feed.said("drift")] == [("MUG", 4, 9)]
+
+
+def test_the_status_says_by_how_much_the_store_is_exposed(store: StockStore) -> None:
+    store.product("MUG", 10)
+    as_of = store.clock.now() - timedelta(seconds=50)
+    store.feed.tell("MUG", 4, as_of=as_of.isoformat())
+    store.accept()
+    store.run(30)
+    assert store.agent.applier is not None
+    told = store.agent.applier.book.exposure(0)
+    assert (told["skus_a_day"], told["corrected_a_day"]) == (1, 0)
+    assert 50 <= told["oldest_number_s"] < 80
 
 
 def test_what_was_sold_after_a_write_stays_sold(store: StockStore) -> None:
