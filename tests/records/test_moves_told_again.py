@@ -47,3 +47,29 @@ def test_a_line_that_a_snapshot_told_of_first_takes_from_the_item_that_its_move_
     world.take_in("eu1", world.order("eu1", "1001", world.move("46", "MUG", 2, "restore"), lines={"46": ("MUG-L", 0)}))
     world.publish()
     assert world.number("MUG") == 10
+
+
+def test_an_event_that_comes_again_mangled_holds_nothing_and_the_basis_never_goes_back(world: StockWorld) -> None:
+    sale = world.order("eu1", "1001", world.move("46", "MUG", -3))
+    mangled = world.event("eu1", "1001", None, n=1, event_id=sale.event_id)
+    world.take_in("eu1", sale)
+    world.take_in("eu1", mangled)
+    world.publish()
+    assert (world.basis().epoch, world.basis().n, world.basis().held) == (1, 1, False)
+    assert world.feed("eu1")["MUG"].number == 7
+    world.sell("eu1", "1002", "47", "MUG", 1)
+    world.publish()
+    assert world.number("MUG") == 6 and world.basis().n == 2
+
+
+def test_the_first_event_of_a_store_with_the_plugin_holds_the_basis_too_where_it_cannot_be_read(
+    world: StockWorld,
+) -> None:
+    sale = world.order("eu1", "1001", world.move("46", "MUG", -3))
+    world.take_in("eu1", sale._replace(body=sale.body[:-1], reason="it is no JSON"))
+    world.publish()
+    assert (world.basis().n, world.basis().held) == (0, True)
+    anew = world.order("eu1", "1001", world.move("46", "MUG", -3), data={"stands_for": [{"epoch": 1, "n": 1}]})
+    world.take_in("eu1", anew)
+    world.publish()
+    assert (world.number("MUG"), world.basis().n, world.basis().held) == (7, 2, False)

@@ -6,7 +6,7 @@ and may hold moves (E11), or an older database is still being caught up with.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -82,6 +82,7 @@ class Basis:
 
 
 class _Event(NamedTuple):
+    id: str
     epoch: int
     n: int
     type: str
@@ -129,7 +130,7 @@ def count(
         return
     is_first = basis == Basis() and (before.epoch, before.n) == (1, 0)
     if is_whole and (is_first or (basis.epoch, basis.n) == (before.epoch, before.n)):
-        events: Iterable[_Event] = (_incoming(event) for event in fresh if event.n <= moved.n)
+        events = [_incoming(event) for event in fresh if before.n < event.n <= moved.n]
         _Counting(tx, store, basis).run(sorted(events, key=lambda event: event.n), Basis(moved.epoch, moved.n))
         return
     catch_up(tx, store, moved, basis)
@@ -141,7 +142,8 @@ def catch_up(tx: Transaction, store: str, moved: Watermark, basis: Basis | None 
     if (basis.epoch, basis.n) >= (moved.epoch, moved.n):
         return False
     rows = tx.all(
-        "select e.epoch, e.n, e.type, e.subject, e.occurred_at, e.verdict, coalesce(e.body, same.body) as body"
+        "select e.event_id, e.epoch, e.n, e.type, e.subject, e.occurred_at, e.verdict,"
+        " coalesce(e.body, same.body) as body"
         " from events e left join events same on same.store = e.store and same.event_id = e.same_as"
         " where e.store = %s and ((e.epoch = %s and e.n > %s) or e.epoch > %s)"
         " and (e.epoch < %s or (e.epoch = %s and e.n <= %s)) order by e.epoch, e.n limit %s",
@@ -195,11 +197,13 @@ def pass_over(tx: Transaction, store: str) -> bool:
 
 
 def _incoming(event: Incoming) -> _Event:
-    return _Event(event.epoch, event.n, event.type, event.subject, event.occurred_at, event.body, event.reason is None)
+    place, is_readable = (event.event_id, event.epoch, event.n), event.reason is None
+    return _Event(*place, event.type, event.subject, event.occurred_at, event.body, is_readable)
 
 
 def _stored(row: Row) -> _Event:
     return _Event(
+        row["event_id"],
         row["epoch"],
         row["n"],
         row["type"],
@@ -315,11 +319,15 @@ class _Counting:
         return Basis(event.epoch, event.n - 1)
 
     def _holds(self, event: _Event) -> bool:
-        """Whether an event's moves are unknown. A store without the plugin has none."""
-        if self._since is None or event.type in _MAY_HOLD_NO_MOVES:
+        """Whether an event's moves are unknown. A store without the plugin has none; this may be the first of one that
+        has it."""
+        if event.type in _MAY_HOLD_NO_MOVES or (self._since is None and b'"moves"' not in event.body):
             return False
         if event.is_readable and event.type != _TOMBSTONE:
             return False
+        original, _, is_other = event.id.partition("~")
+        if is_other and self._is_stored(original):
+            return False  # it came again with other content, which is kept beside it: the first one's moves count
         named = self._tx.one(
             "select 1 as named from stock_stood_for where store = %s and epoch = %s and n = %s",
             self._store,
@@ -329,6 +337,10 @@ class _Counting:
         if named is None:
             self._said.append((f"store {self._store}", _unreadable(event)))
         return named is None
+
+    def _is_stored(self, event_id: str) -> bool:
+        sql = "select 1 as stored from events where store = %s and event_id = %s and verdict = 'stored'"
+        return self._tx.one(sql, self._store, event_id) is not None
 
     def _count_moves(self, one: _Read) -> None:
         by_line = _skus(one)
