@@ -222,7 +222,8 @@ class Intake:
             if mark.again:
                 self._outbox.forget_latest(mark.order_id)
             self._append(event, now)
-            self._outbox.seen(head.id, snapshot.moment_of(head.date_created_gmt), None, bool(head.refunds))
+            # Compared anew when it is listed next: it may be again as the list had it before this.
+            self._outbox.seen(head.id, snapshot.moment_of(head.date_created_gmt), "", bool(head.refunds))
 
     def _no_moves(self) -> Sequence[bytes] | None:
         """What an event says that was read apart from the plugin's log: no moves, or that moves aren't told here."""
@@ -250,6 +251,7 @@ class Intake:
         with self._outbox.writing():
             self._outbox.unmark(mark.order_id)
             self._append(snapshot.unreadable_event(mark.order_id, error), now)
+            self._outbox.seen(mark.order_id, None, "", False)
         logger.bind(subject=f"order {mark.order_id}").error(
             "unreadable", cause=error.cause, size_bytes=error.size_bytes
         )

@@ -46,6 +46,20 @@ def test_each_change_arrives_in_its_order(world: World) -> None:
     assert told == ["pending", "processing", "completed"]
 
 
+def test_an_order_that_is_again_as_the_list_had_it_before_is_told_again(world: World) -> None:
+    """A plugin of the shop spoils its answer for a while, and no date moves."""
+    world.shop_settings |= {"reread_days": 14, "reread_every_h": 1, "reread_page_s": 0}
+    whole = world.shop.put(1001, total="10.00")
+    world.run()
+    world.shop.orders[1001] = {**whole, "total": "0.00"}
+    world.agent.hint(1001)
+    world.run()
+    assert world.engine.latest("order/1001")["order"]["total"] == "0.00"
+    world.shop.orders[1001] = whole
+    world.run(4000)
+    assert world.engine.latest("order/1001")["order"]["total"] == "10.00"
+
+
 def test_refunds_come_in_full_and_go_when_they_are_deleted(world: World) -> None:
     world.shop_settings |= {"reread_days": 14, "reread_every_h": 1, "reread_page_s": 0}
     world.shop.put(1001)
