@@ -324,6 +324,8 @@ class Poster:
                         tx, lane.party, lane.entity, found.key, found.number, found.content_hash, found.posted_at.date()
                     )
                     self._book_adopted_reversal(tx, found.key)
+                    # What was made since the restore may wait for it already.
+                    records.waits.wake_by_results(tx, lane.party, lane.entity, [found.key])
                     due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
                 elif intent.state in ("ready", "sent", "refused"):
                     due |= self._adopt_known(tx, intent, found)
