@@ -22,8 +22,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILES = sorted(path for path in DOCKER.glob("Dockerfile.*") if path.suffix != ".dockerignore")
 
 
-def test_there_is_an_engine_in_four_roles_a_database_and_an_agent() -> None:
-    assert set(SERVICES) == {"postgres", "api", "worker", "poster", "scheduler", "agent"}
+def test_there_is_an_engine_in_five_roles_a_database_and_an_agent() -> None:
+    assert set(SERVICES) == {"postgres", "api", "worker", "poster", "scheduler", "feed", "agent"}
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)

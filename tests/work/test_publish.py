@@ -240,6 +240,36 @@ def test_a_number_with_an_end_is_told_anew_before_it_ends(world: StockWorld) -> 
     assert world.feed()["MUG"].as_of == first.as_of
 
 
+def test_a_store_that_moves_to_another_pool_is_told_only_versions_above_those_it_has(world: StockWorld) -> None:
+    for on_hand in range(5, 12):
+        world.position("MUG", on_hand)
+        world.publish()
+    held = world.feed("eu1")["MUG"].version
+    pools = [{"id": "eu", "warehouses": ["BER", "HAM"]}, {"id": "outlet", "warehouses": ["HAM"]}]
+    world.position("MUG", 3, "HAM")
+    world.position("CUP", 1, "HAM")
+    world.load_rules(pools=pools)
+    world.publish()
+    outlet = world.feed(pool="outlet")
+    assert {row.number for row in outlet.values()} == {3, 1}
+    assert min(row.version for row in outlet.values()) > held, "it is new, and begins above all others"
+    for on_hand in range(20, 29):
+        world.position("MUG", on_hand)
+        world.publish()
+    held = world.feed("eu1")["MUG"].version
+    assert held > max(row.version for row in outlet.values())
+    eu1, eu2 = RULES["stores"]
+    world.load_rules(pools=pools, stores=[{**eu1, "pool": "outlet"}, eu2])  # type: ignore[dict-item]
+    world.publish()
+    moved = world.feed("eu1", pool="outlet")
+    assert {row.number for row in moved.values()} == {3, 1}
+    assert min(row.version for row in moved.values()) > held
+    last = world.feed(pool="outlet")
+    world.load_rules(pools=pools, stores=[{**eu1, "pool": "outlet"}, eu2])  # type: ignore[dict-item]
+    world.publish()
+    assert world.feed(pool="outlet") == last, "other rules alone tell nothing anew"
+
+
 def test_unpaid_orders_keep_their_units_as_long_as_the_rule_says(world: StockWorld) -> None:
     world.load_rules(availability=[{**EVERYTHING, "unpaid_hours": "24"}])
     world.position("MUG", 10)

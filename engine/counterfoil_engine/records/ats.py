@@ -112,14 +112,21 @@ def set_members(tx: Transaction, members: Iterable[tuple[str, str, str]]) -> boo
     return True
 
 
-def begin_pool(tx: Transaction, pool: str, rules_version: str, day: str) -> None:
-    """The pool is now published by these rules, as of this day."""
+def versions(tx: Transaction) -> dict[str, int]:
+    """The last version of each pool."""
+    return {row["pool"]: row["version"] for row in tx.all("select pool, version from pools")}
+
+
+def begin_pool(tx: Transaction, pool: str, rules_version: str, day: str, floor: int = 0) -> None:
+    """The pool is now published by these rules, as of this day, with versions above the floor."""
     tx.run(
-        "insert into pools (pool, rules_version, counted_on) values (%s, %s, %s) on conflict (pool) do update"
-        " set rules_version = excluded.rules_version, counted_on = excluded.counted_on",
+        "insert into pools (pool, rules_version, counted_on, version) values (%s, %s, %s, %s)"
+        " on conflict (pool) do update set rules_version = excluded.rules_version, counted_on = excluded.counted_on,"
+        " version = case when excluded.version > pools.version then excluded.version else pools.version end",
         pool,
         rules_version,
         day,
+        floor,
     )
 
 

@@ -112,8 +112,3 @@ def _feed_row(row: Row, basis: tuple[int, int] | None, left: int | None, sold: i
         bool(row["excluded"]),
         sold,
     )
-
-
-def versions(tx: Transaction) -> dict[str, int]:
-    """The last version of each pool."""
-    return {row["pool"]: row["version"] for row in tx.all("select pool, version from pools")}

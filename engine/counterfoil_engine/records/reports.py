@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine.records import (
+    ats,
     breakers,
     cases,
-    feed,
     identity,
     intents,
     journal,
@@ -32,7 +32,7 @@ _FIRST_LOOK = "It waits for its first look."
 def status(tx: Transaction, pools: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Every store and party in a line, and what is not as it should be, as sentences. pools: that of each store."""
     now, pools = tx.now(), pools or {}
-    versions = feed.versions(tx)
+    versions = ats.versions(tx)
     stores = [_store_line(tx, state, now, pools.get(state.store), versions) for state in store_states(tx)]
     parties = _parties(tx)
     held = restatements.totals(tx)

@@ -93,7 +93,7 @@ class Feed:
         with self._database.transaction() as tx:
             self._ats.snapshot(tx)
             epoch = self._epoch(tx)
-            rules, versions = self._rules(tx), self._feed.versions(tx)
+            rules, versions = self._rules(tx), self._ats.versions(tx)
             groups: dict[tuple[str, int, int], list[int]] = {}
             for place, one in enumerate(asked):
                 pool = _pool_of(rules, one.store)
@@ -135,7 +135,7 @@ class Feed:
     def versions(self) -> Mapping[str, int]:
         """The last version of each pool, for who waits for a change."""
         with self._database.transaction() as tx:
-            return self._feed.versions(tx)
+            return self._ats.versions(tx)
 
     # What became of it
 

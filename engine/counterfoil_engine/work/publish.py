@@ -144,10 +144,24 @@ class Publisher:
                 state = self._ats.state_of(tx, pool)
                 if (state.rules_version, state.counted_on) == (rules.version, day) and not is_new:
                     return False
-                self._ats.begin_pool(tx, pool, rules.version, day)
-                reason = "rules" if state.counted_on == day else "count"
-                self._ats.mark_all(tx, pool, reason, Policies(rules, pool, as_of.date()).kits)
+                floor = self._floor(tx, rules, pool, state.rules_version)
+                self._ats.begin_pool(tx, pool, rules.version, day, floor)
+                kits = Policies(rules, pool, as_of.date()).kits
+                self._ats.mark_all(tx, pool, "rules" if state.counted_on == day else "count", kits)
+                if floor > state.version:
+                    self._ats.mark_all(tx, pool, "set", kits)
                 return True
+
+    def _floor(self, tx: Any, rules: Rules, pool: str, before: str | None) -> int:
+        """What the pool's versions have to be above: all that its stores may have been told by pools that they were in,
+        since a store writes no version below one that it has (A6). before: the rules it was published by until now."""
+        versions = self._ats.versions(tx)
+        if before is None:
+            return max(versions.values(), default=0)
+        old = self._book.version(tx, before)
+        stores = old.stores if old is not None else {}
+        came = {stores[name].pool for name, one in rules.stores.items() if one.pool == pool and name in stores}
+        return max((versions.get(name, 0) for name in came - {pool}), default=0)
 
     def _name(self, rules: Rules, names: Sequence[tuple[str, str, str]], as_of: datetime) -> None:
         named = [(store, said, old, item_key(rules, store, said, as_of.date())) for store, said, old in names]
