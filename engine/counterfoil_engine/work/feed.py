@@ -10,6 +10,7 @@ the one that writes, nothing is told at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -149,7 +150,7 @@ class Feed:
             written = self._with_ages(tx, pool, epoch, [_written(one) for one in said["writes"]])
             self._writes.note(tx, store, written)
             drifted = [
-                Drifted(sku_key(one["sku"]), one["sku"], one["expected"], one.get("found"), one.get("status"))
+                Drifted(sku_key(one["sku"]), one["sku"], one["expected"], _kept(one["found"]), _said(one["status"]))
                 for one in said["drift"]
             ]
             if drifted:
@@ -191,6 +192,9 @@ def told_version(epoch: int, version: int) -> int:
 
 
 _COUNTER = (1 << EPOCH_BITS) - 1
+_MOST_UNITS = 10**15
+_LONGEST_WORDS = 300
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _encoder = msgspec.json.Encoder()
 
 
@@ -279,11 +283,21 @@ def _written(said: Mapping[str, Any]) -> Written:
         said["version"],
         said["number"],
         said["verdict"],
-        said.get("stock"),
-        said.get("reason"),
+        _kept(said["stock"]),
+        _said(said["reason"]),
         _when(said["at"]),
         _when(said.get("as_of")),
     )
+
+
+def _kept(units: int | None) -> int | None:
+    """A store's own quantity, however large it says that it is, as a column can hold it."""
+    return None if units is None else max(-_MOST_UNITS, min(_MOST_UNITS, units))
+
+
+def _said(text: str | None) -> str | None:
+    """A store's own words, as a column and a terminal can hold them."""
+    return None if text is None else _UNPRINTABLE.sub("\ufffd", text)[:_LONGEST_WORDS]
 
 
 def _when(text: str | None) -> datetime | None:
