@@ -21,7 +21,6 @@ from counterfoil_agent.plugin import SignedPlugin
 from counterfoil_agent.ports import Clock, Engine, Feed, Plugin, Store, StoreStock
 from counterfoil_agent.pump import FEED_URL, Pump
 from counterfoil_agent.rest import RestStore
-from counterfoil_agent.stock_book import StockBook
 from counterfoil_agent.stock_writers import PluginStock, RestStock
 from counterfoil_agent.uplink import Uplink
 from counterfoil_agent.webhook import Deliveries, Listener
@@ -112,7 +111,6 @@ def agent(
             free_bytes,
             reading_plugin,
             settings.plugin,
-            StockBook(outbox).sku_of,
         )
         deliveries = Deliveries(webhook_secret, intake.hint, clock) if webhook_secret else None
         pump = Pump(

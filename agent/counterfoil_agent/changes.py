@@ -29,6 +29,7 @@ from counterfoil_agent.gone import Gone
 from counterfoil_agent.outbox import Known, Outbox, Row
 from counterfoil_agent.ports import Absent, Clock, LoggedMove, LogPage, LogRow, Plugin
 from counterfoil_agent.pump import CONTRACTS, EPOCH_WANTED
+from counterfoil_agent.stock_book import StockBook
 
 PAGE_ROWS = 1000
 APART_S = 0.5  # between two reads of the log, however often it is nudged
@@ -110,7 +111,7 @@ def accept_restored_store(outbox: Outbox) -> None:
 class Changes:
     """One thread's reading of the log: one group of rows a step. `nudge` may be called from any thread.
 
-    whole: reads an order with its refunds over REST. sku_of: the SKU of a stock item as far as it is known."""
+    whole: reads an order with its refunds over REST."""
 
     def __init__(
         self,
@@ -121,10 +122,9 @@ class Changes:
         settings: PluginSettings,
         gone: Gone,
         whole: Whole,
-        sku_of: Callable[[int], str | None],
     ) -> None:
         self._plugin, self._outbox, self._clock, self._random = plugin, outbox, clock, random
-        self._gone, self._whole, self._sku_of = gone, whole, sku_of
+        self._gone, self._whole, self._book = gone, whole, StockBook(outbox)
         self._every, self._held_every = Every(settings.poll_s), Every(HELD_LOOK_S)
         self._groups: deque[Group] = deque()
         self._off: dict[tuple[str, int], tuple[int, datetime]] = {}  # groups that failed: how often, until when
@@ -378,7 +378,7 @@ class Changes:
             moves = [move.raw for move in group.moves_of([row])]
             appended = None
             if row.kind == "set" and group.object_id > 0:
-                sku = self._sku_of(group.object_id) or ""
+                sku = self._book.sku_of(group.object_id) or ""
                 moves.append(_set_move(row, sku))
                 if self._speaks("stock", 1):
                     appended = self._append(snapshot.stock_event(group.object_id, sku, moves), now)
@@ -386,16 +386,11 @@ class Changes:
                 appended = self._append_moves_of_none(moves, now)
             self._note(group, [row], appended, now)
             if group.object == "product" and group.object_id > 0:
-                self._relook(group.object_id, now)
+                # Its SKU, or who manages its stock, may have changed.
+                self._book.look_again(group.object_id, now)
 
     def _append_moves_of_none(self, moves: Sequence[bytes], now: datetime) -> Row | None:
         return self._append(snapshot.stock_event(0, "", moves), now) if self._speaks("stock", 1) else None
-
-    def _relook(self, product_id: int, now: datetime) -> None:
-        """The product changed: its SKU, or who manages its stock, may have."""
-        self._outbox.run(
-            "insert into relook (id, due_s) values (?, ?) on conflict do nothing", (product_id, now.timestamp())
-        )
 
     # -- what is owed for tombstones
 

@@ -74,7 +74,6 @@ class Intake:
         free_bytes: FreeBytes,
         plugin: Plugin | None = None,
         plugin_settings: PluginSettings | None = None,
-        sku_of: Callable[[int], str | None] = lambda stock_id: None,
     ) -> None:
         self._store, self._outbox, self._clock, self._random = store, outbox, clock, random
         self._shop, self._bounds, self._free_bytes = shop, bounds, free_bytes
@@ -91,7 +90,7 @@ class Intake:
         jobs: list[Job] = []
         if plugin is not None:
             settings = self._plugin_settings
-            log = changes.Changes(plugin, outbox, clock, random, settings, self.gone, self._whole, sku_of)
+            log = changes.Changes(plugin, outbox, clock, random, settings, self.gone, self._whole)
             self.changes = log
             jobs.append(Job("changes", log.left_s, log.step))
         self._jobs = (

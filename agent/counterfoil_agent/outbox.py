@@ -88,6 +88,8 @@ create index taken_row on taken (row_id) where row_id is not null;
 create table owed (
   event text primary key, order_id integer not null, moves blob not null, told_epoch integer, told_n integer)
   without rowid;
+create table places (event text not null, epoch integer not null, n integer not null, primary key (event, epoch))
+  without rowid;
 create table stock_items (
   id integer primary key, stock_id integer not null, sku text not null, sku_key text not null, quantity text,
   status text not null, manages integer not null, parent_id integer not null, seen_pass integer not null);
@@ -420,6 +422,8 @@ class Outbox:
                     " and acked_s is null",
                     (said.verdict, (said.reason or "")[:500] or None, acked_s, epoch, said.n, said.id),
                 ).rowcount * (acked_s is not None)
+                if said.verdict == "kept-invalid":
+                    self._owe_invalid(said.id)
         return done
 
     def stored_through(self, through: Through, now: datetime) -> None:
@@ -466,6 +470,12 @@ class Outbox:
                     "Look at the engine's record of this store: it may have been restored from an old backup.",
                     "conflict",
                 )
+            # What was sent under its old number may have been received there, though the answer was lost.
+            self._run(
+                "insert or ignore into places select id, epoch, n from rows"
+                " where acked_s is null and attempted_s is not null and epoch > ?",
+                (NO_EPOCH,),
+            )
             moved = self._run(
                 "update rows set epoch = ?, n = place.k from (select id, row_number() over (order by epoch, n) as k"
                 " from rows where acked_s is null) as place where place.id = rows.id",
@@ -532,11 +542,21 @@ class Outbox:
         (old,) = self._one("delete from rows where epoch = ? and n = ? returning id", (epoch, n))
         placed = self._insert(epoch, n, event, hashlib.sha256(event.body).hexdigest(), now)
         self._run("update taken set event = ? where event = ?", (placed.id, old))
+        self._run("update places set event = ? where event = ?", (placed.id, old))
         return placed
 
-    def _owe(self, tombstone_id: str, order_id: int, moves: bytes) -> None:
-        """The engine counts nothing behind a tombstone until it is told which moves it held (E11)."""
-        self._run("insert into owed (event, order_id, moves) values (?, ?, ?)", (tombstone_id, order_id, moves))
+    def _owe(self, event_id: str, order_id: int, moves: bytes) -> None:
+        """The engine counts nothing behind what it can't read until it is told which moves that held (E11)."""
+        sql = "insert into owed (event, order_id, moves) values (?, ?, ?) on conflict do nothing"
+        self._run(sql, (event_id, order_id, moves))
+
+    def _owe_invalid(self, event_id: str) -> None:
+        found = self._one("select type, order_id, body from rows where id = ?", (event_id,))
+        if found is None or found[0] in (GONE, DELETED, VOID):
+            return
+        # Moves that were told by themselves already and called invalid aren't told for ever.
+        of_order = found[0] != STOCK
+        self._owe(event_id, found[1] if of_order else 0, moves_of(bytes(found[2])) if of_order else b"[]")
 
     def buried_since(self, since: datetime) -> int:
         return int(self._one("select count(*) from dead where at_s >= ?", (since.timestamp(),))[0])
@@ -568,6 +588,7 @@ class Outbox:
             if pruned:
                 self._run("delete from taken where not pending and at_s < ?", (now.timestamp() - retain_s,))
                 self._run("delete from owed where event not in (select id from rows)")
+                self._run("delete from places where event not in (select id from rows)")
         if pruned:
             with self._thread:
                 self._run("pragma incremental_vacuum(2000)").fetchall()
@@ -719,7 +740,7 @@ class Outbox:
             for order_id in [order_id for order_id in order_ids if order_id not in waiting]:
                 self._run(
                     "insert into objects (order_id, latest) values (?, '')"
-                    " on conflict do update set latest = '', listed = ''",
+                    " on conflict do update set latest = '', listed = '', gone = 0",
                     (order_id,),
                 )
                 self.mark(order_id, now)

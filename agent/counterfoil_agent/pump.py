@@ -101,6 +101,7 @@ class Pump:
         self._retain_s = bounds.retain_days * 86_400
         self._told_invalid_s = 0.0
         self.welcomed = False
+        self._has_just_agreed = False  # with nothing stored since the two said hello
         self.trouble: CounterfoilError | None = None  # what the engine said last, while it fails
 
     def step(self) -> float:
@@ -112,6 +113,9 @@ class Pump:
         try:
             left_s = self._exchange(now)
         except OtherEpoch as error:
+            if self.welcomed and self._has_just_agreed:
+                # The two find nothing wrong with what is stored, and yet not even the next batch goes in.
+                self._outbox.remember(EPOCH_WANTED, "Another event has one of the next numbers.")
             # Paused like a failure: were both to insist, they would ask each other for ever.
             self.welcomed = False
             self._failed(error, None)
@@ -170,7 +174,7 @@ class Pump:
                 "contracts": spoken(),
                 "epoch": position.epoch or None,
                 "last": {"n": last.n, "id": last.id} if position.epoch and last.n and last.id else None,
-                "known": {"epoch": position.epoch, "n": position.through.n},
+                "known": self._known(),
             }
         )
         agreed = agree(position, welcome, lambda n: self._outbox.id_of(position.epoch, n))
@@ -179,7 +183,7 @@ class Pump:
             agreed = replace(agreed, new_epoch=wanted)
         self._prepare(agreed)
         if agreed.new_epoch is not None:
-            welcome = self._next_epoch(welcome, agreed.new_epoch, position)
+            welcome = self._next_epoch(welcome, agreed.new_epoch)
         with self._outbox.writing():
             if agreed.adopt or agreed.new_epoch is not None:
                 moved = self._outbox.renumber(welcome.epoch)
@@ -193,16 +197,20 @@ class Pump:
             self._outbox.stored_through(welcome.stored_through, self._clock.now())
         if welcome.retain_s is not None:
             self._retain_s = max(self._bounds.retain_days * 86_400, welcome.retain_s)
-        self.welcomed = True
+        self.welcomed = self._has_just_agreed = True
 
-    def _next_epoch(self, welcome: Welcome, reason: str, position: Position) -> Welcome:
+    def _known(self) -> dict[str, int]:
+        """Up to where all that the engine stored is surely here: of what came after it tells the orders."""
+        position = self._outbox.position()
+        return {"epoch": position.epoch if position.through.n else NO_EPOCH, "n": position.through.n}
+
+    def _next_epoch(self, welcome: Welcome, reason: str) -> Welcome:
         """Ask for the epoch after the engine's, until it is one that the outbox hasn't used: an engine restored from a
         backup grants again those that it forgot."""
         for _ in range(EPOCHS_AT_ONCE):
             logger.warning("asking for a new epoch", epoch=welcome.epoch, reason=reason)
             asked = {"store": self._store, "installation": self._outbox.installation, "epoch": welcome.epoch}
-            known = {"epoch": position.epoch, "n": position.through.n}
-            granted = self._engine.new_epoch({**asked, "reason": reason, "known": known})
+            granted = self._engine.new_epoch({**asked, "reason": reason, "known": self._known()})
             welcome = replace(
                 granted, retain_s=welcome.retain_s, contracts=welcome.contracts, feed_url=welcome.feed_url
             )
@@ -219,6 +227,7 @@ class Pump:
             if agreed.reread:
                 self._outbox.forget_latest()
                 self._outbox.forget("reread:ended")
+                self._outbox.forget("through")  # even that an order is gone may have been lost there
 
     # -- events
 
@@ -242,6 +251,7 @@ class Pump:
     def _settle(self, rows: Sequence[Row], answer: Answer) -> None:
         """Verdicts, watermark and holes, durable together."""
         now = self._clock.now()
+        self._has_just_agreed = False
         by_place = {(row.n, row.id): row for row in rows}
         verdicts = [said for said in answer.verdicts if (said.n, said.id) in by_place]
         with self._outbox.writing():

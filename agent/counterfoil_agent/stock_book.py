@@ -368,7 +368,8 @@ class StockBook:
         (a sale of that time may be hidden until the next number), and how many were found raised and put right."""
         skus, oldest_s, corrected = self._outbox.one(
             "select count(*), max(at_s - (julianday(as_of) - 2440587.5) * 86400),"
-            " coalesce(sum(verdict = 'corrected'), 0) from stock_numbers where at_s >= ? and verdict in ('applied', 'corrected') and written_version = version",
+            " coalesce(sum(verdict = 'corrected'), 0) from stock_numbers"
+            " where at_s >= ? and verdict in ('applied', 'corrected') and written_version = version",
             (since_s,),
         )
         oldest = None if oldest_s is None else max(0.0, round(oldest_s, 1))

@@ -26,13 +26,16 @@ AT_ONCE = 2000  # rows and moves told in one call
 
 @dataclass(frozen=True)
 class Owed:
-    """A tombstone at (epoch, n) in the engine, and the moves that it held: a JSON array."""
+    """An event that the engine has at (epoch, n) and can't read, a tombstone perhaps, and the moves that it held.
+
+    moves: a JSON array. earlier: its places in epochs before, where the engine may have it as well."""
 
     event: str
     order_id: int
     epoch: int
     n: int
     moves: bytes
+    earlier: tuple[tuple[int, int], ...] = ()
 
 
 def note(outbox: Outbox, rows: Iterable[LogRow], moves: Iterable[LoggedMove], event: Row | None, now: datetime) -> None:
@@ -103,19 +106,22 @@ def forget_all(outbox: Outbox) -> None:
 
 
 def next_owed(outbox: Outbox) -> Owed | None:
-    """A tombstone that the engine has, under a number that it hasn't been told the moves of."""
+    """What the engine can't read, under a number that it hasn't been told the moves of."""
     found = outbox.one(
         "select o.event, o.order_id, r.epoch, r.n, o.moves from owed o join rows r on r.id = o.event"
         " where r.acked_s is not null and (o.told_epoch is not r.epoch or o.told_n is not r.n)"
         " order by r.epoch, r.n limit 1"
     )
-    return Owed(found[0], found[1], found[2], found[3], bytes(found[4])) if found else None
+    if found is None:
+        return None
+    earlier = outbox.all("select epoch, n from places where event = ? order by epoch", (found[0],))
+    return Owed(found[0], found[1], found[2], found[3], bytes(found[4]), tuple(map(tuple, earlier)))
 
 
 def pay(outbox: Outbox, owed: Owed, now: datetime) -> Row | None:
-    """Send the moves anew under a number that names the tombstone's."""
+    """Send the moves anew under a number that names those which can't be read."""
     moves = [bytes(raw) for raw in msgspec.json.decode(owed.moves, type=list[msgspec.Raw])]
-    event = snapshot.stock_event(0, "", moves, owed.order_id or None, [(owed.epoch, owed.n)])
+    event = snapshot.stock_event(0, "", moves, owed.order_id or None, [*owed.earlier, (owed.epoch, owed.n)])
     with outbox.writing():
         values = (owed.epoch, owed.n, owed.event)
         outbox.run("update owed set told_epoch = ?, told_n = ? where event = ?", values)

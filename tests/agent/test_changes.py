@@ -318,6 +318,36 @@ def _is_stone(store: StockStore, event_id: str) -> bool:
     return store.engine.facts[event_id][1] == "counterfoil.tombstone.v1"
 
 
+def test_an_event_that_the_engine_calls_invalid_leaves_its_moves_to_another(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.run()
+    order = store.sell((mug, 3))
+    store.engine.invalid.add(f"order/{order}")
+    store.run(30)
+    anew = [data for subject, data in store.events() if subject == "stock/0"]
+    assert [[move["quantity"] for move in data["moves"]] for data in anew if data["moves"]] == [["-3"]]
+    assert all(data["order_id"] == order for data in anew)
+    named = {(place["epoch"], place["n"]) for data in anew for place in data["stands_for"]}
+    assert named == {place for place, name in store.engine.numbers.items() if store.engine.facts[name][0] != "stock/0"}
+
+
+def test_what_stands_for_an_unreadable_event_names_every_place_that_it_had(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.run()
+    store.engine.after = lambda what: _away(what)
+    order = store.sell((mug, 3))
+    store.engine.invalid.add(f"order/{order}")
+    store.run(12)
+    store.agent.outbox.renumber(2)
+    store.engine.numbers.clear()
+    store.engine.facts.clear()
+    store.engine.epoch = 2
+    store.engine.after = lambda what: None
+    store.run(300)
+    named = {(place["epoch"], place["n"]) for _, data in store.events() for place in data.get("stands_for", ())}
+    assert {epoch for epoch, _ in named} == {1, 2}
+
+
 def test_what_can_not_pass_leaves_its_moves_to_an_event_that_can(store: StockStore) -> None:
     mug = store.product("MUG", 10)
     store.run()
