@@ -77,6 +77,16 @@ def standing(folder: Path) -> dict[str, Row]:
     return found
 
 
+def paid_by_order(folder: Path) -> dict[int, tuple[int, int]]:
+    """Order id → payments and gift cards used, and payments back, as the ERP holds them."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for document in erp_documents(folder):
+        if document["kind"] in ("payment", "tender", "refund_payment"):
+            order_id = int(document["slot"].split("/")[1])
+            sums[order_id][document["kind"] == "refund_payment"] += document["amount_minor"]
+    return {order_id: (pair[0], pair[1]) for order_id, pair in sums.items()}
+
+
 def by_order(folder: Path) -> dict[int, tuple[int, int]]:
     """Order id → sales orders that stand in the ERP, and invoices less credit notes and their reversals."""
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])

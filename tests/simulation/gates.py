@@ -30,6 +30,10 @@ def party_of(gate: str) -> Party:
     return "agent" if gate.startswith(("agent.", "line.", "shop.")) else "engine"
 
 
+class Defect(Exception):
+    """A fault of our own code, planted for a while; whoever meets it is to live on."""
+
+
 class Gates:
     """Counts the gates that are passed. at: called with each gate's name; it may raise Crash or let others act."""
 

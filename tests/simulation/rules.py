@@ -51,7 +51,7 @@ def _rules(label: str, goods: str) -> dict[str, Any]:
                 "id": STORE,
                 "entity": ENTITY,
                 "pool": "eu",
-                "start_line": "2026-01-01T00:00:00Z",
+                "start_line": "2026-11-22T23:00:00Z",
                 "switches": {"erp": "on"},
             }
         ],

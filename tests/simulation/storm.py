@@ -25,7 +25,7 @@ from counterfoil_engine.records.database import Database
 from simulation.actors import actors
 from simulation.checks import check
 from simulation.disk import Disk
-from simulation.gates import Crash, Party, party_of
+from simulation.gates import Crash, Defect, Party, party_of
 from simulation.world import MEMORY, Options, World
 
 ROUNDS = 120
@@ -88,6 +88,7 @@ def options_of(seed: int) -> Options:
         poll_s=random.choice((20.0, 60.0)),
         heartbeat_s=random.choice((60.0, 300.0)),
         batch_events=random.choice((1, 2, 100)),
+        batch_bytes=random.choice((10_000, 1_000_000)),
         page_orders=random.choice((1, 2, 100)),
     )
 
@@ -292,7 +293,7 @@ class Simulation:
             return self.world.step_agent()
         except Stop as error:  # it could not even start
             self.say(f"the agent stops: {error.cause}")
-            if "damaged" in error.cause:
+            if "damaged" in error.cause and not self.notes.get("damaged"):
                 self.failures.append(f"the outbox is damaged: {error.cause}")
             self.world.down_until["agent"] = self.world.clock.true + timedelta(seconds=10)
             return 10.0
@@ -301,7 +302,16 @@ class Simulation:
         return bool(self.guarded(lambda: self.world.step_look(self.random.randrange(len(self.world.engine.lookers)))))
 
     def posts(self) -> bool:
-        return bool(self.guarded(lambda: self.world.step_post(self.random.randrange(len(self.world.engine.posters)))))
+        return bool(self.guarded(self._post))
+
+    def _post(self) -> bool:
+        """As the poster's thread does, which lives on where a step meets a defect, and takes its lanes anew."""
+        number = self.random.randrange(len(self.world.engine.posters))
+        try:
+            return self.world.step_post(number)
+        except Defect:
+            self.world.engine.posters[number].forget()
+            return False
 
     def jobs(self) -> bool:
         return bool(self.guarded(self.world.step_jobs))
@@ -325,6 +335,7 @@ class Simulation:
     def rest(self) -> None:
         """Until nothing is on its way and the slow re-read has gone through the shop once more."""
         world, began = self.world, self.world.clock.true
+        begun_before: int | None = None
         for number in range(CALM_ROUNDS):
             if self.agent_steps() == 0:
                 continue
@@ -332,8 +343,9 @@ class Simulation:
                 if not (any(self._engine_needs()) and self.guarded(world.step_engine)):
                     break
             on_its_way = world.on_its_way()
-            ended = float(world.agent.outbox.recall("reread:ended") or 0)
-            if not on_its_way and ended > began.timestamp():
+            begun, ended = self._passes()
+            begun_before = begun if begun_before is None else begun_before
+            if not on_its_way and ended > begun_before:  # one that was under way may have met what was deleted since
                 return
             if (world.clock.true - began).total_seconds() > CALM_S:
                 break
@@ -341,6 +353,12 @@ class Simulation:
             world.clock.pass_time(pause_s if on_its_way else 200.0)
         left = "; ".join(world.on_its_way()[:4]) or "the re-read never ends"
         self.failures.append(f"It doesn't come to rest: {left}")
+
+    def _passes(self) -> tuple[int, int]:
+        """Numbers of the slow re-read's last pass that began, and of the last that ended."""
+        outbox = self.world.agent.outbox
+        begun = int(outbox.recall("reread:number") or 0)
+        return begun, begun - (outbox.recall("reread") is not None)
 
 
 def simulate(seed: int, plan: Sequence[Happening] | None = None) -> Ended:

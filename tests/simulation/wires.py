@@ -6,6 +6,7 @@ may lose, double, delay or refuse it.
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from email.utils import format_datetime
@@ -95,6 +96,12 @@ def answer_of(
     return HTTPAdapter().build_response(request, raw)
 
 
+def unpacked(request: requests.PreparedRequest) -> bytes:
+    """The body as it was before it was packed."""
+    body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
+    return gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
+
+
 def session_over(wire: Wire) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
@@ -125,10 +132,11 @@ def erp_gate(method: str, path: str) -> str:
 
 
 class ShopFront:
-    """mode: one of the sandbox shop's bad days, "up" on a good one."""
+    """mode: one of the sandbox shop's bad days, "up" on a good one. spoilt: by order, what a plugin makes of it."""
 
     def __init__(self, shop: Shop, keys: dict[str, tuple[str, str]]) -> None:
         self.shop, self.keys, self.mode = shop, Keys(keys, shop.clock), "up"
+        self.spoilt: dict[int, Callable[[dict[str, Any]], bytes]] = {}
         self._rest = Rest(shop)
 
     def send(self, request: requests.PreparedRequest, timeout: Any) -> requests.Response:
@@ -154,7 +162,17 @@ class ShopFront:
         if self.mode == "orders_404" and path.startswith("/orders/"):
             return 404, kind, json.dumps(unknown_order().answer.body).encode()
         answer = self._rest.answer(request.method or "GET", path, query)
-        return answer.status, {**kind, **answer.headers}, json.dumps(answer.body).encode()
+        return answer.status, {**kind, **answer.headers}, self._written(answer.body)
+
+    def _written(self, body: Any) -> bytes:
+        """As JSON, but for whole orders that a plugin has spoilt."""
+        if not self.spoilt:
+            return json.dumps(body).encode()
+        if isinstance(body, list):
+            return b"[" + b",".join(map(self._written, body)) + b"]"
+        is_order = isinstance(body, dict) and "line_items" in body and "order_key" in body
+        spoil = self.spoilt.get(body["id"]) if is_order else None
+        return spoil(body) if spoil else json.dumps(body).encode()
 
 
 _SHOPS: dict[str, Wire] = {}

@@ -36,6 +36,10 @@ from counterfoil_engine.api.app import create_app
 from counterfoil_engine.bootstrap import Engine, build
 from counterfoil_engine.config import Limits
 from counterfoil_engine.config import Settings as ApiSettings
+from counterfoil_engine.domain.documents import Dues
+from counterfoil_engine.domain.dues import dues as domain_dues
+from counterfoil_engine.domain.facts import OrderFacts
+from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.records import identity
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.work.hold import LookSettings
@@ -127,6 +131,7 @@ class Options:
     poll_s: float = 30.0
     heartbeat_s: float = 60.0
     batch_events: int = 100
+    batch_bytes: int = 1_000_000
     page_orders: int = 100
     shop: dict[str, Any] = field(default_factory=dict)
 
@@ -151,6 +156,10 @@ class World:
         }
         self.rules_text = rules_text()
         self.free_bytes = 10**12
+        self.bounds: dict[str, Any] = {}  # of the outbox, where they are not the usual ones
+        self.firewall: Callable[[bytes], int | None] = lambda body: None  # the status with which it blocks events
+        self.before_erp: Callable[[requests.PreparedRequest], int | None] = lambda request: None
+        self.defect: Callable[[str], None] = lambda subject: None  # in the engine's code: raises for some subjects
         self.steps = 0
         self._in_a_step: list[Looker | Poster] = []
         self.front: Any = None
@@ -159,7 +168,7 @@ class World:
         self._database: Database | None = None
         self._agent_rests_until = START
         self.erp_token = ERP_TOKEN
-        shutil.copy(_template(), self.engine_file)
+        shutil.copy(empty_engine(), self.engine_file)
         self._make_shop()
         self._make_erp()
 
@@ -180,9 +189,9 @@ class World:
     def take_shop(self, shop: Shop) -> None:
         """From now on this is the shop, behind the keys that there were."""
         keys = self.front.keys.keys if self.front else {SHOP_KEY: (SHOP_SECRET, "read")}
-        mode = self.front.mode if self.front else "up"
+        mode, spoilt = (self.front.mode, self.front.spoilt) if self.front else ("up", {})
         self.shop, self.front = shop, wires.ShopFront(shop, dict(keys))
-        self.front.mode = mode
+        self.front.mode, self.front.spoilt = mode, spoilt
 
     def _make_erp(self) -> None:
         clock, options = self.clock.of("erp"), self.options
@@ -197,6 +206,8 @@ class World:
         self._erp_session = wires.session_over(wire)
 
     def _into_erp(self, request: Any, timeout: Any) -> Any:
+        if status := self.before_erp(request):
+            return wires.answer_of(request, status, {"Content-Type": "text/html"}, b"<html>Not through here.</html>")
         if self.options.commit_delay_s and wires.erp_gate(request.method, request.path_url) == "erp.post":
             try:
                 self.gates("erp.post.during")
@@ -236,6 +247,7 @@ class World:
             clock,
             {ENTITY: erp},
             settings=LookSettings(revisions_a_day=1000),
+            dues=self._dues,
             parse=parsed_rules,
             jitter=names.random,
             new_id=lambda: f"{names.getrandbits(128):032x}",
@@ -251,6 +263,10 @@ class World:
             life.lookers.append(engine.looker())
             life.posters += engine.posters(ENTITY)
         return life
+
+    def _dues(self, facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
+        self.defect(facts.subject)
+        return domain_dues(facts, rules, as_of)
 
     # The agent's process.
 
@@ -280,8 +296,13 @@ class World:
                     **options.shop,
                 },
             ),
-            EngineSettings("http://engine", batch_events=options.batch_events, heartbeat_s=options.heartbeat_s),
-            OutboxSettings(outbox_file),
+            EngineSettings(
+                "http://engine",
+                batch_events=options.batch_events,
+                batch_bytes=options.batch_bytes,
+                heartbeat_s=options.heartbeat_s,
+            ),
+            OutboxSettings(outbox_file, **self.bounds),
         )
         uplink = Uplink(
             "http://engine", STORE, self.agent_environment["COUNTERFOIL_ENGINE_SECRET"], self.clock.of("agent")
@@ -302,6 +323,9 @@ class World:
     def _into_engine(self, request: Any, timeout: Any) -> Any:
         if self.clock.true < self.down_until["engine"]:
             raise wires.refused(request)
+        is_events = wires.line_gate(request.method, request.path_url) == "line.events"
+        if is_events and (status := self.firewall(wires.unpacked(request))):
+            return wires.answer_of(request, status, {"Content-Type": "text/html"}, b"<html>Access denied.</html>")
         return _api(self.engine, self.clock.of("engine")).send(request, timeout=timeout)
 
     def _open_outbox(self, path: Any, **given: Any) -> sqlite3.Connection:
@@ -336,6 +360,16 @@ class World:
             self._engine = None
             if self._database is not None:
                 self._database.close()
+
+    def stop(self, party: Party) -> None:
+        """The process ends in good order: as when a person stops its service."""
+        if party == "agent" and self._agent is not None:
+            agent, self._agent = self._agent, None
+            agent.close()
+        if party == "engine" and self._engine is not None:
+            for poster in self._engine.posters:
+                poster.give_back()
+            self.kill("engine")
 
     def surviving(self, act: Callable[[], Any]) -> Any:
         """Do this, however often a process has to be started again for it."""
@@ -520,7 +554,7 @@ def parsed_rules(text: str, version: str | None = None) -> Any:
 
 
 @functools.cache
-def _template() -> Path:
+def empty_engine() -> Path:
     """A migrated database to copy."""
     folder = Path(tempfile.mkdtemp(prefix="counterfoil-template-", dir=MEMORY))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

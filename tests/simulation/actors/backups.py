@@ -54,20 +54,18 @@ def hour_passes(simulation: Simulation, random: Random) -> None:
 
 
 def is_first(simulation: Simulation, party: str) -> bool:
-    """Where agent and engine both went back and the shop has deleted an order since, nobody has its facts any more: the
-    ERP alone holds it, and no rule can explain it. An engine that lost which rules its documents were made by, and now
-    has others, asks a person. So one of these happens in one storm."""
+    """An engine that lost which rules its documents were made by, and now has others, asks a person. So one of the two,
+    "engine" and "rules", happens in one storm."""
     return bool(simulation.notes.setdefault("went back", party) == party)
 
 
 def restore_agent(simulation: Simulation, random: Random) -> str | None:
     """That takes a while, in which the shop goes on."""
     world = simulation.world
-    if not is_first(simulation, "agent"):
-        return "not now"
+    if "damaged" in simulation.notes:
+        return "not now"  # its backup is of an installation that was handed over
     simulation.dies("agent")
     _put_back(world.outbox_file)
-    simulation.notes["agent restored"] = True
     world.down_until["agent"] = world.clock.true + timedelta(seconds=random.uniform(0, 200))
     return None
 

@@ -39,11 +39,11 @@ def firewall(simulation: Simulation, random: Random) -> str:
         changes = random.choice(((rename,), (rename, edit), (edit,)))
         for change in changes:
             change(simulation, random)
-            simulation.guarded(lambda order_id=order_id: _read_now(simulation, order_id))
+            simulation.guarded(lambda order_id=order_id: read_now(simulation, order_id))
     return f"{blocked} times"
 
 
-def _read_now(simulation: Simulation, order_id: int) -> None:
+def read_now(simulation: Simulation, order_id: int) -> None:
     simulation.world.agent.hint(order_id)
     for _ in range(4):
         simulation.world.agent.step_store()

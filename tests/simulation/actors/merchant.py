@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simulation.storm import Simulation
 
 PAID = ("processing", "completed")
+OLD_S = 3 * 86_400.0
 
 
 def place(simulation: Simulation, random: Random) -> str:
@@ -22,9 +23,25 @@ def place(simulation: Simulation, random: Random) -> str:
     return f"{order_id}, {name}"
 
 
+def old_order(simulation: Simulation, random: Random) -> str:
+    """From before the start line, and touched today: what was posted of it is the old connector's."""
+    clock = simulation.world.clock
+    clock.off_s["shop"] -= OLD_S
+    order_id = simulation.world.shop.place(recorded(random.choice(ORDERS)))
+    clock.off_s["shop"] += OLD_S
+    simulation.world.shop.update(order_id, {"customer_note": "Where is my parcel?"})
+    simulation.notes.setdefault("old", set()).add(order_id)
+    simulation.explained[order_id] = "it is from before the start line"
+    return str(order_id)
+
+
 def orders(simulation: Simulation, *statuses: str) -> list[dict[str, Any]]:
+    """Those since the start line, in these statuses."""
     found = [simulation.world.shop.order(order_id) for order_id in simulation.world.shop.order_ids()]
-    return [order for order in found if order and (not statuses or order["status"] in statuses)]
+    old = simulation.notes.get("old", ())
+    return [
+        order for order in found if order and order["id"] not in old and (not statuses or order["status"] in statuses)
+    ]
 
 
 def one_of(simulation: Simulation, random: Random, *statuses: str) -> dict[str, Any] | None:
@@ -47,6 +64,7 @@ def edit(simulation: Simulation, random: Random) -> str | None:
     most = simulation.notes.setdefault(("quantity", line["id"]), line["quantity"])
     quantity = random.randint(1, most)
     simulation.world.shop.edit_quantity(order["id"], quantity, line["id"])
+    simulation.notes.setdefault("edited", set()).add(order["id"])
     return f"{order['id']} to {quantity}"
 
 
@@ -121,6 +139,7 @@ def delete(simulation: Simulation, random: Random) -> str | None:
 
 HAPPENINGS = {
     "places an order": (6, place),
+    "touches an old order": (1, old_order),
     "pays": (2, pay),
     "edits": (6, edit),
     "writes a note": (1, rename),

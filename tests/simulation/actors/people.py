@@ -44,7 +44,7 @@ def second_agent(simulation: Simulation, random: Random) -> str | None:
     """Somebody starts the agent on another machine too: the engine takes nothing from it."""
     world = simulation.world
     begun = world.engine and books.rows(world.engine_file, "select 1 from epochs")
-    if not begun or "second" in simulation.notes:
+    if not begun or "second" in simulation.notes or "damaged" in simulation.notes:
         return None  # who comes first is the one
     disk, world.disk = world.disk, world._open_outbox
     second = world.make_agent(world.folder / "second.sqlite")

@@ -1,0 +1,89 @@
+"""Operators look, preview, replay and retry in the middle of it: looking changes nothing, the rest nothing that is due.
+
+And they stop and start what is at work, as a service is stopped, or start it a second time.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from counterfoil_agent import status as agent_status
+from counterfoil_agent.config import EngineSettings, OutboxSettings, Settings, ShopSettings
+from counterfoil_agent.errors import Stop
+from counterfoil_engine.domain.errors import CounterfoilError
+
+from simulation import books
+from simulation.gates import Defect
+from simulation.rules import STORE
+
+if TYPE_CHECKING:
+    from simulation.storm import Simulation
+
+_COUNTS = (
+    "select (select count(*) from events) as events, (select count(*) from intents) as intents, (select count(*)"
+    " from cases) as cases, (select count(*) from work) as work, (select count(*) from looks) as looks"
+)
+
+
+def ask(simulation: Simulation, random: Random) -> str | None:
+    """All that only looks."""
+    world = simulation.world
+    before = books.rows(world.engine_file, _COUNTS)
+    simulation.guarded(lambda: _ask(simulation, random))
+    if before != (after := books.rows(world.engine_file, _COUNTS)):
+        simulation.failures.append(f"Looking changed something: {before} is now {after}")
+    return None
+
+
+def _ask(simulation: Simulation, random: Random) -> None:
+    world = simulation.world
+    commands = world.engine.engine.commands()
+    commands.status(), commands.cases(None, 100), commands.rules(), commands.restatements()
+    commands.load_rules(world.rules_text, dry_run=True)
+    for order_id in random.sample(world.shop.order_ids(), min(2, len(world.shop.order_ids()))):
+        _if_known(lambda order_id=order_id: commands.order(STORE, str(order_id)))
+    _if_known(lambda: commands.replay(world.clock.true - timedelta(hours=1), STORE, dry_run=True))
+    if simulation.disk is None and world.outbox_file.exists() and not simulation.notes.get("damaged"):
+        settings = Settings(
+            STORE, ShopSettings("https://shop"), EngineSettings("http://engine"), OutboxSettings(world.outbox_file)
+        )
+        agent_status.status(settings, world.clock.true)
+
+
+def _if_known(act: Any) -> None:
+    try:
+        act()
+    except (CounterfoilError, Defect):
+        return  # nothing is known of it yet, or its look fails
+
+
+def try_again(simulation: Simulation, random: Random) -> None:
+    """A replay, or a retry of an order or of all that one kind of cause holds."""
+    world = simulation.world
+    orders = world.shop.order_ids() or [1001]
+    acts = (
+        lambda: world.engine.engine.commands().replay(world.clock.true - timedelta(hours=1), STORE, dry_run=False),
+        lambda: world.engine.engine.commands().retry(f"order {STORE}/{random.choice(orders)}", None),
+        lambda: world.engine.engine.commands().retry(None, random.choice(("conflict", "contract"))),
+        lambda: world.agent.fetch(random.choice(orders)),
+    )
+    simulation.guarded(lambda: _if_known(random.choice(acts)))
+
+
+def restart(simulation: Simulation, random: Random) -> str:
+    """In good order; the agent may find its first self still at work."""
+    party: Any = random.choice(("agent", "engine", "engine"))
+    if party == "agent":
+        simulation.guarded(lambda: simulation.world.agent)
+        try:
+            simulation.world.make_agent(simulation.world.outbox_file).close()
+            simulation.failures.append("E1 two agents were at work with one outbox")
+        except Stop as error:
+            simulation.say(error.cause)
+    simulation.guarded(lambda: simulation.world.stop(party))
+    return str(party)
+
+
+HAPPENINGS = {"operators look": (3, ask), "an operator tries again": (2, try_again), "a restart": (3, restart)}
