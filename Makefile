@@ -4,13 +4,14 @@
 #   make test          checks and tests, with coverage;  make check: the checks alone;  make format: put the layout right
 #   make simulate      storms over the whole chain under a seed, SEEDS of them, the first one FROM;  make mutants: faults
 #                      planted in the code, each to be caught by a seed
+#   make oversell      random histories of stock: is a unit offered where it was sold before? SEEDS of them, the first FROM
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 BIN := .venv/bin
 READY := .venv/ready
 SOURCES := agent engine contracts tests $(wildcard bench)
 
-.PHONY: test demo check lint types layers format simulate mutants clean
+.PHONY: test demo check lint types layers format simulate oversell mutants clean
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST)
@@ -20,6 +21,9 @@ demo: $(READY)
 
 simulate: $(READY)
 	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
+
+oversell: $(READY)
+	cd tests && ../$(BIN)/python -m oversell --seeds $(or $(SEEDS),300) --from $(or $(FROM),1)
 
 mutants: $(READY)
 	cd tests && ../$(BIN)/python -m simulation.mutants $(if $(SEEDS),--seeds $(SEEDS))
@@ -68,7 +72,7 @@ fuzz: $(READY)
 # and the machine's load. load: a peak day through the whole chain, FACTOR times as fast, into docs/load.svg.
 .PHONY: bench load
 bench: $(READY)
-	@failed=; for each in ingest worker posting replay agent; do \
+	@failed=; for each in ingest worker posting replay agent ats feed; do \
 	  echo "== $$each"; $(BIN)/python bench/$$each.py || failed="$$failed $$each"; done; \
 	test -z "$$failed" || { echo "short of a goal:$$failed"; exit 1; }
 
