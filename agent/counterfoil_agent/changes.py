@@ -159,7 +159,8 @@ class Changes:
         don't stop what is read over REST."""
         if self._groups:
             self._next_group(now)
-        if self._groups or self._pay(now):
+            return
+        if self._pay(now):
             return
         try:
             self._read(now)
@@ -197,6 +198,8 @@ class Changes:
             return
         if self._outbox.recall(HELD) is None:
             taken.tell(self._outbox, self._plugin)
+            if self._nudges == self._answered and not self._again and self._every.left_s(now) > 0:
+                return
         nudges = self._nudges
         page = self._plugin.changes(PAGE_ROWS)
         self._asked, self._answered = now, nudges
@@ -206,8 +209,7 @@ class Changes:
         new, moves = self._new_of(page)
         self._groups.extend(self._grouped(new, moves, now))
         self._again = len(page.rows) >= PAGE_ROWS and bool(self._groups)  # there may be more behind them
-        if not self._groups:
-            self._every.done(now)
+        self._every.done(now)
 
     def _new_of(self, page: LogPage) -> tuple[list[LogRow], list[LoggedMove]]:
         """Rows and moves that aren't taken yet. A request of more than a minute is read while it goes on, and may add
@@ -302,24 +304,46 @@ class Changes:
     def _take_order(self, group: Group, now: datetime) -> None:
         """Rows that carry the order first, one event each; then one read for all others. Each is durable at once."""
         carrying = [row for row in group.rows if row.payload is not None or row.kind == "deleted"]
-        bare = [row for row in group.rows if row not in carrying]
+        others = [row for row in group.rows if row not in carrying]
         is_deleted = any(row.kind == "deleted" for row in carrying)
+        is_bare = bool(others)
         for row in carrying:
             # After a deletion there is nothing left to be read: what the others moved goes along with it.
-            along = bare if is_deleted and row is carrying[-1] else []
-            self._take_carried(group, row, along, now)
-        if bare and not is_deleted:
-            self._take_read(group, bare, now)
+            along = others if row.kind == "deleted" else []
+            if not self._take_carried(group, row, along, now):
+                others.append(row)
+        if is_bare and not is_deleted:
+            self._take_read(group, others, now)
+        elif others and not is_deleted:
+            with self._outbox.writing():
+                moves = [move.raw for move in group.moves_of(others)]
+                self._note(group, others, self._append_moves(group.object_id, moves, now), now)
 
-    def _take_carried(self, group: Group, row: LogRow, along: Sequence[LogRow], now: datetime) -> None:
+    def _take_carried(self, group: Group, row: LogRow, along: Sequence[LogRow], now: datetime) -> bool:
+        """What the order was until this row's next change; False where the engine is told of a later state already."""
         rows = [*along, row]
         moves = [move.raw for move in group.moves_of(rows)]
         event = _kept_order(row, group.object_id, moves)
+        if event is not None and self._is_past(event):
+            event = None
+        if event is None and row.kind != "deleted":
+            return False
         with self._outbox.writing():
-            appended = self._append(event, now) if event else self._append_moves(group.object_id, moves, now)
+            appended = (
+                self._append(event, now, by_log=True) if event else self._append_moves(group.object_id, moves, now)
+            )
             self._note(group, rows, appended, now)
             if row.kind == "deleted" and not self._outbox.known(group.object_id).gone:
                 self._deleted(group.object_id, row, now)
+        return True
+
+    def _is_past(self, event: snapshot.Event) -> bool:
+        """Whether a later state was read over REST meanwhile: an older one after it would revive what is over. Rows of
+        the log are in their order."""
+        known = self._outbox.known(event.order_id)
+        if known.latest is None or not event.modified or not known.modified:
+            return False
+        return event.modified < known.modified or (event.modified == known.modified and not known.by_log)
 
     def _deleted(self, order_id: int, row: LogRow, now: datetime) -> None:
         if self._outbox.known(order_id).latest is None:
@@ -408,8 +432,8 @@ class Changes:
         kept = self._outbox.recall(CONTRACTS)
         return kept is None or msgspec.json.decode(kept, type=dict[str, int]).get(contract, 0) >= version
 
-    def _append(self, event: snapshot.Event, now: datetime) -> Row | None:
-        row = self._outbox.append(event, now)
+    def _append(self, event: snapshot.Event, now: datetime, by_log: bool = False) -> Row | None:
+        row = self._outbox.append(event, now, by_log)
         if row is not None:
             named = "stock" if event.type == snapshot.STOCK else "order"
             log = logger.bind(subject=f"{named} {event.order_id}")

@@ -88,6 +88,8 @@ create index taken_row on taken (row_id) where row_id is not null;
 create table owed (
   event text primary key, order_id integer not null, moves blob not null, told_epoch integer, told_n integer)
   without rowid;
+alter table objects add column modified text;
+alter table objects add column by_log integer not null default 0;
 create table places (event text not null, epoch integer not null, n integer not null, primary key (event, epoch))
   without rowid;
 create table stock_items (
@@ -162,12 +164,16 @@ class Depth:
 
 @dataclass(frozen=True)
 class Known:
-    """What is remembered of an order: hash of the event last appended, hash of its bytes in the list last read."""
+    """What is remembered of an order: hash of the event last appended, hash of its bytes in the list last read.
+
+    modified: when the store last changed what was appended. by_log: it is what a row of the plugin's log carried."""
 
     latest: str | None = None
     listed: str | None = None
     had_refunds: bool = False
     gone: bool = False
+    modified: str = ""
+    by_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -340,7 +346,7 @@ class Outbox:
 
     # -- what goes in
 
-    def append(self, event: Event, now: datetime) -> Row | None:
+    def append(self, event: Event, now: datetime, by_log: bool = False) -> Row | None:
         """Give the event the next number; None where it is the order's latest already (then nothing is written).
 
         A state that was sent before but isn't the latest is a change (A, B, A) and goes in; so does what has moves.
@@ -353,9 +359,10 @@ class Outbox:
             row = self._insert(epoch, n, event, hashlib.sha256(event.body).hexdigest(), now)
             if of_order:
                 self._run(
-                    "insert into objects (order_id, latest) values (?, ?)"
-                    " on conflict do update set latest = excluded.latest",
-                    (event.order_id, event.latest),
+                    "insert into objects (order_id, latest, modified, by_log) values (?, ?, ?, ?)"
+                    " on conflict do update set latest = excluded.latest,"
+                    " modified = coalesce(excluded.modified, modified), by_log = excluded.by_log",
+                    (event.order_id, event.latest, event.modified or None, by_log),
                 )
             if event.type == TOMBSTONE:
                 self._owe(row.id, event.order_id, b"[]")
@@ -669,8 +676,12 @@ class Outbox:
     # -- orders
 
     def known(self, order_id: int) -> Known:
-        found = self._one("select latest, listed, had_refunds, gone from objects where order_id = ?", (order_id,))
-        return Known(found[0], found[1], bool(found[2]), bool(found[3])) if found else Known()
+        found = self._one(
+            "select latest, listed, had_refunds, gone, modified, by_log from objects where order_id = ?", (order_id,)
+        )
+        if found is None:
+            return Known()
+        return Known(found[0], found[1], bool(found[2]), bool(found[3]), found[4] or "", bool(found[5]))
 
     def seen(
         self, order_id: int, created: datetime | None, listed: str | None, had_refunds: bool, seen_pass: int = 0

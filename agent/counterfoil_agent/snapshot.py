@@ -45,7 +45,7 @@ class Event:
     order_id: of a stock event the item's id. body: the bytes of `data`, stored once. money: fingerprint of what must
     never be merged (E7), "": of nothing. note: how it breaks its contract, if it does: it is sent all the same, and the
     engine keeps it as invalid. state: hash of what tells whether the order changed ("": of the body). has_moves: it is
-    sent even if the order didn't.
+    sent even if the order didn't. modified: when the store last changed the order, as it says.
     """
 
     type: str
@@ -55,6 +55,7 @@ class Event:
     note: str | None = None
     state: str = ""
     has_moves: bool = False
+    modified: str = ""
 
     @property
     def latest(self) -> str:
@@ -103,7 +104,8 @@ def order_event(order: bytes, refunds: Sequence[bytes], moves: Sequence[bytes] |
     note = "; ".join(map(str, found))[:500] or None
     # What carries moves is never merged with another: they would be gone.
     money = "" if moves else money_of(head)
-    return Event(ORDER, head.id, body, money, note, hashlib.sha256(bare).hexdigest(), bool(moves))
+    state, modified = hashlib.sha256(bare).hexdigest(), (head.date_modified_gmt or "")[:30]
+    return Event(ORDER, head.id, body, money, note, state, bool(moves), modified)
 
 
 def unreadable_event(order_id: int, error: Unreadable) -> Event:

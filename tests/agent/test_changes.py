@@ -54,6 +54,46 @@ def test_what_an_order_was_when_money_moved_is_an_event_of_its_own(store: StockS
     assert unacknowledged(store) == 0
 
 
+def test_an_older_state_never_comes_after_a_newer_one_that_was_read_over_rest(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.run(25)
+    store.plugin_settings |= {"poll_s": 3600, "safety_poll_s": 1}
+    store.crash()
+    store.run(5)
+    order = store.shop.create({"line_items": [{"product_id": mug, "quantity": 2}]})
+    store.clock.pass_time(2)
+    store.shop.pay(order)
+    store.run(30)
+    assert [data["order"]["status"] for _, data in store.events()] == ["processing"]
+    store.agent.nudge()
+    store.run(30)
+    assert {data["order"]["status"] for _, data in store.events()} == {"processing"}
+    assert store.moves() == [("MUG", "-2", "order")]
+    assert unacknowledged(store) == 0
+
+
+def test_an_order_costs_the_shop_two_calls_to_the_plugin(store: StockStore) -> None:
+    asked: list[str] = []
+
+    class Counted:
+        def __init__(self, plugin: object) -> None:
+            self._plugin = plugin
+
+        def __getattr__(self, name: str) -> object:
+            asked.append(name)
+            return getattr(self._plugin, name)
+
+    store.wrap_plugin = Counted
+    store.plugin_settings["poll_s"] = 3600
+    mug = store.product("MUG", 10)
+    store.run(60)
+    asked.clear()
+    store.sell((mug, 1))
+    store.agent.nudge()
+    store.run(30)
+    assert [name for name in asked if name in ("changes", "ack")] == ["changes", "ack"]
+
+
 def test_one_read_serves_all_rows_that_carry_nothing(store: StockStore) -> None:
     store.plugin_settings["safety_poll_s"] = 3600
     order = store.sell((store.product("MUG", 10), 1))
