@@ -30,7 +30,7 @@ from counterfoil_engine.domain.stock import read_position
 from counterfoil_engine.records import positions, rules_store
 from counterfoil_engine.records.database import Database
 from loguru import logger
-from measure import cpu_s, migrated, percentiles, postgresql, rss_mb, tell
+from measure import backends, cpu_s, migrated, percentiles, postgresql, rss_mb, tell
 
 GOAL_MS, GOAL_AGENTS = 50.0, 2_000
 PORT, WAIT_S, QUIET_S = 8899, 55, 10.0
@@ -49,13 +49,13 @@ def main() -> int:
         url = stack.enter_context(postgresql())
         database = stack.enter_context(migrated(url))
         world = World(database, asked.agents, asked.skus)
-        stack.enter_context(world.process(url, "serve", "--role", "worker"))
+        worker = stack.enter_context(world.process(url, "serve", "--role", "worker"))
         feed = stack.enter_context(world.process(url, "feed"))
         world.wait_until_published()
-        return asyncio.run(_measure(world, feed, url, asked.changes))
+        return asyncio.run(_measure(world, feed, worker, url, asked.changes))
 
 
-async def _measure(world: World, feed: int, url: str, changes: int) -> int:
+async def _measure(world: World, feed: int, worker: int, url: str, changes: int) -> int:
     before_mb, version = rss_mb(feed), world.version()
     agents = [Agent(world, store) for store in world.stores]
     for agent in agents:
@@ -76,6 +76,8 @@ async def _measure(world: World, feed: int, url: str, changes: int) -> int:
     alone, one = [], agents[0]
     for agent in agents[1:]:
         agent.close()
+    processes = [feed, worker, *backends(url)]
+    used_s = cpu_s(*processes)
     for _ in range(changes):
         await one.ask(world.version())
         await asyncio.sleep(0.05)
@@ -83,6 +85,8 @@ async def _measure(world: World, feed: int, url: str, changes: int) -> int:
         committed = await asyncio.to_thread(world.change)
         at, _ = await answer
         alone.append((at - committed) * 1000)
+    spent_ms = (cpu_s(*processes) - used_s) * 1000 / changes
+    tell("processor time for each change, of feed, worker and database", f"{spent_ms:.1f} ms")
     half, most = percentiles(alone, 50, 95)
     tell(
         "one waits: from the position's commit to its answer",
