@@ -95,6 +95,7 @@ class Ledger:
             "on_hand": str(self.on_hand(place)),
             "allocated": str(sum(line.allocated.get(warehouse, 0) for _, line in self.of_sku(sku))),
             "as_of": as_of.isoformat(),
+            "lines": None,  # which lines it holds goods for isn't said
         }
         if with_lines:
             row["lines"] = [
