@@ -35,13 +35,9 @@ PAGE_ROWS = 1000
 APART_S = 0.5  # between two reads of the log, however often it is nudged
 HELD_LOOK_S = 60.0
 GONE_AFTER_S = 120.0  # a plugin that is being updated is away for some seconds
-FINGERPRINT, HEAD, HELD, THERE, LOST = (
-    "plugin:fingerprint",
-    "plugin:head",
-    "plugin:held",
-    "plugin:there",
-    "plugin:lost",
-)
+BACK_FOR_S = 3600.0  # how long after it was away orders of that time may still be read
+FINGERPRINT, HEAD, HELD = "plugin:fingerprint", "plugin:head", "plugin:held"
+THERE, LOST, BACK = "plugin:there", "plugin:lost", "plugin:back"
 COPY, WENT_BACK = "copy", "went-back"
 TROUBLE = "trouble:plugin"
 DENIED_S = 60.0
@@ -140,7 +136,13 @@ class Changes:
     @property
     def is_well(self) -> bool:
         """Whether the log tells what happens, so that polling is but a safety net."""
-        return self.trouble is None and uses_plugin(self._outbox)
+        return self.trouble is None and uses_plugin(self._outbox) and self._outbox.recall(LOST) is None
+
+    def has_all_moves(self, now: datetime) -> bool:
+        """Whether an order that is read apart from the log had all its moves told there. Not where the plugin is away,
+        or was a moment ago: then the order's lines have to speak for themselves."""
+        back = self._outbox.recall(BACK)
+        return self.is_well and (back is None or now.timestamp() - float(back) >= BACK_FOR_S)
 
     def left_s(self, now: datetime) -> float:
         if self._outbox.recall(HELD):
@@ -203,7 +205,7 @@ class Changes:
         nudges = self._nudges
         page = self._plugin.changes(PAGE_ROWS)
         self._asked, self._answered = now, nudges
-        self._found()
+        self._found(now)
         if not self._is_ours(page, now):
             return
         new, moves = self._new_of(page)
@@ -246,12 +248,14 @@ class Changes:
                 logger.error("held", cause=WHY[why][0], remedy=WHY[why][1])
             self._outbox.remember(HELD, why)
 
-    def _found(self) -> None:
+    def _found(self, now: datetime) -> None:
         if not uses_plugin(self._outbox):
             logger.info("the plugin serves this shop")
-        self._outbox.remember(THERE, "1")
-        if self._outbox.recall(LOST) is not None:
-            self._outbox.forget(LOST)
+        with self._outbox.writing():
+            self._outbox.remember(THERE, "1")
+            if self._outbox.recall(LOST) is not None:
+                self._outbox.forget(LOST)
+                self._outbox.remember(BACK, str(now.timestamp()))
 
     def _lost(self, error: NotThere, now: datetime) -> None:
         since = self._outbox.recall(LOST)

@@ -226,7 +226,7 @@ class Intake:
 
     def _no_moves(self) -> Sequence[bytes] | None:
         """What an event says that was read apart from the plugin's log: no moves, or that moves aren't told here."""
-        return () if self.changes is not None and changes.uses_plugin(self._outbox) else None
+        return () if self.changes is not None and self.changes.has_all_moves(self._clock.now()) else None
 
     def _whole(
         self, order_id: int, known: Known, moves: Sequence[bytes] | None

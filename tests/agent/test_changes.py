@@ -322,6 +322,19 @@ def test_a_plugin_that_disappears_leaves_rest_and_is_missed_in_the_status(store:
     assert store.moves()[-1] == ("MUG", "-2", "order")
 
 
+def test_an_order_sold_while_the_plugin_was_away_speaks_for_itself(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.run(25)
+    plugin, store.shop.plugin = store.shop.plugin, None
+    store.run(30)
+    store.sell((mug, 1))
+    store.shop.plugin = plugin
+    store.run(400)
+    assert changes.uses_plugin(store.agent.outbox)
+    (told,) = [data for _, data in store.events()]
+    assert "moves" not in told, "no move of it will ever be told"
+
+
 def test_a_wrong_key_stops_the_log_and_not_what_is_read_over_rest(store: StockStore) -> None:
     mug = store.product("MUG", 10)
     assert store.plugin is not None
@@ -329,7 +342,7 @@ def test_a_wrong_key_stops_the_log_and_not_what_is_read_over_rest(store: StockSt
     store.plugin.pair("and another")
     order = store.sell((mug, 1))
     store.run(60)
-    assert store.events()[-1][0] == f"order/{order}"
+    assert store.events()[-1][0] == f"order/{order}" and "moves" not in store.events()[-1][1]
     changes_of = store.agent.intake.changes
     assert changes_of is not None and "Pair again" in str(changes_of.trouble)
 
