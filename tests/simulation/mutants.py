@@ -1,7 +1,7 @@
 """python -m simulation.mutants [--seeds N] [NAME…]: faults planted in the shipped code, each to be caught by a seed.
 
 Each is one rule of the design that is broken, named by what would go wrong. One that isn't caught means that the
-simulator is weaker than thought.
+simulator is weaker than thought. Those of the stock side, hunted by its own histories (`oversell`), are counted too.
 """
 
 from __future__ import annotations
@@ -399,7 +399,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="how many each may take")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), metavar="N")
     options = parser.parse_args(arguments)
-    names = [name for name in MUTANTS if not options.names or any(word in name for word in options.names)]
+    from oversell.mutants import MUTANTS as OF_STOCK  # it plants by the means of this module
+
+    known = [*MUTANTS, *OF_STOCK]
+    names = [name for name in known if not options.names or any(word in name for word in options.names)]
     caught = 0
     with multiprocessing.Pool(options.cores, maxtasksperchild=1) as pool:
         for found in pool.imap_unordered(_hunt, [(name, options.seeds) for name in names]):
@@ -411,7 +414,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hunt(task: tuple[str, int]) -> Hunt:
-    return hunt(*task)
+    from oversell.mutants import hunt as hunt_of_stock
+
+    return hunt(*task) if task[0] in MUTANTS else hunt_of_stock(*task)
 
 
 if __name__ == "__main__":
