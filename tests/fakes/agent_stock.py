@@ -28,6 +28,7 @@ from counterfoil_agent.loop import Agent
 from counterfoil_agent.plugin import SignedPlugin
 from counterfoil_agent.ports import FeedPage, Number
 from counterfoil_agent.rest import RestStore
+from counterfoil_contracts import faults
 from counterfoil_sandbox.shop import Plugin as SandboxPlugin
 from counterfoil_sandbox.shop_stock import PER_UNIT
 from fakes.agent_engine import FakeEngine
@@ -71,6 +72,7 @@ class FakeFeed:
 
     def report(self, body: Mapping[str, Any]) -> None:
         self.fail("report")
+        assert faults("feed/writes.v1", body) == []
         self.reports.append(body)
         self.after("report")
 
