@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +20,9 @@ from typing import Any
 import pytest
 from counterfoil_agent import cli, errands
 from counterfoil_agent.outbox import Outbox
+from counterfoil_agent.ports import FeedPage, Item, Number
 from counterfoil_agent.snapshot import ORDER, Event
+from counterfoil_agent.stock_book import StockBook
 from fakes import agent_engine, agent_shop
 from fakes.agent_engine import FakeEngine
 from fakes.agent_shop import FakeShop
@@ -175,6 +179,41 @@ def test_an_errand_for_an_agent_that_isnt_at_work_waits(capsys: pytest.CaptureFi
     status, out, _ = call(capsys, "fetch", "1001", "--config", str(toml))
     assert (status, "No agent is at work" in out) == (0, True)
     assert [errand.kind for _, errand in errands.waiting(toml.parent / "outbox.sqlite")] == ["fetch"]
+
+
+def a_book(toml: Path) -> None:
+    """What an agent has read: a shop with two products, and two numbers."""
+    outbox = Outbox.open(toml.parent / "outbox.sqlite", Random(1))
+    book = StockBook(outbox)
+    book.take_items(
+        [Item(1, 1, "MUG", Decimal(10), "instock", True), Item(2, 2, "CUP", Decimal(3), "instock", True)], 1
+    )
+    book.end_pass(1, datetime.now(UTC))
+    plain = Number("MUG", 1, 4, None, "2026-11-23T09:00:00Z", None, None, False, False, 0)
+    plate = replace(plain, sku="PLATE", version=2)
+    book.take_page(FeedPage(1, 2, [plain, plate], False, False))
+    outbox.remember("feed:complete", "1")
+    outbox.close()
+
+
+def test_a_preview_says_what_would_change_and_is_accepted_only_where_it_can_be_written(
+    capsys: pytest.CaptureFixture[str], toml: Path
+) -> None:
+    a_book(toml)
+    config = ("--config", str(toml))
+    status, out, _ = call(capsys, "preview", *config)
+    assert (status, "1 of 1 SKUs would change" in out, "MUG: 10 → 4" in out) == (0, True, True)
+    assert "unknown in the shop: PLATE" in out and "unknown in the feed: CUP" in out
+    assert json.loads(call(capsys, "preview", "--json", *config)[1])["would_change"] == 1
+    status, _, error = call(capsys, "accept-preview", *config)
+    assert (status, 'Set [stock] switch = "on"' in error) == (1, True)
+    toml.write_text(toml.read_text() + '[stock]\nswitch = "on"\n')
+    out = call(capsys, "status", *config)[1]
+    assert "held: preview" in out and "counterfoil-agent accept-preview" in out
+    for command in ("accept-preview", "release-brake", "accept-restored-store", "sweep"):
+        assert call(capsys, command, *config)[0] == 0
+    left = [errand.kind for _, errand in errands.waiting(toml.parent / "outbox.sqlite")]
+    assert sorted(left) == ["accept-preview", "accept-restored-store", "release-brake", "sweep"]
 
 
 def wait_until(holds: Any, timeout_s: float = 20) -> None:
