@@ -161,9 +161,8 @@ class FeedServer:
         return Reply(b'{"ok":true}')
 
     def _opened(self, request: Request, limits: Limits) -> tuple[str, bytes]:
-        return opened(
-            request.method, request.path, request.headers, request.body, self._secrets, self._clock.now(), limits
-        )
+        now = self._clock.now()
+        return opened(request.method, request.path, request.headers, lambda: request.body, self._secrets, now, limits)
 
     # The watcher
 

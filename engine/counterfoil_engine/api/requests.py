@@ -39,24 +39,26 @@ def signed_body(
     request: Request, secrets: Mapping[str, tuple[str, ...]], now: datetime, limits: Limits
 ) -> tuple[str, bytes]:
     """The store that signed the request, and its body, unpacked. Rejects what is unsigned, wrong, or too old."""
-    return opened(request.method, request.path, request.headers, request.get_data(cache=False), secrets, now, limits)
+    parts = (request.method, request.path, request.headers, lambda: request.get_data(cache=False))
+    return opened(*parts, secrets, now, limits)
 
 
 def opened(
     method: str,
     path: str,
     headers: Headers,
-    body: bytes,
+    read: Callable[[], bytes],
     secrets: Mapping[str, tuple[str, ...]],
     now: datetime,
     limits: Limits,
 ) -> tuple[str, bytes]:
-    """As `signed_body`, of a request in its parts."""
+    """As `signed_body`, of a request in its parts. read: its body, which is left unread where nobody has signed it."""
     store = headers.get("Counterfoil-Store", "")
     timestamp = headers.get("Counterfoil-Timestamp", "")
     given = headers.get("Counterfoil-Signature", "")
     if not (store and _TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(given)):
         raise _unsigned("It lacks Counterfoil-Store, -Timestamp or -Signature, or one is malformed.")
+    body = read()
     known = [
         hmac.compare_digest(signature(secret, method, path, timestamp, body), given)
         for secret in secrets.get(store, _NOBODY)
