@@ -49,12 +49,13 @@ final class Hooks {
 		self::on( 'woocommerce_before_delete_order_item', array( self::class, 'item_goes' ) );
 		self::on( 'woocommerce_pre_delete_order', array( self::class, 'order_is_deleted' ), 3 );
 		self::on( 'woocommerce_pre_delete_order_refund', array( self::class, 'refund_goes' ), 2 );
-		self::on( 'woocommerce_before_delete_order', array( self::class, 'order_goes' ) );
+		// Before WooCommerce, which deletes an order's lines on these very hooks.
+		self::on( 'woocommerce_before_delete_order', array( self::class, 'order_goes' ), 1, 1 );
 		self::on( 'woocommerce_before_trash_order', array( self::class, 'order_to_trash' ) );
 		self::on( 'woocommerce_untrash_order', array( self::class, 'order_from_trash' ) );
 		self::on( 'woocommerce_refund_deleted', array( self::class, 'refund_gone' ), 2 );
 		self::on( 'woocommerce_before_product_object_save', array( self::class, 'product_saves' ) );
-		self::on( 'before_delete_post', array( self::class, 'post_goes' ) );
+		self::on( 'before_delete_post', array( self::class, 'post_goes' ), 1, 1 );
 		self::on( 'wp_trash_post', array( self::class, 'post_to_trash' ) );
 		self::on( 'untrash_post', array( self::class, 'post_from_trash' ) );
 		self::on( 'rest_api_init', array( Routes::class, 'register' ) );

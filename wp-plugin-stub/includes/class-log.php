@@ -69,6 +69,10 @@ final class Log {
 		}
 		$key = self::key_of( $thing, $id, $source );
 		if ( isset( self::$rows[ $key ] ) ) {
+			if ( 'deleted' === self::$rows[ $key ]['kind'] && 'deleted' === $kind ) {
+				// Told by more than one hook: by the later ones, parts of it are gone.
+				return self::$rows[ $key ]['event'];
+			}
 			if ( array_search( $kind, self::KINDS, true ) > array_search( self::$rows[ $key ]['kind'], self::KINDS, true ) ) {
 				self::$rows[ $key ]['kind'] = $kind;
 			}

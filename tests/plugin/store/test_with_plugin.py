@@ -104,6 +104,7 @@ def test_refunds_deleted_orders_trashed_and_deleted_are_told(plugin: Any, rest: 
     rest.post("orders/batch", {"delete": [other["id"]]})
     (row,) = _rows(plugin.changes(), "order", other["id"])
     assert row["kind"] == "deleted" and row["payload"]["order"]["order_key"] == other["order_key"]
+    assert [line["quantity"] for line in row["payload"]["order"]["line_items"]] == [1], "whole, as it was"
 
 
 def test_products_made_edited_and_deleted_are_told_and_so_is_stock_set_by_hand(

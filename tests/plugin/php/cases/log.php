@@ -111,6 +111,29 @@ function test_deleted_orders_take_along_what_they_were() {
 	same( array( 'deleted', 'processing' ), array( changes()[1]['kind'], json_decode( changes()[1]['payload'], true )['order']['status'] ), 'row' );
 }
 
+function test_what_a_deleted_order_was_is_read_before_its_parts_go_and_only_then() {
+	$loses_its_parts = static function ( $order_id ) {
+		$GLOBALS['wpdb']->query( "UPDATE wp_wc_orders SET status = 'half-gone' WHERE id = $order_id" );
+	};
+	add_action( 'woocommerce_before_delete_order', $loses_its_parts, 2 );
+	$told = array( sell( array() ), sell( array() ) );
+	end_request();
+	acknowledge( 0 );
+	apply_filters( 'woocommerce_pre_delete_order', null, $told[0], true );
+	foreach ( $told as $order ) {
+		do_action( 'woocommerce_before_delete_order', $order->get_id(), $order );
+	}
+	do_action( 'woocommerce_before_delete_order', $told[1]->get_id(), $told[1] );
+	end_request();
+	$kept = array_map(
+		static function ( $row ) {
+			return json_decode( $row['payload'], true )['order']['status'];
+		},
+		array_slice( changes(), 2 )
+	);
+	same( array( 'processing', 'processing' ), $kept, 'whole, by whichever hook came first' );
+}
+
 function test_refunds_tell_of_their_order_when_made_and_when_deleted() {
 	do_action( 'woocommerce_before_order_refund_object_save', new WC_Order_Refund( 5 ) );
 	end_request();
