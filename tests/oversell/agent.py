@@ -89,6 +89,7 @@ class StoreAgent:
         self.on_changed: Callable[[list[FeedRow]], None] = lambda rows: None
         self._nonces = 0
         self._receiver = Receiver(engine.events, engine.clock)
+        engine.greet(store)
         self.start()
 
     def start(self) -> None:
@@ -96,6 +97,9 @@ class StoreAgent:
         self._told: dict[str, FeedRow] = {}
         self._told_through = self.disk.version
         self._stock_ids = {sku_key(p.sku): p.id for p in self.shop.products.all("manages = 1") if p.sku}
+
+    def close(self) -> None:
+        """Nothing is left behind."""
 
     # Up
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from counterfoil_engine.domain.stock import Position, read_position
 from counterfoil_engine.ports import FeedRow, TokenForgotten
-from counterfoil_engine.records import ats, cases, feed, positions, rules_store, waits
+from counterfoil_engine.records import ats, cases, feed, identity, positions, rules_store, store_writes, waits
 from counterfoil_engine.records.database import Database, as_time
 from counterfoil_engine.records.events import StoredEvents
 from counterfoil_engine.records.rules_store import Book
+from counterfoil_engine.work.feed import Feed
+from counterfoil_engine.work.feed_cases import FeedCases
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.rules_file import parse_rules
@@ -60,7 +62,7 @@ class Owner:
 class Engine:
     """rules: as a controller writes them; erp: the sandbox ERP's stock."""
 
-    def __init__(self, clock: FakeClock, rules: str, erp: Stock, stores: Iterable[str]) -> None:
+    def __init__(self, clock: FakeClock, rules: str, erp: Stock) -> None:
         self.clock = clock
         self.database = Database("sqlite:///:memory:", clock)
         _migrated().backup(self.database.peewee.connection())  # type: ignore[no-untyped-call]
@@ -72,12 +74,12 @@ class Engine:
         self._said: dict[tuple[str, str], datetime] = {}
         with self.database.transaction() as tx:
             rules_store.load(tx, json.loads(rules)["rules"], rules, "a controller")
-        for store in stores:
-            self.events.greet(store, INSTALLATION, "1", {"order": [1]})
+            identity.establish(tx, "here", "an-id", 0)
         self.start()
 
     def start(self) -> None:
         """A process begins: what the one before held in memory is gone."""
+        self.feed = Feed(self.database, self.book, identity, ats, feed, store_writes, FeedCases(cases, store_writes))
         self.publisher = Publisher(self.database, self.book, ats, ats.PoolLocks(self.database))
         self.reader = PositionReader(self.database, self.book, positions, cases, self.owner, OWNER, ENTITY)  # type: ignore[arg-type]
 
@@ -85,6 +87,10 @@ class Engine:
         self.database.close()
 
     # In
+
+    def greet(self, store: str) -> None:
+        """A small agent says hello for the first time."""
+        self.events.greet(store, INSTALLATION, "1", {"order": [1]})
 
     def new_epoch(self, store: str, epoch: int) -> int:
         return self.events.grant_epoch(store, INSTALLATION, epoch, "restored from a backup").epoch

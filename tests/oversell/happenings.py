@@ -6,6 +6,7 @@ Each takes the history and a random of its own, and says in a few words what it 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -316,7 +317,8 @@ def time_passes(history: History, random: Random) -> str:
     history.pass_time(hours * 3600)
     for store, shop in history.shops.items():
         if shop.plugin:
-            Routes(shop.plugin).after_call()
+            with suppress(calls.Lost):
+                Routes(shop.plugin).after_call()
         history.watch.sync(store)
     return f"{hours} hours"
 

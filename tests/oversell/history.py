@@ -28,11 +28,13 @@ from oversell import happenings
 from oversell.agent import KEY, Lost, StoreAgent
 from oversell.engine import ENTITY, OWNER, POOL, Engine
 from oversell.ledger import Ledger, Place
+from oversell.shipped import ShippedAgent
 from oversell.watch import Watch
 
 START = datetime(2026, 11, 24, 9, tzinfo=UTC)
 ROUNDS = 40
 CALM_ROUNDS = 60
+SHIPPED_EACH = 8  # seed of so many has the agent as it is shipped
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Options:
     shares: tuple[str, ...]  # of each store; none: no caps
     safety_units: int
     silence_hours: int
+    is_agent_shipped: bool
     is_plugin_new: bool  # orders of its first hour count by their lines' own word as well as by moves
 
     @property
@@ -90,6 +93,7 @@ def options_of(seed: int) -> Options:
         shares,
         random.choice((0, 0, 1)),
         random.choice((0, 0, 0, 2)),
+        seed % SHIPPED_EACH == 0,
         random.random() < 0.3,
     )
 
@@ -136,7 +140,7 @@ class History:
         self.ledger = Ledger(self.options.warehouses, self.options.skus)
         self.erp = Stock(now=self.clock.now)
         self.shops = {store: self._shop(store, place) for place, store in enumerate(self.options.stores)}
-        self.engine = Engine(self.clock, rules_of(self.options), self.erp, self.options.stores)
+        self.engine = Engine(self.clock, rules_of(self.options), self.erp)
         self.watch = Watch(self.shops, self.ledger, self.engine)
         self.engine.older = self.watch.failures.append
         self.next_calls: dict[str, deque[str]] = {}
@@ -160,8 +164,8 @@ class History:
                 shop.products.add(wanted)
         return shop
 
-    def _agent(self, store: str, shop: Shop) -> StoreAgent:
-        agent = StoreAgent(
+    def _agent(self, store: str, shop: Shop) -> StoreAgent | ShippedAgent:
+        agent = (ShippedAgent if self.options.is_agent_shipped else StoreAgent)(
             store,
             shop,
             self.engine,
@@ -210,6 +214,8 @@ class History:
             self.watch.failures.append(f"{type(error).__name__}: {error}")
             self.say("".join(traceback.format_exception(error)[-8:]))
         finally:
+            for agent in self.agents.values():
+                agent.close()
             self.engine.close()
             self.erp.close()
             for shop in self.shops.values():
@@ -284,7 +290,7 @@ class History:
             steps += [functools.partial(self._write, agent)] * (2 if agent.has_numbers else 0)
         return steps
 
-    def _write(self, agent: StoreAgent) -> None:
+    def _write(self, agent: StoreAgent | ShippedAgent) -> None:
         agent.write()
         self.watch.try_again(agent.store)
 
@@ -312,6 +318,7 @@ class History:
 
     def settle(self) -> None:
         """Until nobody has anything to do."""
+        idle = 0
         for _ in range(CALM_ROUNDS):
             self.pass_time(0.5)
             self.engine.read_positions()
@@ -327,6 +334,9 @@ class History:
                 did = agent.write() or did
                 self.watch.try_again(agent.store)
             if not did:
+                idle += 1
+                self.pass_time(15)  # the shipped agent looks at some things only so often
+            if idle > (3 if self.options.is_agent_shipped else 0):
                 return
         self.watch.failures.append("It doesn't come to rest.")
 

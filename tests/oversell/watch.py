@@ -12,6 +12,7 @@ from typing import Any
 
 from counterfoil_engine.domain.stock import sku_key
 from counterfoil_engine.ports import FeedRow
+from counterfoil_engine.work.feed import EPOCH_BITS
 from counterfoil_sandbox.shop import Shop
 from counterfoil_sandbox.shop_stock import PER_UNIT, status_of
 
@@ -20,6 +21,8 @@ from oversell.ledger import Ledger
 
 BASIS, COMPARED, ABSOLUTE = "basis", "compare-and-set", "absolute"
 WAYS = (BASIS, COMPARED, ABSOLUTE)
+
+OF_POOL = (1 << EPOCH_BITS) - 1  # of a version as it is told
 
 Key = tuple[str, str]  # store, SKU
 
@@ -208,4 +211,6 @@ class Watch:
 
     def _published(self, key: Key, one: Standing) -> Published | None:
         """What the number that stands rests on; None where a hand set the stock."""
-        return None if one.version is None else self.engine.published[sku_key(key[1]), one.version]
+        if one.version is None:
+            return None
+        return self.engine.published[sku_key(key[1]), one.version & OF_POOL]  # above is the engine's own epoch
