@@ -147,7 +147,7 @@ class Changes:
     def left_s(self, now: datetime) -> float:
         if self._outbox.recall(HELD):
             return self._held_every.left_s(now)
-        if self._groups:
+        if self._groups or self._owed() is not None:
             return 0.0
         if left_s := self._pause.left_s(now):
             return left_s
@@ -422,14 +422,18 @@ class Changes:
 
     # -- what is owed for tombstones
 
-    def _pay(self, now: datetime) -> bool:
-        if not uses_plugin(self._outbox) or not self._speaks("stock", 1):
-            return False
+    def _owed(self) -> taken.Owed | None:
+        """Moves that the engine waits for; a store without the plugin has none."""
+        if not uses_plugin(self._outbox):
+            return None
         owed = taken.next_owed(self._outbox)
-        if owed is None:
-            return False
-        taken.pay(self._outbox, owed, now)
-        return True
+        return owed if owed is not None and self._speaks("stock", 1) else None
+
+    def _pay(self, now: datetime) -> bool:
+        owed = self._owed()
+        if owed is not None:
+            taken.pay(self._outbox, owed, now)
+        return owed is not None
 
     def _speaks(self, contract: str, version: int) -> bool:
         """Whether the engine knows this contract; an engine that was never reached is taken for one of today."""

@@ -21,6 +21,7 @@ from counterfoil_agent import snapshot
 from counterfoil_agent.outbox import Outbox, Row
 from counterfoil_agent.ports import LoggedMove, LogRow, Plugin
 
+READ_ANEW_MOST = 3  # events of one order that the engine couldn't read: more often it is the order itself
 AT_ONCE = 2000  # rows and moves told in one call
 
 
@@ -28,7 +29,8 @@ AT_ONCE = 2000  # rows and moves told in one call
 class Owed:
     """An event that the engine has at (epoch, n) and can't read, a tombstone perhaps, and the moves that it held.
 
-    moves: a JSON array. earlier: its places in epochs before, where the engine may have it as well."""
+    moves: a JSON array. earlier: its places in epochs before, where the engine may have it as well. may_pass: it is no
+    tombstone, and hasn't failed often; what it said of the order may be sent again."""
 
     event: str
     order_id: int
@@ -36,6 +38,7 @@ class Owed:
     n: int
     moves: bytes
     earlier: tuple[tuple[int, int], ...] = ()
+    may_pass: bool = False
 
 
 def note(outbox: Outbox, rows: Iterable[LogRow], moves: Iterable[LoggedMove], event: Row | None, now: datetime) -> None:
@@ -108,14 +111,16 @@ def forget_all(outbox: Outbox) -> None:
 def next_owed(outbox: Outbox) -> Owed | None:
     """What the engine can't read, under a number that it hasn't been told the moves of."""
     found = outbox.one(
-        "select o.event, o.order_id, r.epoch, r.n, o.moves from owed o join rows r on r.id = o.event"
+        "select o.event, o.order_id, r.epoch, r.n, o.moves, r.type, (select count(*) from owed other"
+        " where other.order_id = o.order_id) from owed o join rows r on r.id = o.event"
         " where r.acked_s is not null and (o.told_epoch is not r.epoch or o.told_n is not r.n)"
         " order by r.epoch, r.n limit 1"
     )
     if found is None:
         return None
     earlier = outbox.all("select epoch, n from places where event = ? order by epoch", (found[0],))
-    return Owed(found[0], found[1], found[2], found[3], bytes(found[4]), tuple(map(tuple, earlier)))
+    may_pass = found[5] == snapshot.ORDER and found[6] <= READ_ANEW_MOST
+    return Owed(found[0], found[1], found[2], found[3], bytes(found[4]), tuple(map(tuple, earlier)), may_pass)
 
 
 def pay(outbox: Outbox, owed: Owed, now: datetime) -> Row | None:
@@ -125,4 +130,7 @@ def pay(outbox: Outbox, owed: Owed, now: datetime) -> Row | None:
     with outbox.writing():
         values = (owed.epoch, owed.n, owed.event)
         outbox.run("update owed set told_epoch = ?, told_n = ? where event = ?", values)
+        if owed.may_pass:
+            # Read anew, since a state that was read before must not come after what was sent meanwhile.
+            outbox.mark(owed.order_id, now, again=True)
         return outbox.append(event, now)

@@ -384,6 +384,20 @@ def test_an_event_that_the_engine_calls_invalid_leaves_its_moves_to_another(stor
     assert named == {place for place, name in store.engine.numbers.items() if store.engine.facts[name][0] != "stock/0"}
 
 
+def test_an_order_whose_event_was_mangled_on_its_way_is_read_anew_a_few_times(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.run()
+    order = store.sell((mug, 3))
+    store.engine.invalid.add(f"order/{order}")
+    store.run(600)
+    sent = [subject for subject, _ in store.events()].count(f"order/{order}")
+    assert sent <= 6, "an order that can never be read isn't sent for ever"
+    store.engine.invalid.clear()
+    store.shop.set_status(order, "completed")
+    store.run(400)
+    assert store.events()[-1][1]["order"]["status"] == "completed"
+
+
 def test_what_stands_for_an_unreadable_event_names_every_place_that_it_had(store: StockStore) -> None:
     mug = store.product("MUG", 10)
     store.run()
