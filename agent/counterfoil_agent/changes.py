@@ -147,7 +147,7 @@ class Changes:
     def left_s(self, now: datetime) -> float:
         if self._outbox.recall(HELD):
             return self._held_every.left_s(now)
-        if self._groups or self._owed() is not None:
+        if self._groups or self._owed() is not None or self._has_places():
             return 0.0
         if left_s := self._pause.left_s(now):
             return left_s
@@ -430,10 +430,17 @@ class Changes:
         return owed if owed is not None and self._speaks("stock", 1) else None
 
     def _pay(self, now: datetime) -> bool:
-        owed = self._owed()
-        if owed is not None:
+        if (owed := self._owed()) is not None:
             taken.pay(self._outbox, owed, now)
-        return owed is not None
+            return True
+        if self._has_places():
+            taken.tell_places(self._outbox, now)
+            return True
+        return False
+
+    def _has_places(self) -> bool:
+        there = taken.has_places_to_tell(self._outbox)
+        return there and uses_plugin(self._outbox) and self._speaks("stock", 1)
 
     def _speaks(self, contract: str, version: int) -> bool:
         """Whether the engine knows this contract; an engine that was never reached is taken for one of today."""

@@ -76,6 +76,7 @@ create table dead (
   id text primary key, epoch integer not null, n integer not null, order_id integer not null, type text not null,
   hash text not null, size_bytes integer not null, reason text not null, at_s real not null, body blob not null);
 """
+TOLD_AGAIN_MOST = 8  # events in a row that the engine couldn't read, for the same moves
 # By layout: what was added in it. taken.py and stock_book.py say what is in these.
 ADDED = {
     2: """
@@ -90,8 +91,10 @@ create table owed (
   without rowid;
 alter table objects add column modified text;
 alter table objects add column by_log integer not null default 0;
-create table places (event text not null, epoch integer not null, n integer not null, primary key (event, epoch))
-  without rowid;
+create table places (
+  event text not null, epoch integer not null, n integer not null, told integer not null default 0,
+  primary key (event, epoch)) without rowid;
+create index places_untold on places (epoch, n) where not told;
 create table stock_items (
   id integer primary key, stock_id integer not null, sku text not null, sku_key text not null, quantity text,
   status text not null, manages integer not null, parent_id integer not null, seen_pass integer not null);
@@ -479,7 +482,7 @@ class Outbox:
                 )
             # What was sent under its old number may have been received there, though the answer was lost.
             self._run(
-                "insert or ignore into places select id, epoch, n from rows"
+                "insert or ignore into places (event, epoch, n) select id, epoch, n from rows"
                 " where acked_s is null and attempted_s is not null and epoch > ?",
                 (NO_EPOCH,),
             )
@@ -561,9 +564,18 @@ class Outbox:
         found = self._one("select type, order_id, body from rows where id = ?", (event_id,))
         if found is None or found[0] in (GONE, DELETED, VOID):
             return
-        # Moves that were told by themselves already and called invalid aren't told for ever.
-        of_order = found[0] != STOCK
-        self._owe(event_id, found[1] if of_order else 0, moves_of(bytes(found[2])) if of_order else b"[]")
+        body = bytes(found[2])
+        if found[0] != STOCK:
+            self._owe(event_id, found[1], moves_of(body))
+            return
+        # Moves that were told by themselves already and called invalid are told again, but not for ever.
+        told = _moving(body)
+        self._owe(event_id, told.order_id or 0, bytes(told.moves) if len(told.stands_for) < TOLD_AGAIN_MOST else b"[]")
+
+    def stood_for(self, event_id: str) -> list[tuple[int, int]]:
+        """The places of other events that this one stands for: what stands for it has to stand for them too."""
+        found = self._one("select body from rows where id = ?", (event_id,))
+        return [(place.epoch, place.n) for place in _moving(bytes(found[0])).stands_for] if found else []
 
     def buried_since(self, since: datetime) -> int:
         return int(self._one("select count(*) from dead where at_s >= ?", (since.timestamp(),))[0])
@@ -842,14 +854,25 @@ class Outbox:
 
 def moves_of(body: bytes) -> bytes:
     """The moves in an event's body, as JSON; [] where it has none."""
-    try:
-        return bytes(msgspec.json.decode(body, type=_Moving).moves)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return b"[]"
+    return bytes(_moving(body).moves)
+
+
+class _Place(msgspec.Struct):
+    epoch: int
+    n: int
 
 
 class _Moving(msgspec.Struct):
     moves: msgspec.Raw = msgspec.Raw(b"[]")
+    order_id: int | None = None
+    stands_for: list[_Place] = []
+
+
+def _moving(body: bytes) -> _Moving:
+    try:
+        return msgspec.json.decode(body, type=_Moving)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Moving()
 
 
 def at_work(path: Path | str) -> bool:

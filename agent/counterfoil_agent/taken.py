@@ -22,6 +22,7 @@ from counterfoil_agent.outbox import Outbox, Row
 from counterfoil_agent.ports import LoggedMove, LogRow, Plugin
 
 READ_ANEW_MOST = 3  # events of one order that the engine couldn't read: more often it is the order itself
+PLACES = 1000  # named in one event
 AT_ONCE = 2000  # rows and moves told in one call
 
 
@@ -119,8 +120,23 @@ def next_owed(outbox: Outbox) -> Owed | None:
     if found is None:
         return None
     earlier = outbox.all("select epoch, n from places where event = ? order by epoch", (found[0],))
+    earlier += [place for place in outbox.stood_for(found[0]) if place not in earlier]
     may_pass = found[5] == snapshot.ORDER and found[6] <= READ_ANEW_MOST
     return Owed(found[0], found[1], found[2], found[3], bytes(found[4]), tuple(map(tuple, earlier)), may_pass)
+
+
+def has_places_to_tell(outbox: Outbox) -> bool:
+    return outbox.one("select 1 from places where not told limit 1") is not None
+
+
+def tell_places(outbox: Outbox, now: datetime) -> Row | None:
+    """Events that were sent under numbers of an earlier epoch are sent again whole. Had one come there mangled, beyond
+    recognition perhaps, its place holds the basis: so all those places are named, with no moves of their own."""
+    with outbox.writing():
+        places = outbox.all("select event, epoch, n from places where not told order by epoch, n limit ?", (PLACES,))
+        for event_id, epoch, _ in places:
+            outbox.run("update places set told = 1 where event = ? and epoch = ?", (event_id, epoch))
+        return outbox.append(snapshot.stock_event(0, "", [], None, [(epoch, n) for _, epoch, n in places]), now)
 
 
 def pay(outbox: Outbox, owed: Owed, now: datetime) -> Row | None:
