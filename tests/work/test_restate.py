@@ -382,6 +382,26 @@ def test_adopted_documents_without_facts_are_neither_reversed_nor_posted(world):
     assert world.erp.posted() == before and world.open_cases() == []
 
 
+def test_what_is_adopted_may_rest_on_the_order_as_it_was_before_its_edit_and_is_reversed_then(world):
+    """Restored to before an order came in, which has been edited since: the agent sends both of its facts at once."""
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.run()
+    with world.database.transaction() as tx:
+        for table in ("intents", "waits", "journal", "looks", "subjects", "work", "events"):
+            tx.run(f"delete from {table}")
+    world.facts.clear()
+    confirm_identity(world.records, "here", "anna")
+    world.due("1001", *an_order(1000))
+    world.due("1001", *an_order(700))
+    look_again(world)
+    for _ in range(5):
+        world.clock.pass_time(2)
+        world.run()
+    assert sorted(world.erp.standing()) == ["eu1/1001/invoice/a/r2", "eu1/1001/sales_order/order/r2"]
+    assert world.open_cases() == [] and world.one(RECEIVABLE) == 700 * 2
+
+
 def test_an_order_that_the_erp_alone_still_holds_is_a_case_until_a_person_has_dealt_with_it(world):
     """Agent and engine restored, and the order deleted in the store meanwhile: nobody has its facts any more."""
     restarted(world)

@@ -42,6 +42,8 @@ Numbers = Callable[[str, str, Sequence[str]], Mapping[str, str]]
 """party, entity, keys → the ERP's own numbers of documents taken over, where it has them. May raise Retry."""
 
 
+MOST_EARLIER = 50  # facts of an order that are tried, to explain what an ERP holds since before a restore
+
 GroupFacts = Callable[[Any, Sequence[tuple[str, str]]], Sequence[OrderFacts]]
 """(store, order_id) of several orders → their facts, at once."""
 
@@ -194,10 +196,13 @@ class Looker:
         writers: list[_Writer] = []
         held: dict[str, tuple[str, Sequence[Restated]]] = {}
         wanted: list[tuple[str, str, str]] = []
+        explained: set[str] = set()
         for look_id, one in zip(ids, seen, strict=True):
             considered = self._compared(tx, one.facts, one.dues, rules, as_of, ledger.of(one.dues))
             writer = _Writer(records, tx, one.claim, considered, look_id, self._known_numbers, wanted)
             writer.write()
+            if self._explained_by_earlier(tx, considered, rules, as_of):
+                explained.add(one.dues.subject)
             ledger.take(one.dues.subject, considered, writer.new)
             writers.append(writer)
             held[one.dues.subject] = considered.held_version, considered.restated
@@ -213,7 +218,30 @@ class Looker:
         records.looks.save_readings(
             tx, [(one.facts, one.dues, look_id) for look_id, one in zip(ids, seen, strict=True)]
         )
-        return self._wait(tx, seen)
+        return self._wait(tx, seen) | explained
+
+    def _explained_by_earlier(self, tx: Any, considered: Considered, rules: Rules, as_of: datetime) -> bool:
+        """What the ERP holds since before a restore may rest on the order as it was some facts ago: each is tried, the
+        latest first (R4). Whether one gave a document its content: the next look can then reverse it."""
+        due = {document.slot: document.content_hash for document in considered.dues.documents}
+        there = [standing(intents) for intents in considered.existing.values()]
+        left = {
+            one.slot: one for one in there if one and one.document is None and due.get(one.slot) != one.content_hash
+        }
+        facts, before = considered.facts, len(left)
+        for count in range(len(facts.snapshots) - 1, max(0, len(facts.snapshots) - 1 - MOST_EARLIER), -1):
+            if not left:
+                break
+            dues = self._dues(replace(facts, snapshots=facts.snapshots[:count]), rules, as_of)
+            for document in dues.documents:
+                intent = left.get(document.slot)
+                if intent is None or intent.content_hash != document.content_hash:
+                    continue
+                del left[document.slot]
+                # By no look: facts have moved since, whatever rules say of it.
+                self._records.intents.explain(tx, intent, document, dues.subject, (), None, dues.rules_version)
+                self._records.journal.book(tx, [replace(intent, document=document, about=dues.subject)])
+        return len(left) < before
 
     def _without_facts(self, tx: Any, without: Sequence[OrderFacts], rules: Rules) -> None:
         """Orders marked since a restore, whose facts the agent has not sent yet, or nobody has any more: what the ERP
