@@ -17,6 +17,9 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+_INDEX = re.compile(r"\[\d*\]")
+
+
 class Rejected(Exception):
     """An answer that is an error document of WordPress's form."""
 
@@ -34,7 +37,9 @@ def invalid_parameter(name: str, reason: str, code: str = "rest_invalid_param") 
 
 def listed(query: Mapping[str, str], name: str) -> list[str]:
     """A list parameter: `name=a,b`, `name[]=a`, or `name[0]=a&name[1]=b`."""
-    values = [v for k, v in query.items() if k == name or re.fullmatch(re.escape(name) + r"\[\d*\]", k)]
+    values = [
+        v for k, v in query.items() if k == name or (k.startswith(f"{name}[") and _INDEX.fullmatch(k[len(name) :]))
+    ]
     return [part for value in values for part in re.split(r"[\s,]+", value) if part]
 
 

@@ -5,18 +5,42 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
 
 
+_open: dict[Path, sqlite3.Connection] | None = None  # while many questions are asked in a row
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """What is asked meanwhile opens each file once. Nothing may be put in a file's place meanwhile."""
+    global _open
+    _open = {}
+    try:
+        yield
+    finally:
+        for connection in _open.values():
+            connection.close()
+        _open = None
+
+
 def rows(path: Path, sql: str, *values: Any) -> list[Row]:
+    if _open is not None:
+        connection = _open[path] = _open.get(path) or sqlite3.connect(path)
+        return _read(connection, sql, values)
     with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(sql, values)]
+        return _read(connection, sql, values)
+
+
+def _read(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def erp_documents(folder: Path) -> list[Row]:
@@ -45,8 +69,19 @@ def by_role(lines: Iterable[Row]) -> dict[tuple[str, str], tuple[int, int]]:
 ERP_JOURNAL = "select d.key, d.slot, j.role, d.currency, j.* from journal j join documents d on d.id = j.document"
 
 
-def erp_ledger(folder: Path) -> dict[tuple[str, str], tuple[int, int]]:
-    return by_role(rows(folder / "erp.sqlite", ERP_JOURNAL))
+def erp_ledger(folder: Path, without: Collection[str] = ()) -> dict[tuple[str, str], tuple[int, int]]:
+    """without: keys of documents that don't count."""
+    return by_role(line for line in rows(folder / "erp.sqlite", ERP_JOURNAL) if line["key"] not in without)
+
+
+def unexplained(folder: Path) -> list[Row]:
+    """What the engine adopted from the ERP, still stands there, and no fact gave its content."""
+    return rows(
+        folder / "engine.sqlite",
+        "select * from intents one where origin = 'adopted' and document is null and state = 'done'"
+        " and reverses is null"
+        " and not exists (select 1 from intents undone where undone.reverses = one.key and undone.state = 'done')",
+    )
 
 
 def engine_ledger(folder: Path) -> dict[tuple[str, str], tuple[int, int]]:

@@ -65,6 +65,7 @@ def restore_agent(simulation: Simulation, random: Random) -> str | None:
     if "damaged" in simulation.notes:
         return "not now"  # its backup is of an installation that was handed over
     simulation.dies("agent")
+    simulation.notes["agent lost"] = True
     _put_back(world.outbox_file)
     world.down_until["agent"] = world.clock.true + timedelta(seconds=random.uniform(0, 200))
     return None

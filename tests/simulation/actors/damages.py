@@ -23,7 +23,7 @@ def damage(simulation: Simulation, random: Random) -> str | None:
     if not world.outbox_file.exists() or "damaged" in notes or "second" in notes:
         return None
     simulation.dies("agent")
-    notes["damaged"] = True
+    notes["damaged"] = notes["agent lost"] = True
     for suffix in ("-wal", "-shm"):
         Path(f"{world.outbox_file}{suffix}").unlink(missing_ok=True)
     whole = world.outbox_file.read_bytes()

@@ -37,6 +37,7 @@ def small_share(simulation: Simulation, random: Random) -> str:
     """Somebody gives the outbox less than it takes: what was delivered goes, the oldest first, below the watermark."""
     world, lasts_s = simulation.world, random.uniform(100, 300)
     simulation.dies("agent")
+    simulation.notes["agent lost"] = True  # what it prunes is gone, should the engine go back
     world.bounds = {"share_bytes": 10_000, "retain_days": 0.0}
 
     def more() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterfoil_sandbox.shop import recorded
 
+from simulation import books
 from simulation.rules import ORDERS
 
 if TYPE_CHECKING:
@@ -23,11 +24,16 @@ def place(simulation: Simulation, random: Random) -> str:
     return f"{order_id}, {name}"
 
 
-def old_order(simulation: Simulation, random: Random) -> str:
-    """From before the start line, and touched today: what was posted of it is the old connector's."""
+def old_order(simulation: Simulation, random: Random) -> str | None:
+    """From before the start line, and touched today: what was posted of it is the old connector's, its customer is
+    one that the ERP knows."""
     clock = simulation.world.clock
+    known = {slot.rpartition("-")[2] for slot in books.standing(simulation.world.folder) if "/customer/" in slot}
+    names = [name for name in ORDERS if recorded(name)["billing"]["country"] in known]
+    if not names:
+        return None
     clock.off_s["shop"] -= OLD_S
-    order_id = simulation.world.shop.place(recorded(random.choice(ORDERS)))
+    order_id = simulation.world.shop.place(recorded(random.choice(names)))
     clock.off_s["shop"] += OLD_S
     simulation.world.shop.update(order_id, {"customer_note": "Where is my parcel?"})
     simulation.notes.setdefault("old", set()).add(order_id)

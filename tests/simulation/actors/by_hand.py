@@ -1,0 +1,71 @@
+"""Somebody posts by hand, just before the engine does and under its keys: the same document, or another (K3).
+
+Once the storm is over a person does what the case says: reverses the other one in the ERP, and retries the order.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from counterfoil_engine.work.wire import posting_of
+
+from simulation import books
+from simulation.rules import ENTITY
+
+if TYPE_CHECKING:
+    from simulation.storm import Simulation
+
+
+def post(simulation: Simulation, random: Random) -> str:
+    is_other = random.random() < 0.6
+    gate = "erp.post.before" if simulation.world.options.unique_keys else "erp.find.before"
+    simulation.meanwhiles.append([gate, 1, lambda: _post(simulation, random, is_other)])
+    return "another content" if is_other else "the same"
+
+
+def _post(simulation: Simulation, random: Random, is_other: bool) -> None:
+    """What the engine has marked as sent and the ERP has not seen."""
+    world, notes = simulation.world, simulation.notes
+    there = {one["key"] for one in books.erp_documents(world.folder)}
+    for document in _sent(simulation):
+        if document["key"] in there or document["reverses"] or document["kind"] not in ("payment", "sales_order"):
+            continue
+        if is_other:
+            document["content_hash"] = f"{random.getrandbits(256):064x}"
+        if _is_posted(simulation, document) and is_other:
+            notes.setdefault("by hand", {})[document["key"]] = document
+            simulation.say(f"by hand: {document['key']}")
+        return
+
+
+def _sent(simulation: Simulation) -> list[dict[str, Any]]:
+    records = simulation.world.engine.engine.records
+    with records.transaction() as tx:
+        keys = [row["key"] for row in tx.all("select key from intents where state = 'sent' order by id")]
+        found = [records.intents.by_key(tx, "erp", ENTITY, key) for key in keys]
+        return [dict(posting_of(one, one.posting_date or one.day).document) for one in found if one and one.document]
+
+
+def _is_posted(simulation: Simulation, document: dict[str, Any]) -> bool:
+    world = simulation.world
+    document["date"] = world.books.open_day(ENTITY, date.fromisoformat(document["date"])).isoformat()
+    modes, world.erp.modes = world.erp.modes, world.erp.modes.changed({"fault": None, "commit_delay_s": 0.0})
+    try:
+        world.erp.post([document])
+    finally:
+        world.erp.modes = modes
+    return any(one["key"] == document["key"] for one in books.erp_documents(world.folder))
+
+
+HAPPENINGS = {"somebody posts by hand": (3, post)}
+FAULTS = tuple(HAPPENINGS)
+
+
+def heal(simulation: Simulation) -> None:
+    for number, document in enumerate(simulation.notes.get("by hand", {}).values()):
+        undo = {"key": f"by hand/{number}/r1/reversal", "reverses": document["key"]}
+        if not _is_posted(simulation, {**document, **undo, "amount_minor": -document["amount_minor"]}):
+            simulation.failures.append(f"{document['key']} can't be reversed by hand")
+    simulation.guarded(lambda: simulation.world.engine.engine.commands().retry(None, "conflict"))
