@@ -22,6 +22,11 @@ demo: $(READY)
 simulate: $(READY)
 	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
 
+# How much of outbox, look, post and ingest storms go through, in one process: at least 90 % of each.
+.PHONY: simulate-coverage
+simulate-coverage: $(READY)
+	cd tests && ../$(BIN)/python -m simulation.covered --seeds $(or $(SEEDS),100) --from $(or $(FROM),1)
+
 oversell: $(READY)
 	cd tests && ../$(BIN)/python -m oversell --seeds $(or $(SEEDS),300) --from $(or $(FROM),1)
 
