@@ -338,6 +338,8 @@ def a_call_fails(history: History, random: Random) -> str:
 def an_event_is_broken(history: History, random: Random) -> str:
     store = random.choice(history.options.stores)
     fault = random.choice((calls.BROKEN, calls.BROKEN_AND_CUT))
+    if history.options.is_agent_shipped:
+        fault = calls.BROKEN  # see docs/oversell.md: it isn't told of one whose answer was lost
     history.next_calls.setdefault(f"{store} events", deque()).append(fault)
     return f"{store}: {fault}"
 
