@@ -345,11 +345,14 @@ class _Counting:
     def _count_moves(self, one: _Read) -> None:
         by_line = _skus(one)
         for move in one.moves or ():
-            if move.move_id in self._counted:
-                continue
-            self._counted.add(move.move_id)
             named = _named(move, by_line)
             key = self._names[named]
+            if move.move_id in self._counted:
+                # Told by another event: the store knows it by that number now, so its SKU needs a basis beyond it.
+                known = self._lines.get(one.order_id, {}).get(move.line or "")
+                self._mark(known.sku_key if known else key, "move")
+                continue
+            self._counted.add(move.move_id)
             of_line = move.line is not None and move.kind != "set" and one.order_id != ""
             if of_line:
                 assert move.line is not None
