@@ -12,11 +12,12 @@ from counterfoil_agent.applier import Applier
 from counterfoil_agent.applier import status as stock_status
 from counterfoil_agent.changes import THERE
 from counterfoil_agent.config import Settings, address, secret
+from counterfoil_agent.errors import Retry
 from counterfoil_agent.feed import EngineFeed
 from counterfoil_agent.intake import Intake
 from counterfoil_agent.loop import Agent
 from counterfoil_agent.nudge import Nudges
-from counterfoil_agent.outbox import FreeBytes, Outbox, free_bytes_at
+from counterfoil_agent.outbox import NO_EPOCH, FreeBytes, Outbox, free_bytes_at
 from counterfoil_agent.plugin import SignedPlugin
 from counterfoil_agent.ports import Clock, Engine, Feed, Plugin, Store, StoreStock
 from counterfoil_agent.pump import FEED_URL, Pump
@@ -61,6 +62,8 @@ def feed_of(
     key = secret(engine.secret_env, environment)
 
     def line() -> Uplink:
+        if engine.feed_url is None and outbox.position().epoch == NO_EPOCH:
+            raise Retry("The engine hasn't been greeted yet, so it hasn't said where its feed is.", "Nothing to do.")
         url = engine.feed_url or outbox.recall(FEED_URL) or engine.url
         if url not in lines:
             lines.clear()
