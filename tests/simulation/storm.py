@@ -266,6 +266,8 @@ class Simulation:
             self.dies(crash.party)
         except Stop as error:
             self.say(f"the agent stops: {error.cause}")
+        except Defect:
+            self.say("a step failed")  # its thread, or who starts the process, tries again
         return None
 
     def dies(self, party: Party) -> None:

@@ -115,7 +115,7 @@ def restore_store(simulation: Simulation, random: Random) -> str:
 
 
 HAPPENINGS = {
-    "backups are taken": (2, back_up),
+    "backups are taken": (4, back_up),
     "an hour passes": (2, hour_passes),
     "the agent is restored": (2, restore_agent),
     "the engine is restored": (2, restore_engine),

@@ -5,28 +5,31 @@ Once the storm is over a person does what the case says: reverses the other one 
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import date
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_engine.work.wire import posting_of
 
-from simulation import books
+from simulation import books, wires
 from simulation.rules import ENTITY
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
 
 
-def post(simulation: Simulation, random: Random) -> str:
-    is_other = random.random() < 0.6
-    gate = "erp.post.before" if simulation.world.options.unique_keys else "erp.find.before"
-    simulation.meanwhiles.append([gate, 1, lambda: _post(simulation, random, is_other)])
-    return "another content" if is_other else "the same"
+def post(simulation: Simulation, random: Random) -> str | None:
+    """In an ERP that keeps keys unique: in another one nobody could prevent what stands twice then."""
+    if not simulation.world.options.unique_keys:
+        return None
+    is_other, is_lost = random.random() < 0.6, random.random() < 0.6
+    simulation.meanwhiles.append(["erp.post.before", 1, lambda: _post(simulation, random, is_other, is_lost)])
+    return f"{'another content' if is_other else 'the same'}{', as the line is cut' if is_lost else ''}"
 
 
-def _post(simulation: Simulation, random: Random, is_other: bool) -> None:
-    """What the engine has marked as sent and the ERP has not seen."""
+def _post(simulation: Simulation, random: Random, is_other: bool, is_lost: bool) -> None:
+    """What the engine has marked as sent and the ERP has not seen. is_lost: the engine's own call doesn't arrive."""
     world, notes = simulation.world, simulation.notes
     there = {one["key"] for one in books.erp_documents(world.folder)}
     for document in _sent(simulation):
@@ -37,6 +40,8 @@ def _post(simulation: Simulation, random: Random, is_other: bool) -> None:
         if _is_posted(simulation, document) and is_other:
             notes.setdefault("by hand", {})[document["key"]] = document
             simulation.say(f"by hand: {document['key']}")
+        if is_lost:
+            simulation.next_calls["erp.post"] = deque([wires.LOST])
         return
 
 
@@ -59,7 +64,7 @@ def _is_posted(simulation: Simulation, document: dict[str, Any]) -> bool:
     return any(one["key"] == document["key"] for one in books.erp_documents(world.folder))
 
 
-HAPPENINGS = {"somebody posts by hand": (3, post)}
+HAPPENINGS = {"somebody posts by hand": (6, post)}
 FAULTS = tuple(HAPPENINGS)
 
 

@@ -71,7 +71,7 @@ def before_the_erp(simulation: Simulation, random: Random) -> str:
     return kind
 
 
-HAPPENINGS = {"looks at an order raise": (3, looks_raise), "something before the ERP": (4, before_the_erp)}
+HAPPENINGS = {"looks at an order raise": (3, looks_raise), "something before the ERP": (6, before_the_erp)}
 FAULTS = tuple(HAPPENINGS)
 
 
