@@ -42,6 +42,8 @@ def spoil(simulation: Simulation, random: Random) -> str | None:
     way, lasts_s = random.choice(list(WAYS)), random.uniform(60, 500)
     front.spoilt[order["id"]] = WAYS[way]
     simulation.notes.setdefault("spoilt", set()).add(order["id"])
+    if way == "an absurd total":
+        simulation.explained[order["id"]] = "its total was none when it was first seen as paid"
     random.choice((edit, rename))(simulation, random)
     simulation.guarded(lambda: read_now(simulation, order["id"]))
     simulation.after(lasts_s, lambda: front.spoilt.pop(order["id"], None))
