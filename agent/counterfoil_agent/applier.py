@@ -291,9 +291,20 @@ class Applier:
         done = list(zip(batch, answers, strict=True))
         self.book.record(done, now, AGAIN_S)
         applied = [waiting for waiting, answer in done if answer.verdict == "applied"]
+        self._tell_newer([answer for answer in answers if answer.verdict == "older" and answer.reason])
         if not store.is_guarded and applied:
             self.book.check_later(applied, (now + timedelta(seconds=CHECK_AFTER_S)).timestamp())
         logger.info("stock written", by=store.name, skus=len(batch), applied=len(applied), took_ms=int(took_s * 1000))
+
+    def _tell_newer(self, answers: Sequence[StockAnswer]) -> None:
+        """An own number that is newer is met in passing; one of another engine stands until a person acts."""
+        if answers:
+            logger.warning(
+                "the shop has newer numbers",
+                skus=len(answers),
+                cause="Another engine wrote them, or the agent was put back to a backup and hasn't caught up.",
+                remedy="If it stays so, run counterfoil confirm on the engine: its numbers are above all others then.",
+            )
 
     # -- what was written without a guard
 

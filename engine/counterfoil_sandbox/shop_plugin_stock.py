@@ -122,7 +122,8 @@ def _transaction(plugin: Plugin, items: dict[int, Json]) -> dict[int, Json]:
         last, lapsed = standing or (0, 0)
         is_old = (last != item["version"] or lapsed) if item.get("lapsed") else last >= item["version"]
         if is_old:
-            results[stock_id] = _result(item, "older", product.stock)
+            reason = f"The shop has a number of version {last}." if last > item["version"] else ""
+            results[stock_id] = _result(item, "older", product.stock, reason)
             continue
         basis = (item["basis"]["epoch"], item["basis"]["n"])
         changed = replace(product, stock=item["number"] * PER_UNIT + uncounted(plugin, stock_id, basis))

@@ -11,7 +11,8 @@ from counterfoil_agent import applier, preview
 from counterfoil_agent.config import AcceptWhen, StockSettings
 from counterfoil_agent.errors import Denied, RateLimited, Unavailable
 from counterfoil_contracts import faults
-from fakes.agent_stock import StockStore, stock_store
+from counterfoil_sandbox import shop_plugin_stock
+from fakes.agent_stock import BASE, StockStore, stock_store
 
 
 @pytest.fixture
@@ -241,6 +242,23 @@ def test_a_store_in_no_pool_is_asked_for_again_slowly_and_reads_no_catalogue(sto
     assert len(store.feed.polls) <= 6
     assert store.agent.outbox.recall("trouble:stock") is None
     assert store.agent.outbox.recall("catalogue:pass") is None
+
+
+def test_numbers_of_an_engine_before_stand_are_reported_and_give_way_to_a_confirmed_one(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    assert store.plugin is not None
+    basis = {"epoch": 1, "n": 0}
+    shop_plugin_stock.write(store.plugin, [{"stock_id": mug, "version": BASE + 500, "number": 6, "basis": basis}])
+    store.feed.tell("MUG", 4)
+    store.accept()
+    store.run(30)
+    (write,) = [each for each in store.feed.said("writes") if each["sku"] == "MUG"]
+    assert (write["verdict"], write["reason"]) == ("older", f"The shop has a number of version {BASE + 500}.")
+    assert store.stock_of(mug) == 6
+    store.feed.engine_epoch, store.feed.counter = 2, 0
+    store.feed.tell("MUG", 4)
+    store.run(30)
+    assert store.stock_of(mug) == 4
 
 
 def test_another_engine_epoch_is_read_from_the_beginning_and_its_numbers_win(store: StockStore) -> None:

@@ -242,7 +242,7 @@ final class Stock {
 			$last   = (int) ( $standing[ $id ]['version'] ?? 0 );
 			$lapses = ! empty( $item['lapsed'] );
 			if ( $lapses ? $last !== $item['version'] || $standing[ $id ]['lapsed'] : $last >= $item['version'] ) {
-				$results[ $id ] = self::result( $item, 'older', $now[ $id ] ?? null );
+				$results[ $id ] = self::result( $item, 'older', $now[ $id ] ?? null, $last > $item['version'] ? "The shop has a number of version $last." : '' );
 				continue;
 			}
 			if ( ! isset( $now[ $id ] ) ) {

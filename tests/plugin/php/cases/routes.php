@@ -5,7 +5,8 @@ use Counterfoil\Database;
 use Counterfoil\Pairing;
 
 function test_only_what_is_signed_whole_and_with_the_key_is_let_in() {
-	same( 0, call_route( 'GET', '/health' )['waiting_rows'], 'signed' );
+	$nonce = bin2hex( random_bytes( 16 ) );
+	same( 0, call_route( 'GET', '/health', null, array( 'nonce' => $nonce ) )['waiting_rows'], 'signed' );
 	foreach ( array(
 		'another key'       => array( 'key' => str_repeat( '0', 64 ) ),
 		'no signature'      => array( 'signature' => '' ),
@@ -18,7 +19,7 @@ function test_only_what_is_signed_whole_and_with_the_key_is_let_in() {
 		same( array( 'counterfoil_signature', 401 ), array_slice( call_route( 'GET', isset( $forged['query'] ) ? '/digest' : '/health', null, $forged ), 0, 2 ), $what );
 	}
 	same( 'counterfoil_signature', call_route( 'POST', '/ack', '{"epoch":2}', array( 'signed_body' => '{"epoch":1}' ) )[0], 'another body' );
-	same( array(), Database::rows( 'SELECT * FROM {nonces} WHERE nonce LIKE %s', array( 'a%' ) ), 'what is not signed costs no row' );
+	same( array( $nonce ), Database::column( 'SELECT nonce FROM {nonces}' ), 'what is not signed costs no row' );
 }
 
 function test_the_parameters_are_signed_in_the_order_of_their_names() {

@@ -235,6 +235,7 @@ function test_a_version_is_applied_once_and_an_older_one_never() {
 	make_product( 1, 10 );
 	same( 'applied', write_stock( 1, 5, 8, 0 )['verdict'], 'first' );
 	same( array( 'older', 'older' ), array( write_stock( 1, 9, 8, 0 )['verdict'], write_stock( 1, 9, 7, 0 )['verdict'] ), 'again and older' );
+	same( array( '', 'The shop has a number of version 8.' ), array( write_stock( 1, 9, 8, 0 )['reason'], write_stock( 1, 9, 7, 0 )['reason'] ), 'why' );
 	same( '5', stock_of( 1 ), 'stock' );
 	$basis   = array( 'epoch' => 1, 'n' => 0 );
 	$results = Counterfoil\Stock::write( array( array( 'stock_id' => 1, 'version' => 12, 'number' => 2, 'basis' => $basis ), array( 'stock_id' => 1, 'version' => 11, 'number' => 3, 'basis' => $basis ) ) );
