@@ -12,7 +12,8 @@ its last page to its first. An order that changes leaves the window, so what is 
 read. What a late commit puts into the window may still push another over: so a wide window is read a second time.
 
 The next pass starts `overlap_s` before the newest time seen: a long request of PHP sets the time before it commits.
-What comes later still is found by the slow re-read. A time in the future (a clock was wrong) never becomes the marker.
+What comes later still is found by the slow re-read. A time in the future (a clock was wrong) never becomes the marker,
+and where the store's clock went back, the marker goes back with it.
 """
 
 from __future__ import annotations
@@ -106,9 +107,9 @@ def _after_window(walk: Walk, page: Page) -> Walk:
 
 
 def _ended(walk: Walk, page: Page) -> Walk:
-    marker = walk.marker
-    if walk.newest is not None:
-        marker = max(marker, min(walk.newest, page.store_now.replace(microsecond=0)))
+    # A marker ahead of the store's clock comes from before that went back; what changes now would lie behind it.
+    store_now = page.store_now.replace(microsecond=0)
+    marker = min(max(walk.marker, walk.newest or walk.marker), store_now)
     return msgspec.structs.replace(walk, marker=marker, at=None, until=None, page=None, second=False)
 
 

@@ -328,6 +328,7 @@ class Intent:
 
     group_id: intents that a change of the write switch doesn't tear apart (R2). document: None where it was adopted
     from the ERP after a restore and no look has explained it yet. day: of the event that makes it due.
+    number: the ERP's own; of a refused one that of the document that bears its key there.
     """
 
     id: int
@@ -372,6 +373,7 @@ class Intent:
             self.amount_minor,
             self.ever_sent,
             self.released,
+            self.state == "refused" and self.number is not None,
         )
 
 
@@ -534,7 +536,7 @@ class IntentRecords(Protocol):
         self, tx: Any, party: str, entity: str, buckets: Sequence[int], commit_lag_s: float, limit: int
     ) -> list[Intent]: ...
     def done(self, tx: Any, results: Sequence[tuple[Intent, str]]) -> set[int]: ...
-    def refuse(self, tx: Any, intent: Intent, released: bool = False) -> bool: ...
+    def refuse(self, tx: Any, intent: Intent, released: bool = False, number: str | None = None) -> bool: ...
     def postings_since(self, tx: Any, slot: str, since: datetime) -> int: ...
     def reversals_since(self, tx: Any, entity: str, since: datetime) -> tuple[int, int]: ...
     def would_post(self, tx: Any, store: str, party: str) -> list[Mapping[str, Any]]: ...

@@ -73,6 +73,12 @@ def test_a_time_in_the_future_never_becomes_the_marker() -> None:
     assert at.marker == START + timedelta(hours=1)
 
 
+def test_where_the_shops_clock_went_back_the_marker_goes_back_with_it() -> None:
+    shop = a_shop([0])
+    at, _, _ = one_pass(shop, Walk(START + timedelta(hours=2)))
+    assert at.marker == START + timedelta(hours=1)
+
+
 def test_a_shop_that_cant_sort_by_change_is_read_by_windows_and_twice() -> None:
     at, met, _ = one_pass(a_shop([3, 1, 2, 5, 4, 0, 6], sorts=False), Walk(START))
     assert set(met) == set(range(1, 8))

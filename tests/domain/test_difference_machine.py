@@ -325,6 +325,20 @@ def test_a_refused_posting_is_not_sent_again_before_its_cause_has_ended() -> Non
     assert _keys(ledger, slot_of("payment")) == ["/r2"]
 
 
+def test_nothing_goes_beside_what_bears_our_key_with_another_content_until_a_person_says_that_it_is_gone() -> None:
+    ledger = Ledger(due_of({"customer": 1, "payment": 1}))
+    ledger.look()
+    ledger.send("eu1/1001/payment/x/r1")
+    ledger.answer("eu1/1001/payment/x/r1", "refused")
+    ledger._set("eu1/1001/payment/x/r1", taken=True)
+    ledger.due = due_of({"customer": 1, "payment": 2})
+    assert ledger.look() == 0
+    ledger.release()
+    assert ledger.look() == 1
+    ledger.settle()
+    assert _keys(ledger, slot_of("payment")) == ["/r2"]
+
+
 def test_what_is_refused_is_posted_when_it_is_due_otherwise() -> None:
     ledger = Ledger(due_of({"customer": 1, "payment": 1}))
     ledger.look()

@@ -22,7 +22,7 @@ class IntentState:
 
     reverses: key of the posting that a reversal undoes, None for a posting. after: keys that need a result first.
     ever_sent: it was marked sent once, whatever became of it. released: the cause of a refusal has ended, so that the
-    slot may be posted again.
+    slot may be posted again. taken: it was refused since its key bears another content in the ERP.
     """
 
     key: str
@@ -35,6 +35,7 @@ class IntentState:
     amount_minor: int = 0
     ever_sent: bool = False
     released: bool = False
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class _Slot:
         self.refused = refused[-1] if refused and not self.standing else None
 
     def blocked(self, content_hash: str) -> bool:
-        """The same content was refused, and what refused it has not ended."""
-        return bool(self.refused and not self.refused.released and self.refused.content_hash == content_hash)
+        """The same content was refused, or what stands in its place is not ours; and that has not ended."""
+        refused = self.refused
+        return bool(refused and not refused.released and (refused.taken or refused.content_hash == content_hash))
 
 
 def difference(

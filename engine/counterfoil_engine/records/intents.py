@@ -379,13 +379,17 @@ def done(tx: Transaction, results: Sequence[tuple[Intent, str]]) -> set[int]:
     return {int(row["id"]) for row in rows}
 
 
-def refuse(tx: Transaction, intent: Intent, released: bool = False) -> bool:
-    """sent → refused; released: time ends the cause by itself, so that the next look may try again."""
+def refuse(tx: Transaction, intent: Intent, released: bool = False, number: str | None = None) -> bool:
+    """sent → refused; released: time ends the cause by itself, so that the next look may try again.
+
+    number: of what bears its key in the ERP with another content: nothing goes into its slot until it is released."""
     return bool(
         tx.run(
-            "update intents set state = 'refused', result_at = %s, released = %s where id = %s and state = 'sent'",
+            "update intents set state = 'refused', result_at = %s, released = %s, number = %s"
+            " where id = %s and state = 'sent'",
             tx.now(),
             int(released),
+            number,
             intent.id,
         )
     )

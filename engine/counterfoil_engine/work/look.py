@@ -372,6 +372,8 @@ def _still_refused(considered: Considered, key: str) -> bool:
         return False
     if considered.held_version and considered.own is None:
         return True  # all is held: nothing that was refused has ended by that
+    if intent.as_state().taken:
+        return True  # what stands in its place is there whatever is due now; a person says when it isn't any more
     dues = considered.own or considered.dues
     due = next((one for one in dues.documents if one.slot == intent.slot), None)
     is_due = due is not None and due.content_hash == intent.content_hash

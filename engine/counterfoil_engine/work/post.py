@@ -54,6 +54,9 @@ class Lane:
     buckets: Sequence[int]
 
 
+NOT_TOLD = "not told"  # the number of the document that bears a key, where the ERP only said that one does
+
+
 class Poster:
     """Serves one lane. jitter: numbers from 0 up to 1, so that lanes don't come back in step after an outage."""
 
@@ -216,7 +219,8 @@ class Poster:
                     case Posted(number=number):
                         posted.append((intent, number))
                     case Refused(case=case):
-                        due |= self._refused(tx, intent, case)
+                        is_taken = case.category == "conflict" and intent.reverses is None  # by another content (K3)
+                        due |= self._refused(tx, intent, case, NOT_TOLD if is_taken else None)
                     case Unknown():
                         self._records.intents.no_answer(tx, [intent])
             self._mark_due(tx, due | self._done(tx, posted))
@@ -235,11 +239,13 @@ class Poster:
         records.cases.resolve_slots(tx, slots, "posted")
         return {(intent.work_class, intent.about) for intent in done}
 
-    def _refused(self, tx: Any, intent: Intent, case: Case) -> set[_Due]:
-        """A refusal is a case; a look decides what follows. A closed period heals: the next date is chosen anew."""
+    def _refused(self, tx: Any, intent: Intent, case: Case, taken_by: str | None = None) -> set[_Due]:
+        """A refusal is a case; a look decides what follows. A closed period heals: the next date is chosen anew.
+
+        taken_by: the number of the document that bears its key."""
         if case.category == "closed_period":
             self._open_days.clear()
-        if not self._records.intents.refuse(tx, intent, released=case.category == "closed_period"):
+        if not self._records.intents.refuse(tx, intent, case.category == "closed_period", taken_by):
             return set()
         if case.money_minor is None:
             case = replace(case, money_minor=intent.amount_minor, currency=intent.currency)
@@ -278,7 +284,7 @@ class Poster:
         """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
         first = min(found, key=lambda one: (one.posted_at, one.number))
         if first.content_hash != intent.content_hash:
-            return self._refused(tx, intent, _other_content(intent, first))
+            return self._refused(tx, intent, _other_content(intent, first), first.number)
         if len(found) > 1:
             numbers = ", ".join(one.number for one in found[:5])
             doubled = Case(

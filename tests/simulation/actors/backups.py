@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -30,7 +30,8 @@ def back_up(simulation: Simulation, random: Random) -> None:
     simulation.guarded(lambda: (world.agent, world.engine))
     for path in (world.outbox_file, world.engine_file):
         if path.exists() and (path != world.outbox_file or simulation.disk is None):
-            _copy(path, _kept(path))
+            with suppress(sqlite3.DatabaseError):  # of a damaged file the backup before stays
+                _copy(path, _kept(path))
     if simulation.disk is not None:
         simulation.dies("agent")  # over a disk of its own a file is copied at rest
         for path in (world.outbox_file, Path(f"{world.outbox_file}-wal")):

@@ -1,6 +1,5 @@
 """Somebody posts by hand, just before the engine does and under its keys: the same document, or another (K3).
 
-Payments alone, which no edit changes: of an edited document the next revision would go in beside it.
 Once the storm is over a person does what the case says: reverses the other one in the ERP, and retries the order.
 """
 
@@ -34,7 +33,7 @@ def _post(simulation: Simulation, random: Random, is_other: bool, is_lost: bool)
     world, notes = simulation.world, simulation.notes
     there = {one["key"] for one in books.erp_documents(world.folder)}
     for document in _sent(simulation):
-        if document["key"] in there or document["reverses"] or document["kind"] != "payment":
+        if document["key"] in there or document["reverses"] or document["kind"] == "customer":
             continue
         if is_other:
             document["content_hash"] = f"{random.getrandbits(256):064x}"

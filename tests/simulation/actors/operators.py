@@ -60,8 +60,12 @@ def _if_known(act: Any) -> None:
 
 
 def try_again(simulation: Simulation, random: Random) -> None:
-    """A replay, or a retry of an order or of all that one kind of cause holds."""
+    """A replay, or a retry of an order or of all that one kind of cause holds.
+
+    Where a case asks to put something right in the ERP first, nobody retries before."""
     world = simulation.world
+    if simulation.notes.get("by hand"):
+        return
     orders = world.shop.order_ids() or [1001]
     acts = (
         lambda: world.engine.engine.commands().replay(world.clock.true - timedelta(hours=1), STORE, dry_run=False),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from simulation import books
 from simulation.actors.backups import is_first
-from simulation.rules import rules_text
+from simulation.rules import STORE, rules_text
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
@@ -21,10 +22,24 @@ def load_rules(simulation: Simulation, random: Random) -> str | None:
         return None
     world.rules_text = rules_text("two", "wares")
     world.engine.engine.load_rules(world.rules_text, "controller")
-    shop = world.shop
-    orders = {number: (shop.order(number), shop.refunds(number)) for number in shop.order_ids()}
-    simulation.notes["by old rules"] = (_invoices(simulation), orders)
+    simulation.notes["by old rules"] = (_invoices(simulation), _looked_at(simulation))
     return "goods are wares now"
+
+
+def _looked_at(simulation: Simulation) -> dict[int, tuple[Any, Any]]:
+    """The orders that the engine knows as the shop has them now, and has looked at: by number, with their refunds."""
+    world, said = simulation.world, {}
+    for row in books.facts(world.folder):
+        if row["verdict"] == "stored" and row["body"] is not None and (row["subject"] or "").startswith("order "):
+            said[row["subject"]] = json.loads(row["body"])
+    due = {row["subject"] for row in books.rows(world.engine_file, "select subject from work")}
+    found = {}
+    for number in world.shop.order_ids():
+        subject, now = f"order {STORE}/{number}", (world.shop.order(number), world.shop.refunds(number))
+        known = said.get(subject, {})
+        if subject not in due and (known.get("order"), known.get("refunds")) == now:
+            found[number] = now
+    return found
 
 
 def _invoices(simulation: Simulation) -> dict[str, Any]:
