@@ -40,6 +40,7 @@ AGAIN_S = (30.0, 120.0, 600.0, 1800.0)  # after the 1st, 2nd, … failure of one
 CHECK_AFTER_S = 3.0  # how long after a write without a guard it is read once more
 DENIED_S = 60.0
 LOOK_S = 60.0  # how often to look whether what was held may go on
+HELD_WAIT_S = 5.0  # at most in the long poll while a person may let numbers go on at any moment
 HEALTH_S = 300.0
 RELOOK_MOST = 500  # products to be looked at one by one; beyond that the whole catalogue is read
 FIRST_ITEMS = 100  # in the first write, before it is known how fast the store is
@@ -131,7 +132,9 @@ class Applier:
             return 0.0
         if not waits or self._pauses["engine"].left_s(now):
             return left_s
-        wait_s = round(min(left_s, self._settings.wait_s), 1)
+        is_awaited = self._settings.switch == "on" and self.held() in ("preview", "brake")
+        longest_s = min(self._settings.wait_s, HELD_WAIT_S if is_awaited else NEVER_S)
+        wait_s = round(min(left_s, longest_s), 1)
         self._run(self._feed_job, lambda: self._poll(now, wait_s), now)
         return 0.0
 
