@@ -23,7 +23,7 @@ def attack(simulation: Simulation, random: Random) -> str | None:
     world.shop.update(order["id"], {"customer_note": word})
     status = random.choice((403, 406, 413))
     world.firewall = lambda body: status if word.encode() in body else None
-    simulation.notes["blocked"] = order["id"]
+    simulation.notes["blocked"], simulation.notes["attack"] = order["id"], word
     if random.random() < 0.4:
 
         def taught() -> None:
@@ -53,8 +53,9 @@ def _fetch_buried(simulation: Simulation) -> None:
 def check(simulation: Simulation) -> Iterator[str]:
     """E11: of an order that never passed there is a tombstone, so that people know."""
     blocked = simulation.notes.get("blocked")
-    if blocked is None or simulation.world.shop.order(blocked) is None:
-        return
+    order = simulation.world.shop.order(blocked) if blocked is not None else None
+    if order is None or simulation.notes["attack"] not in order["customer_note"]:
+        return  # deleted, or written over before it was read
     facts = [row for row in books.facts(simulation.world.folder) if row["subject"] == f"order {STORE}/{blocked}"]
     if not any(row["type"] == "counterfoil.tombstone.v1" for row in facts):
         yield f"E11 order {blocked} never passed, and nothing in the engine says so"

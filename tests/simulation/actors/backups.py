@@ -75,6 +75,8 @@ def restore_agent(simulation: Simulation, random: Random) -> str | None:
 def restore_engine(simulation: Simulation, random: Random) -> str | None:
     """It says by itself that it was restored; a person confirms it after a while."""
     world = simulation.world
+    if simulation.notes.get("by hand"):
+        return None  # it would forget that a person put something right in the ERP, which its books don't tell
     if not is_first(simulation, "engine"):
         return "not now"
     world.clock.pass_time(61)

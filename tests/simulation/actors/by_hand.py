@@ -31,6 +31,7 @@ def post(simulation: Simulation, random: Random) -> str | None:
 def _post(simulation: Simulation, random: Random, is_other: bool, is_lost: bool) -> None:
     """What the engine has marked as sent and the ERP has not seen. is_lost: the engine's own call doesn't arrive."""
     world, notes = simulation.world, simulation.notes
+    is_other = is_other and "engine restored" not in notes
     there = {one["key"] for one in books.erp_documents(world.folder)}
     for document in _sent(simulation):
         if document["key"] in there or document["reverses"] or document["kind"] == "customer":
