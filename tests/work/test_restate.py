@@ -334,6 +334,30 @@ def test_after_a_restore_what_the_erp_holds_is_adopted_before_the_first_post(wor
     assert sorted(world.erp.standing()) == ["eu1/1001/invoice/a/r3", "eu1/1001/sales_order/order/r3"]
 
 
+def test_after_a_restore_nothing_goes_beside_a_later_revision_that_stands(world):
+    """r1 was refused and r2 posted; the restored engine knows neither and makes an r1, which the ERP has never seen."""
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.looker().step()
+    poster = world.poster()
+    world.erp.refuse_kinds["invoice"] = "closed_period"
+    while "refused" not in world.states().values():
+        poster.step()
+    world.erp.refuse_kinds.clear()
+    world.run(poster=poster)
+    assert "eu1/1001/invoice/a/r2" in world.erp.standing()
+    before = world.erp.posted()
+    with world.database.transaction() as tx:  # an hour is gone
+        for table in ("intents", "waits", "journal", "looks", "subjects", "work", "cases"):
+            tx.run(f"delete from {table}")
+    doubt_identity(world.records, "restored from last night's backup", "anna")
+    look_again(world)
+    confirm_identity(world.records, "here", "anna")
+    look_again(world)
+    assert world.erp.posted() == before
+    assert world.open_cases() == []
+
+
 RECEIVABLE = "select sum(debit_minor) - sum(credit_minor) from journal where role = 'receivable'"
 
 

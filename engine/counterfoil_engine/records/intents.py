@@ -206,11 +206,28 @@ def explain(
     )
 
 
+def withdraw_slot(tx: Transaction, party: str, entity: str, key: str) -> list[str]:
+    """Withdraw what is ready for the slot of this key; the subjects whose looks made it."""
+    rows = tx.all(
+        "update intents set state = 'withdrawn' where slot = %s and party = %s and entity = %s and state = 'ready'"
+        " and reverses is null returning id, about",
+        _slot_of(key),
+        party,
+        entity,
+    )
+    forget(tx, [f"intent {row['id']}" for row in rows])
+    return [row["about"] for row in rows]
+
+
+def _slot_of(key: str) -> str:
+    return key.removesuffix("/reversal").rpartition("/")[0]
+
+
 def adopt(
     tx: Transaction, party: str, entity: str, key: str, number: str, content_hash: str, posted_on: date
 ) -> str | None:
     """Take a document that the ERP holds, and this ledger lost, into it; its subject, or None where it is known."""
-    slot = key.removesuffix("/reversal").rpartition("/")[0]
+    slot = _slot_of(key)
     owner, order_id, kind, natural = [*slot.split("/", 3), "", "", "", ""][:4]
     subject = f"order {owner}/{order_id}" if order_id != "-" else f"{kind} {owner}/{natural}"
     now = tx.now()

@@ -319,20 +319,22 @@ class Poster:
 
     def _adopt_chunk(self, chunk: Sequence[Found]) -> None:
         lane, records = self._lane, self._records
-        due: set[_Due] = set()
+        place, due = (lane.party, lane.entity), set[_Due]()
         with records.transaction() as tx:
             for found in chunk:
-                intent = records.intents.by_key(tx, lane.party, lane.entity, found.key)
+                intent = records.intents.by_key(tx, *place, found.key)
                 if intent and intent.content_hash != found.content_hash and records.intents.withdraw(tx, intent):
                     intent = None  # made since the restore, by a ledger that had forgotten this key
                 if intent is None:
                     subject = records.intents.adopt(
-                        tx, lane.party, lane.entity, found.key, found.number, found.content_hash, found.posted_at.date()
+                        tx, *place, found.key, found.number, found.content_hash, found.posted_at.date()
                     )
                     self._book_adopted_reversal(tx, found.key)
                     # What was made since the restore may wait for it already.
-                    records.waits.wake_by_results(tx, lane.party, lane.entity, [found.key])
+                    records.waits.wake_by_results(tx, *place, [found.key])
                     due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
+                    # And was made by a ledger that had forgotten what stands there: a look says what is left to post.
+                    due |= {("repair", about) for about in records.intents.withdraw_slot(tx, *place, found.key)}
                 elif intent.state in ("ready", "sent", "refused"):
                     due |= self._adopt_known(tx, intent, found)
             self._mark_due(tx, due)
