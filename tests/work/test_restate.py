@@ -351,8 +351,12 @@ def test_after_a_restore_nothing_goes_beside_a_later_revision_that_stands(world)
         for table in ("intents", "waits", "journal", "looks", "subjects", "work", "cases"):
             tx.run(f"delete from {table}")
     doubt_identity(world.records, "restored from last night's backup", "anna")
-    look_again(world)
+    world.due("1001", *an_order(1000))
+    world.looker().step()
+    assert world.states()["invoice/a/r1"] == "ready"
     confirm_identity(world.records, "here", "anna")
+    world.poster().step()
+    assert "invoice/a/r1" not in world.states()  # withdrawn as r2 was adopted, before anything is posted
     look_again(world)
     assert world.erp.posted() == before
     assert world.open_cases() == []
