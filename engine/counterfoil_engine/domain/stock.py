@@ -371,7 +371,8 @@ def _named(sku: object, product_id: object) -> str:
 
 def _storable(sku: str) -> str:
     """A store's own SKU, bounded, without what no text column can hold."""
-    return _UNTEXT.sub("\ufffd", sku.strip()[:SKU_MAX])
+    kept = sku.strip()[:SKU_MAX]
+    return kept if kept.isascii() and kept.isprintable() else _UNTEXT.sub("\ufffd", kept)
 
 
 def _reduced_of(line: Mapping[str, Any]) -> object:
