@@ -62,7 +62,8 @@ def agree(ours: Position, theirs: Welcome, id_of: Callable[[int], str | None]) -
         if ours.epoch == NO_EPOCH:
             return Agreed(new_epoch="This installation has sent nothing yet, but the engine holds events of its epoch.")
         if theirs.epoch < ours.epoch:
-            return Agreed(new_epoch="The engine went back to an earlier epoch.", all_again=True)
+            # Of the later epoch too rows may be pruned already: what they said is read anew.
+            return Agreed(new_epoch="The engine went back to an earlier epoch.", all_again=True, reread=True)
         return Agreed(new_epoch="The agent went back to an earlier epoch.")
     if through.n > ours.last.n:
         return Agreed(new_epoch="The agent's last number is lower than the engine's.")

@@ -103,11 +103,12 @@ def _books(simulation: Simulation) -> Iterator[str]:
     yield from (
         f"K6 {one['key']} was sent {one['attempts']} times" for one in intents if one["attempts"] > MOST_ATTEMPTS
     )
-    ours = [one for one in intents if one["origin"] != "taken_over"]
-    due = {one["key"]: one["content_hash"] for one in ours if one["state"] == "done"}
     by_hand = simulation.notes.get("by hand", {})
     theirs = [one for one in documents if one["key"] not in by_hand and not one["key"].startswith("by hand/")]
     there = {one["key"]: one["content_hash"] for one in theirs}
+    # What was taken over the ERP has under a key of its own, but for what a restored engine found there under ours.
+    ours = [one for one in intents if one["origin"] != "taken_over" or one["key"] in there]
+    due = {one["key"]: one["content_hash"] for one in ours if one["state"] == "done"}
     if due != there:
         wrong = sorted(key for key in due.keys() | there.keys() if due.get(key) != there.get(key))
         yield f"I3 {len(wrong)} documents differ between ledger and ERP: {', '.join(wrong[:3])}"
