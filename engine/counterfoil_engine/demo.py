@@ -87,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     story = Story()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background process would ignore
     try:
         if options.prove:
             return 0 if show_proof(story, demo_proof.prove(read_places(options.prove))) else 1
