@@ -68,7 +68,7 @@ def commit_lag_is_nothing(patch: Patch) -> None:
 
 
 def retried_on_a_permanent_error(patch: Patch) -> None:
-    def refused(self: Any, tx: Any, intent: Any, case: Any) -> set[str]:
+    def refused(self: Any, tx: Any, intent: Any, case: Any, taken_by: Any = None) -> set[str]:
         tx.run("update intents set state = 'ready' where id = %s", intent.id)
         return set()
 
