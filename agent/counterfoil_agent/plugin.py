@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -21,6 +20,7 @@ import msgspec
 import requests
 
 from counterfoil_agent import snapshot
+from counterfoil_agent.answers import moment_said, whole
 from counterfoil_agent.errors import CounterfoilError, Denied, NotThere, RateLimited, Unavailable
 from counterfoil_agent.ports import (
     Bucket,
@@ -194,13 +194,9 @@ class SignedPlugin:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                answer = bytearray()
-                for chunk in response.iter_content(65_536):
-                    answer += chunk
-                    if len(answer) > LARGEST_ANSWER_BYTES or time.monotonic() - began_s > 3 * self._timeout[1]:
-                        raise requests.Timeout
+                answer = whole(response, LARGEST_ANSWER_BYTES, began_s + 3 * self._timeout[1])
                 self._learn_clock(response.headers.get("Date"))
-                return response.status_code, response.headers, bytes(answer)
+                return response.status_code, response.headers, answer
         except (requests.RequestException, ValueError) as error:
             raise Unavailable(
                 f"The shop at {self._url} can't be reached ({type(error).__name__}).",
@@ -227,11 +223,7 @@ class SignedPlugin:
         }
 
     def _learn_clock(self, said: str | None) -> None:
-        try:
-            moment = parsedate_to_datetime(said) if said else None
-        except (ValueError, TypeError):
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
+        if (moment := moment_said(said)) is not None:
             self._offset_s = (moment - self._clock.now()).total_seconds()
 
     def _refusal(self, status: int, headers: Mapping[str, str], answer: bytes, path: str) -> CounterfoilError:

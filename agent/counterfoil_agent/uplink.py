@@ -12,13 +12,13 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 import requests
 
 from counterfoil_agent import __version__
+from counterfoil_agent.answers import moment_said, whole
 from counterfoil_agent.errors import (
     Blocked,
     CounterfoilError,
@@ -151,13 +151,9 @@ class Uplink:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                answer = bytearray()
-                for chunk in response.iter_content(65_536):
-                    answer += chunk
-                    if len(answer) > LARGEST_ANSWER_BYTES or time.monotonic() - began_s > 3 * self._timeout[1] + wait_s:
-                        raise requests.Timeout
+                answer = whole(response, LARGEST_ANSWER_BYTES, began_s + 3 * self._timeout[1] + wait_s)
                 self._learn_clock(response.headers.get("Date"))
-                return response.status_code, response.headers, bytes(answer)
+                return response.status_code, response.headers, answer
         except (requests.RequestException, ValueError) as error:
             raise Unavailable(
                 f"The engine at {self._url} can't be reached ({type(error).__name__}).",
@@ -174,11 +170,7 @@ class Uplink:
         }
 
     def _learn_clock(self, said: str | None) -> None:
-        try:
-            moment = parsedate_to_datetime(said) if said else None
-        except (ValueError, TypeError):
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
+        if (moment := moment_said(said)) is not None:
             offset_s = (moment - self._clock.now()).total_seconds()
             # `Date` has whole seconds: less than that is no difference.
             self.clock_offset_s = 0.0 if abs(offset_s) < 1.5 else round(offset_s, 1)

@@ -1,4 +1,4 @@
-"""python -m oversell.mutants [--seeds N] [NAME…]: faults planted in the stock side, each to be caught by a history.
+"""Faults planted in the stock side, each to be caught by a history; `python -m simulation.mutants` plants them too.
 
 Each breaks one rule by which a write of stock can hide no sale. One that isn't caught means that the histories are
 weaker than thought.
@@ -6,11 +6,7 @@ weaker than thought.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +15,7 @@ from counterfoil_engine.domain import availability, reservations
 from counterfoil_engine.records import ats, feed, moves, positions
 from counterfoil_engine.work import publish
 from counterfoil_sandbox import shop_plugin_stock
-from simulation.mutants import MISFITS, Hunt, Patch, nothing
+from simulation.mutants import Hunt, Patch, first_to_fail, nothing
 
 from oversell.__main__ import quiet
 from oversell.history import live
@@ -218,37 +214,7 @@ def planted(plant: Callable[[Patch], None]) -> Iterator[None]:
 
 
 def hunt(name: str, seeds: int = SEEDS, first: int = 1) -> Hunt:
-    """Run seeds until one fails."""
+    """Live histories until one fails."""
     quiet()
     with planted(MUTANTS[name]):
-        for seed in range(first, first + seeds):
-            if failures := live(seed).failures:
-                if failures[0].startswith(MISFITS):
-                    return Hunt(name, None, f"the plant doesn't fit the code any more: {failures[0]}")
-                return Hunt(name, seed, failures[0])
-    return Hunt(name, None)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m oversell.mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="words that the mutants' names have (default: all)")
-    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="how many each may take")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), metavar="N")
-    options = parser.parse_args(arguments)
-    names = [name for name in MUTANTS if not options.names or any(word in name for word in options.names)]
-    caught = 0
-    with multiprocessing.Pool(options.cores, maxtasksperchild=1) as pool:
-        for found in pool.imap_unordered(_hunt, [(name, options.seeds) for name in names]):
-            caught += found.seed is not None
-            how = f"by seed {found.seed}" if found.seed else f"NOT within {options.seeds} seeds"
-            print(f"{found.name}: {'caught ' if found.seed else ''}{how} {found.failure[:160]}", flush=True)
-    print(f"mutants: {caught} of {len(names)} caught")
-    return caught < len(names)
-
-
-def _hunt(task: tuple[str, int]) -> Hunt:
-    return hunt(*task)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return first_to_fail(name, range(first, first + seeds), live)

@@ -383,14 +383,19 @@ def hunt(name: str, seeds: int = SEEDS, first: int = 1) -> Hunt:
     patch = Patch()
     MUTANTS[name](patch)
     try:
-        for seed in in_order(range(first, first + seeds), NEEDS.get(MUTANTS[name], ())):
-            if failures := simulate(seed).failures:
-                if failures[0].startswith(MISFITS):
-                    return Hunt(name, None, f"the plant doesn't fit the code any more: {failures[0]}")
-                return Hunt(name, seed, failures[0])
-        return Hunt(name, None)
+        return first_to_fail(name, in_order(range(first, first + seeds), NEEDS.get(MUTANTS[name], ())), simulate)
     finally:
         patch.undo()
+
+
+def first_to_fail(name: str, seeds: Sequence[int], live: Callable[[int], Any]) -> Hunt:
+    """Live each seed until one ends with failures, with the fault planted."""
+    for seed in seeds:
+        if failures := live(seed).failures:
+            if failures[0].startswith(MISFITS):
+                return Hunt(name, None, f"the plant doesn't fit the code any more: {failures[0]}")
+            return Hunt(name, seed, failures[0])
+    return Hunt(name, None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
