@@ -1,4 +1,4 @@
-"""What came: the facts of one order, as the store said them, in the store's own order."""
+"""What came: the facts of one order, as the store and the other parties said them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,30 @@ class Snapshot:
     proven: bool = True
 
 
+Party = Literal["wms", "gateway", "tax"]
+
+
+@dataclass(frozen=True)
+class PartyFact:
+    """One fact as a WMS, a gateway or a tax service said it (`contracts/facts/<kind>.v1.json`); it never changes.
+
+    source: which of them (`stripe`, `hub-berlin`); id: the source's own; at: when it happened, UTC. arrival: its place
+    in the engine's order of commit. Numbers in body are int or Decimal, never float.
+    """
+
+    party: Party
+    source: str
+    id: str
+    kind: str
+    at: datetime
+    body: Mapping[str, Any]
+    arrival: int = 0
+
+
 @dataclass(frozen=True)
 class OrderFacts:
-    """All snapshots of one order, by (epoch, n). store and order_id name it: `order eu1/1001`.
+    """All snapshots of one order, by (epoch, n), and the other parties' facts of it, by arrival. store and order_id
+    name it: `order eu1/1001`.
 
     arrival: how far the store's events had come in of those that are read here."""
 
@@ -35,6 +56,7 @@ class OrderFacts:
     order_id: str
     snapshots: tuple[Snapshot, ...]
     arrival: int = 0
+    party_facts: tuple[PartyFact, ...] = ()
 
     @property
     def subject(self) -> str:
