@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 GOOD, BAD = good_examples(), bad_examples()
-SHARED = ("common/", "documents/_")
+SHARED = ("common/", "documents/_", "facts/_")
 
 
 def test_every_contract_has_good_and_bad_examples() -> None:

@@ -22,7 +22,22 @@ KINDS = [
     "refund_payment",
     "application",
     "cancellation",
+    "fulfilment",
+    "capture",
+    "refund_order",
+    "tax_quote",
+    "tax_commit",
+    "return",
+    "store_update",
+    "fee",
+    "payout",
+    "dispute",
 ]
+FACTS = {
+    "wms": ("released", "shipment", "short_pick", "cancellation_refused", "cancelled", "receipt"),
+    "gateway": ("authorised", "captured", "voided", "refunded", "failed", "fee", "payout", "dispute"),
+    "tax": ("tax_quoted", "tax_committed"),
+}
 
 
 def test_every_contract_that_the_parts_speak_is_there() -> None:
@@ -31,6 +46,8 @@ def test_every_contract_that_the_parts_speak_is_there() -> None:
         *(f"models/{name}.v1" for name in ("order", "customer", "payment", "refund")),
         *(f"documents/{kind}.v1" for kind in KINDS),
         "documents/_common.v1",
+        *(f"facts/{kind}.v1" for kinds in FACTS.values() for kind in kinds),
+        "facts/_common.v1",
         *(f"feed/{name}.v1" for name in ("ask", "numbers", "writes")),
         "config/rules.v1",
         "rehearsal/report.v1",
@@ -103,6 +120,13 @@ def test_a_reference_to_elsewhere_is_an_error_and_no_request() -> None:
         jsonschema_rs.Draft202012Validator(stray, registry=contracts._registry(), retriever=contracts._unknown)
 
 
+@pytest.mark.parametrize("party", FACTS)
+def test_each_kind_of_fact_is_one_partys_alone(party: str) -> None:
+    for kind in FACTS[party]:
+        said = contracts.schema(f"facts/{kind}.v1")["properties"]
+        assert (said["fact"]["const"], said["party"]["const"]) == (f"counterfoil.{kind}.v1", party)
+
+
 def test_an_unknown_contract_is_said_to_be_unknown() -> None:
     with pytest.raises(KeyError):
         contracts.faults("events/../config/rules.v1", {})
@@ -117,7 +141,7 @@ def test_a_type_of_event_names_its_contract() -> None:
 def test_every_file_of_the_package_is_read() -> None:
     folder = resources.files("counterfoil_contracts")
     groups = {name.split("/")[0] for name in contracts.names()}
-    assert groups == {"common", "config", "documents", "events", "feed", "models", "rehearsal"}
+    assert groups == {"common", "config", "documents", "events", "facts", "feed", "models", "rehearsal"}
     assert all((folder / f"{name}.json").is_file() for name in contracts.names())
 
 
