@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from counterfoil_engine.domain.compare import compare
 from counterfoil_engine.domain.difference import Post, Reverse, Step, difference
 from counterfoil_engine.domain.documents import Dues
 from counterfoil_engine.domain.errors import Case
@@ -286,20 +287,14 @@ class Holds:
 
 def _restated(considered: Considered, own: Dues | None, moved: Literal["rules", "code"]) -> list[Restated]:
     """The slots on which today's rules and the documents' own (None: what stands) disagree, with both amounts."""
-    subject = considered.dues.subject
+    subject, after = considered.dues.subject, considered.dues.documents
     if own is not None:
-        before = {document.slot: document for document in own.documents if document.subject == subject}
+        before = list(own.documents)
     else:
         there = [standing(intents) for intents in considered.existing.values()]
-        before = {one.slot: one.document for one in there if one and one.document and one.subject == subject}
-    after = {document.slot: document for document in considered.dues.documents if document.subject == subject}
-    rows = []
-    for slot in sorted(before.keys() | after.keys()):
-        one, other = before.get(slot), after.get(slot)
-        if one and other and one.content_hash == other.content_hash:
-            continue
-        document = one or other
-        assert document is not None
-        amounts = one.amount_minor if one else 0, other.amount_minor if other else 0
-        rows.append(Restated(slot, document.entity, document.currency, *amounts, moved))
-    return rows
+        before = [one.document for one in there if one and one.document]
+    return [
+        Restated(each.slot, each.entity, each.currency, each.before_minor, each.after_minor, moved)
+        for each in compare(subject, before, after).documents
+        if each.how != "booked otherwise"
+    ]
