@@ -59,7 +59,7 @@ def _rules(without: str = "") -> dict[str, Any]:
             }
         ],
         "guests": [{"store": "*", "policy": "per_country", "from": "2020-01-01"}],
-        "invoice_on": [{"entity": "*", "on": "acceptance", "from": "2020-01-01"}],
+        "sequence": [{"entity": "*", "method": "*", "invoice_on": "acceptance", "from": "2020-01-01"}],
     }
     for table in ROWS:
         if table != without:
@@ -103,7 +103,7 @@ def test_what_data_needs_is_proposed_with_how_sure_it_is_and_why(tmp_path):
     report = rehearsed(written(tmp_path, {"a.json": [NEEDY, ABROAD, FRENCH]}))
     assert {order["reading"] for order in report.orders} == {"posted"}
     proposed = {entry["table"]: entry for entry in report.as_json()["proposed"]}
-    assert set(ROWS) | {"entities", "stores", "untaxed", "guests", "invoice_on"} <= set(proposed)
+    assert set(ROWS) | {"entities", "stores", "untaxed", "guests", "sequence"} <= set(proposed)
     assert all(0 <= entry["confidence"] <= 1 and entry["because"] for entry in proposed.values())
     assert proposed["rates"]["confidence"] == 0
     assert proposed["payment_methods"]["confidence"] >= 0.9

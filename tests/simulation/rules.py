@@ -66,5 +66,5 @@ def _rules(label: str, goods: str) -> dict[str, Any]:
             {"store": "*", "title": "Gift card*", "reads_as": "gift_card", "provider": "gift-cards", **SINCE},
             {"store": "*", "title": "Loyalty discount", "reads_as": "fee", **SINCE},
         ],
-        "invoice_on": [{"entity": "*", "on": "acceptance", **SINCE}],
+        "sequence": [{"entity": "*", "method": "*", "invoice_on": "acceptance", **SINCE}],
     }

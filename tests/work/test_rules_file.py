@@ -260,7 +260,15 @@ _values = {
     "statuses": st.fixed_dictionaries({"reads_as": st.sampled_from(["processing", "on-hold", "trash"])}),
     "fees": st.fixed_dictionaries({"reads_as": st.just("gift_card")}, optional={"provider": _words}),
     "rates": st.fixed_dictionaries({"rate": _rates}),
-    "invoice_on": st.fixed_dictionaries({"on": st.sampled_from(["acceptance", "shipment"])}),
+    "sequence": st.fixed_dictionaries(
+        {},
+        optional={
+            "invoice_on": st.sampled_from(["acceptance", "shipment"]),
+            "shortfall_minor": _units,
+            "store_update": st.booleans(),
+        },
+    ),
+    "reasons": st.fixed_dictionaries({"reads_as": st.sampled_from(["reduction", "goodwill"])}),
     "availability": st.fixed_dictionaries(
         {},
         optional={

@@ -5,7 +5,7 @@ A missing row is never guessed: `Parked` carries the row to fill in (domain.md, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -81,12 +81,27 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "payment_methods": (("store", "method"), ("gateway", "accept_unpaid")),
     "tax_rates": (("store", "code"), ("treatment", "jurisdiction")),
     "untaxed": (("store", "country"), ("treatment",)),
-    "items": (("store", "sku"), ("item", "class", "exempt")),
+    "items": (("store", "sku"), ("item", "class", "exempt", "digital")),
     "guests": (("store",), ("policy",)),
     "statuses": (("store", "status"), ("reads_as",)),
     "fees": (("store", "title"), ("reads_as", "provider")),
     "rates": (("book", "currency"), ("rate",)),
-    "invoice_on": (("entity",), ("on",)),
+    "sequence": (
+        ("entity", "method"),
+        (
+            "invoice_on",
+            "revenue_on",
+            "capture_on",
+            "wms",
+            "tax",
+            "tax_tolerance_minor",
+            "tax_on_deposits",
+            "shortfall_minor",
+            "refunds_by",
+            "store_update",
+        ),
+    ),
+    "reasons": (("store", "reason"), ("reads_as",)),
     "availability": (
         ("pool", "warehouse", "class", "sku"),
         (
@@ -106,6 +121,9 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "caps": (("pool", "store", "sku"), ("share",)),
     "kits": (("pool", "sku"), ("parts",)),
 }
+
+
+_Rank = tuple[tuple[int, ...], date]
 
 
 @dataclass(frozen=True)
@@ -148,16 +166,25 @@ class Rules:
         A table's last match field counts most: a row for this SKU in all stores goes before one for all SKUs in this
         store.
         """
-        best: tuple[tuple[int, ...], date] | None = None
+        best: _Rank | None = None
         found: Row | None = None
-        fields = [(name, match[name]) for name in reversed(TABLES[table][0]) if name in match]
-        for row in self._candidates(table, match):
-            if row.since > on or not all(_fits(row.match.get(name, "*"), value) for name, value in fields):
-                continue
-            rank = (tuple(_closeness(row.match.get(name, "*"), value) for name, value in fields), row.since)
+        for rank, row in self._fitting(table, on, match):
             if best is None or rank >= best:
                 best, found = rank, row
         return found
+
+    def merged(self, table: str, on: date, **match: str) -> dict[str, Any]:
+        """Each value of the closest row that sets it, of those that fit on that day; nothing where none does."""
+        values: dict[str, Any] = {}
+        for _, row in sorted(self._fitting(table, on, match), key=lambda ranked: ranked[0]):
+            values.update((name, value) for name, value in row.values.items() if value is not None)
+        return values
+
+    def _fitting(self, table: str, on: date, match: Mapping[str, str]) -> Iterator[tuple[_Rank, Row]]:
+        fields = [(name, match[name]) for name in reversed(TABLES[table][0]) if name in match]
+        for row in self._candidates(table, match):
+            if row.since <= on and all(_fits(row.match.get(name, "*"), value) for name, value in fields):
+                yield (tuple(_closeness(row.match.get(name, "*"), value) for name, value in fields), row.since), row
 
     def _candidates(self, table: str, match: Mapping[str, str]) -> Iterable[Row]:
         """The rows that may fit: those with that very value in the table's last match field, and the patterns."""

@@ -54,7 +54,12 @@ def propose(orders: Sequence[Order], store: str) -> list[Proposal]:
         *_statuses(orders, store),
         *_rates(orders),
         Proposal("guests", {"store": store, "policy": "per_country", "from": _FROM}, 0.8, "The usual policy."),
-        Proposal("invoice_on", {"entity": "E1", "on": "acceptance", "from": _FROM}, 0.8, "No warehouse speaks here."),
+        Proposal(
+            "sequence",
+            {"entity": "E1", "method": "*", "invoice_on": "acceptance", "from": _FROM},
+            0.8,
+            "No warehouse speaks here.",
+        ),
     ]
 
 
