@@ -636,7 +636,7 @@ def rules() -> dict[str, Any]:
             {"store": "*", "title": "Loyalty discount", "reads_as": "fee", **since},
         ],
         "rates": [{"book": "EUR", "currency": c, "rate": r, **since} for c, r in RATES.items()],
-        "invoice_on": [{"entity": "*", "on": "acceptance", **since}],
+        "sequence": [{"entity": "*", "method": "*", "invoice_on": "acceptance", **since}],
     }
 
 
