@@ -4,7 +4,7 @@
 
 The owner of the stock is in this process and costs nothing; rows are read, checked and written as from any ERP. Some of
 the SKUs are reserved by order lines. One SKU: its position is applied, published, and read from the feed, by one
-process over one connection each time.
+process over one connection each time, which looks for garbage as seldom as a worker does.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from counterfoil_engine.api.server import settle
 from counterfoil_engine.domain.stock import read_position
 from counterfoil_engine.ports import PositionPage
 from counterfoil_engine.records import ats, cases, feed, positions, rules_store
@@ -51,6 +52,7 @@ def main() -> int:
     asked = parser.parse_args()
     logger.remove()
     with a_database(asked.database) as database:
+        settle()
         world = World(database, asked.skus)
         world.reserve(min(asked.orders, asked.skus))
         before_s = time.process_time()

@@ -39,7 +39,7 @@ ALWAYS = date(2020, 1, 1)
 
 
 def stock(on_hand: int = 0, warehouse: str = "BER", **more: Any) -> Stock:
-    fields = {"allocated": 0, "damaged": 0, "quarantined": 0, "inbound": (), "as_of": NOON, "owner": "erp DE01"}
+    fields = {"allocated": 0, "damaged": 0, "quarantined": 0, "inbound": (), "as_of": NOON}
     return Stock(warehouse, on_hand, **{**fields, **more})
 
 
@@ -101,9 +101,10 @@ def test_fewer_than_the_minimum_are_shown_as_none() -> None:
     assert number([stock(3)], minimum_shown=3) == 3
 
 
-def test_each_term_says_who_said_it_and_when() -> None:
-    [term] = available([stock(10)], [], Policy(), NOW).terms
-    assert (term.name, term.units, term.warehouse, term.source, term.as_of) == ("on hand", 10, "BER", "erp DE01", NOON)
+def test_each_term_says_of_which_warehouse_or_by_which_rules_it_is() -> None:
+    on_hand, safety = available([stock(10)], [], Policy("v1", safety_units=2), NOW).terms
+    assert on_hand == ("on hand", 10, "BER", "", NOON)
+    assert safety == ("safety stock", -2, None, "rules v1", None)
 
 
 def test_a_kit_has_as_many_as_its_scarcest_part_makes() -> None:

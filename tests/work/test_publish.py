@@ -319,7 +319,11 @@ def test_why_tells_each_term_reservation_and_what_the_stores_answered(world: Sto
         "reserved": -3,
         "safety stock": -1,
     }
-    assert all(term["source"] for term in told["terms"]) and told["terms"][0]["age_s"] >= 0
+    assert {term["name"]: term["source"] for term in told["terms"] if term["name"] != "safety stock"} == {
+        **dict.fromkeys(("on hand", "allocated", "damaged"), "erp DE01"),
+        "reserved": "1 order lines",
+    }
+    assert told["terms"][-1]["source"].startswith("rules ") and told["terms"][0]["age_s"] >= 0
     assert [(one["order"], one["reserved"]) for one in told["reservations"]] == [("1001", 3)]
     eu1 = next(store for store in told["stores"] if store["store"] == "eu1")
     assert eu1["basis"] == {"epoch": 1, "n": 1}

@@ -35,11 +35,15 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         app = self._make_app()
-        # What is there now stays: not looking through it for garbage again and again saves a worker time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000, 20, 50)
+        settle()
         return app
+
+
+def settle() -> None:
+    """What is there now stays: not looking through it for garbage again and again saves a process time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def _keep_memory_together() -> None:

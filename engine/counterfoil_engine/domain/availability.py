@@ -27,7 +27,7 @@ _ONE = Decimal(1)
 
 
 class Term(NamedTuple):
-    """One step of the waterfall: units added or taken. source: who says so; as_of: its moment, for what was read."""
+    """One step of the waterfall: units added or taken. source: which rules say so; as_of: a warehouse's position's."""
 
     name: str
     units: int
@@ -37,7 +37,7 @@ class Term(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """A position as the calculation needs it (see `stock.Position`). owner: who said it."""
+    """A position as the calculation needs it (see `stock.Position`)."""
 
     warehouse: str
     on_hand: int
@@ -46,7 +46,6 @@ class Stock(NamedTuple):
     quarantined: int
     inbound: Sequence[tuple[str, int]]
     as_of: datetime
-    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,29 +127,29 @@ def _of_warehouse(
     moments: list[datetime],
 ) -> int:
     """What one warehouse has, and its terms. on hand holds the damaged and quarantined ones."""
-    where, source, said_at = one.warehouse, one.owner, one.as_of
+    where, said_at = one.warehouse, one.as_of
     total = 0
     if "on_hand" in counts:
         total = one.on_hand
-        terms.append(Term("on hand", one.on_hand, where, source, said_at))
+        terms.append(Term("on hand", one.on_hand, where, as_of=said_at))
         for name, units in (("damaged", one.damaged), ("quarantined", one.quarantined)):
             if units and name not in counts:
                 total -= units
-                terms.append(Term(name, -units, where, source, said_at))
+                terms.append(Term(name, -units, where, as_of=said_at))
     else:
         for name, units in (("damaged", one.damaged), ("quarantined", one.quarantined)):
             if units and name in counts:
                 total += units
-                terms.append(Term(name, units, where, source, said_at))
+                terms.append(Term(name, units, where, as_of=said_at))
     if one.allocated:
         total -= one.allocated
-        terms.append(Term("allocated", -one.allocated, where, source, said_at))
+        terms.append(Term("allocated", -one.allocated, where, as_of=said_at))
     if one.inbound and "in_transit" in counts:
         horizon = (as_of + timedelta(days=inbound_days)).date().isoformat()
         for day, units in one.inbound:
             if day <= horizon:
                 total += units
-                terms.append(Term(f"in transit, expected {day}", units, where, source, said_at))
+                terms.append(Term(f"in transit, expected {day}", units, where, as_of=said_at))
             else:
                 moments.append(_midnight(date.fromisoformat(day) - timedelta(days=inbound_days)))
     if total < 0:

@@ -159,6 +159,7 @@ def read_position(raw: Any, now: datetime) -> tuple[Position | None, list[Case]]
             read_units(raw.get("quarantined", "0"), "quarantined"),
             _inbound(raw.get("inbound", ())),
             as_of,
+            is_complete=raw.get("lines") == [],
         )
     except ValueError as wrong:
         return None, [_wrong_row(raw, str(wrong))]
@@ -166,11 +167,8 @@ def read_position(raw: Any, now: datetime) -> tuple[Position | None, list[Case]]
         said.append(_mended(sku, mended))
     if position.on_hand < 0:
         said.append(_below_none(position))
-    lines = raw.get("lines")
-    if lines == []:
-        return position._replace(is_complete=True), said
-    if lines is not None:
-        taken, faults = _lines(lines)
+    if not position.is_complete and raw.get("lines") is not None:
+        taken, faults = _lines(raw["lines"])
         said += [_wrong_line(position, fault) for fault in faults[:1]]
         position = position._replace(lines=taken, is_complete=not faults)
     return position, said

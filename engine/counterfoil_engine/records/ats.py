@@ -165,9 +165,11 @@ def mark_time(tx: Transaction, pool: str, as_of: datetime) -> int:
 
 def dirty_pools(tx: Transaction, as_of: datetime) -> list[str]:
     """Pools with something to compute."""
+    # Not `exists`: PostgreSQL would rather read all marks once than the first of each pool.
     rows = tx.all(
-        "select pool from pools where exists (select 1 from stock_dirty d where d.pool = pools.pool)"
-        " or exists (select 1 from ats a where a.pool = pools.pool and a.again_at <= %s) order by pool",
+        "select pool from pools where (select d.id from stock_dirty d where d.pool = pools.pool limit 1) is not null"
+        " or (select a.version from ats a where a.pool = pools.pool and a.again_at <= %s limit 1) is not null"
+        " order by pool",
         as_of,
     )
     return [row["pool"] for row in rows]
@@ -224,19 +226,19 @@ def dirty(tx: Transaction, pool: str, limit: int) -> list[tuple[int, str, str]]:
 def inputs(tx: Transaction, pool: str, keys: Sequence[str], line_keys: Sequence[str]) -> PoolInputs:
     """What the numbers of these SKUs are computed from. line_keys: whose order lines may reserve them (kits too)."""
     found = PoolInputs()
-    table, params = tx.given([[key] for key in keys], wanted="text")
+    which, params = tx.among("p.sku_key", keys)
     for row in tx.all(
         "select p.warehouse, p.sku_key, p.sku, p.on_hand, p.allocated, p.damaged, p.quarantined, p.inbound, p.as_of,"
         " case when p.lines_as_of >= p.as_of then 1 else 0 end as is_known, m.pool"
-        f" from {table} join positions p on p.sku_key = wanted"
-        " left join pool_members m on m.kind = 'warehouse' and m.name = p.warehouse and m.pool = %s"
-        " order by p.sku_key, p.warehouse",
-        *params,
+        " from positions p left join pool_members m on m.kind = 'warehouse' and m.name = p.warehouse and m.pool = %s"
+        f" where {which} order by p.sku_key, p.warehouse",
         pool,
+        *params,
     ):
         _position(found, row)
     _lines(tx, pool, line_keys, found)
-    for row in tx.all(f"select a.* from {table} join ats a on a.sku_key = wanted where a.pool = %s", *params, pool):
+    which, params = tx.among("sku_key", keys)
+    for row in tx.all(f"select * from ats where pool = %s and {which}", pool, *params):
         found.published[row["sku_key"]] = _published(row)
     return found
 
@@ -255,13 +257,13 @@ def _position(found: PoolInputs, row: Row) -> None:
 
 
 def _lines(tx: Transaction, pool: str, keys: Sequence[str], found: PoolInputs) -> None:
-    table, params = tx.given([[key] for key in keys], wanted="text")
+    which, params = tx.among("l.sku_key", keys)
     rows = tx.all(
-        f"select l.* from {table} join stock_lines l on l.sku_key = wanted"
-        " join pool_members m on m.kind = 'store' and m.name = l.store and m.pool = %s where l.is_open"
-        " order by l.store, l.order_id, l.line",
-        *params,
+        "select l.* from stock_lines l"
+        " join pool_members m on m.kind = 'store' and m.name = l.store and m.pool = %s"
+        f" where l.is_open and {which} order by l.store, l.order_id, l.line",
         pool,
+        *params,
     )
     for row in rows:
         # `net` is what counts: the line's own meta and its moves may both speak of it.
@@ -314,8 +316,8 @@ def sold(tx: Transaction, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, s
 
 def caps(tx: Transaction, pool: str, keys: Sequence[str]) -> dict[tuple[str, str], Cap]:
     """(store, key) → its cap as it was counted."""
-    table, params = tx.given([[key] for key in keys], wanted="text")
-    rows = tx.all(f"select c.* from {table} join ats_caps c on c.sku_key = wanted where c.pool = %s", *params, pool)
+    which, params = tx.among("sku_key", keys)
+    rows = tx.all(f"select * from ats_caps where pool = %s and {which}", pool, *params)
     return {
         (row["store"], row["sku_key"]): Cap(row["units"], Decimal(row["share"]), row["sold_before"]) for row in rows
     }
@@ -443,8 +445,8 @@ def forget_caps(tx: Transaction, pool: str, places: Sequence[tuple[str, str]]) -
 
 def _forget_marks(tx: Transaction, ids: Sequence[int]) -> None:
     if ids:
-        table, params = tx.given([[each] for each in ids], done="bigint")
-        tx.run(f"delete from stock_dirty where id in (select done from {table})", *params)
+        which, params = tx.among("id", ids, "bigint")
+        tx.run(f"delete from stock_dirty where {which}", *params)
 
 
 def _published(row: Row) -> Published:

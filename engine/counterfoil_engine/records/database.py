@@ -66,20 +66,23 @@ class Transaction:
         """Rows as a table named `given`, for one statement about many: its SQL, and the parameters it takes.
 
         columns: name → type on PostgreSQL (`text`, `bigint`). There all rows travel as one JSON text: an array for each
-        column costs more time in this process than the whole statement takes in the server."""
+        column costs more time in this process than the whole statement takes in the server, and rows as objects, with
+        each column's name, more than rows as arrays."""
         if self.is_sqlite:
             names = ", ".join(f"column{place} as {name}" for place, name in enumerate(columns, start=1))
             marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(rows))
             return f"(select {names} from (values {marks})) as given", [value for row in rows for value in row]
-        types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        text = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
-        return f"json_to_recordset(%s::json) as given ({types})", [text]
+        names = ", ".join(f"(row->>{place})::{kind} as {name}" for place, (name, kind) in enumerate(columns.items()))
+        text = msgspec.json.encode(rows).decode()
+        return f"(select {names} from jsonb_array_elements(%s::jsonb) as each_of (row)) as given", [text]
 
-    def among(self, column: str, values: Iterable[str]) -> tuple[str, list[Any]]:
-        """The condition that a column has one of these values, and its parameters."""
+    def among(self, column: str, values: Iterable[Any], kind: str = "text") -> tuple[str, list[Any]]:
+        """The condition that a column has one of these values, and its parameters; kind: their type on PostgreSQL.
+
+        There it is planned by how many they are: for a few of a large table as for many of a small one."""
         wanted = sorted(set(values))
         if not self.is_sqlite:
-            return f"{column} = any(%s::text[])", [wanted]
+            return f"{column} = any(%s::{kind}[])", [wanted]
         return f"{column} in ({', '.join(['%s'] * len(wanted)) or 'null'})", list(wanted)
 
     def now(self) -> datetime:

@@ -67,10 +67,8 @@ def _published_bases(tx: Transaction, pool: str, ids: set[int]) -> dict[int, _Pl
     """publication → the basis of each store that its numbers count up to; those that are kept no more are absent."""
     if not ids:
         return {}
-    table, params = tx.given([[each] for each in sorted(ids)], wanted="bigint")
-    rows = tx.all(
-        f"select b.id, b.basis from {table} join publications b on b.id = wanted where b.pool = %s", *params, pool
-    )
+    which, params = tx.among("id", ids, "bigint")
+    rows = tx.all(f"select id, basis from publications where pool = %s and {which}", pool, *params)
     return {row["id"]: _bases.decode(row["basis"]) for row in rows}
 
 
@@ -88,12 +86,8 @@ def _left(tx: Transaction, pool: str, keys: Sequence[str], stores: set[str]) -> 
     """(store, key) → what is left of the store's cap."""
     if not keys or tx.one("select 1 as has from ats_caps where pool = %s limit 1", pool) is None:
         return {}
-    table, params = tx.given([[key] for key in keys], wanted="text")
-    rows = tx.all(
-        f"select store, sku_key, left_units from {table} join ats_caps on sku_key = wanted where pool = %s",
-        *params,
-        pool,
-    )
+    which, params = tx.among("sku_key", keys)
+    rows = tx.all(f"select store, sku_key, left_units from ats_caps where pool = %s and {which}", pool, *params)
     return {(row["store"], row["sku_key"]): row["left_units"] for row in rows if row["store"] in stores}
 
 

@@ -34,7 +34,8 @@ FULL_EVERY = timedelta(hours=24)
 
 @dataclass
 class _Reading:
-    """What came up in one reading. cases: by subject; good: subjects of which a good row came."""
+    """What came up in one reading. cases: by subject; good: subjects of which a good row came, where
+    not all came."""
 
     rules: Rules
     begun_at: datetime  # by the database's clock
@@ -113,15 +114,15 @@ class PositionReader:
             good: dict[tuple[str, str], Position] = {}
             for raw in rows:
                 position, said = read_position(raw, now)
-                subject = _subject(raw, position)
                 for case in said:
-                    reading.tell(subject, case)
+                    reading.tell(_subject(raw, position), case)
                 if position is not None and self._admit(reading, position):
                     self._once(reading, good, position)
             spelt = self._positions.spellings(tx, list(good)) if good and not is_full else {}
             taken = [one for one in good.values() if self._as_written(reading, one, spelt)]
             self._positions.apply(tx, taken)
-        reading.good.update(f"position {one.warehouse}/{one.sku}" for one in taken)
+        if not is_full:
+            reading.good.update(f"position {one.warehouse}/{one.sku}" for one in taken)
 
     def _owns(self, warehouse: Any) -> bool:
         return bool((warehouse.owner, warehouse.entity) == (self.party, self.entity))

@@ -17,7 +17,7 @@ from loguru import logger
 from counterfoil_engine.domain.availability import (
     Availability,
     Policies,
-    Stock,
+    Term,
     available,
     cap_of,
     item_key,
@@ -203,7 +203,7 @@ class Publisher:
             if before is None or key in must or reasons[key] & _ALWAYS or is_ending or _differs(before, row):
                 is_by_owner = before is None or reasons[key] & _BY_OWNER
                 changed = calculation.newest_as_of(key) if is_by_owner else before and before.changed_as_of
-                rows.append(row._replace(changed_as_of=changed))
+                rows.append(Published(*row[:-1], changed))
                 continue
             again_at = row.again_at if row.silence_hours is None else _first(before.again_at, row.again_at)
             if before.again_at != again_at:
@@ -264,7 +264,7 @@ class Publisher:
             return {
                 **_number(computed, calculation, policies, key, as_of, self._ats.engine_epoch(tx)),
                 "pool": pool,
-                "terms": [_term(term, rules.version, as_of) for term in computed.available.terms],
+                "terms": [_term(term, calculation.owners, rules.version, as_of) for term in computed.available.terms],
                 "reservations": [_reservation(one) for one in computed.reservations],
                 "stores": self._stores(tx, pool, policies, key, computed.published.sku),
             }
@@ -342,7 +342,7 @@ class Calculation:
     def __init__(self, inputs: PoolInputs, pool: str, rules: Rules, policies: Policies, as_of: datetime) -> None:
         self.inputs, self._policies, self._as_of = inputs, policies, as_of
         owners = [rules.warehouses[name] for name in rules.pools[pool].warehouses if name in rules.warehouses]
-        self._owners = {one.id: f"{one.owner} {one.entity}" for one in owners}
+        self.owners = {one.id: f"{one.owner} {one.entity}" for one in owners}
         self._by_store = bool(owners) and all(one.lines == "store" for one in owners)
         self._stock: dict[str, tuple[Availability, list[Reservation]]] = {}
         self._closed: list[SoldLine] = []
@@ -402,8 +402,7 @@ class Calculation:
     def _of_stock(self, key: str) -> tuple[Availability, list[Reservation]]:
         if key not in self._stock:
             policy = self._policies.of(self.inputs.skus.get(key, key))
-            stock = [Stock(*one[:-1], self._owners.get(one[0], "")) for one in self.inputs.stock.get(key, ())]
-            reservations = self._reservations(key, policy.unpaid_hours)
+            stock, reservations = self.inputs.stock.get(key, ()), self._reservations(key, policy.unpaid_hours)
             self._stock[key] = (available(stock, reservations, policy, self._as_of), reservations)
         return self._stock[key]
 
@@ -454,13 +453,13 @@ def _number(
     }
 
 
-def _term(term: Any, version: str, as_of: datetime) -> dict[str, Any]:
+def _term(term: Term, owners: Mapping[str, str], version: str, as_of: datetime) -> dict[str, Any]:
     age_s = round((as_of - term.as_of).total_seconds(), 1) if term.as_of else None
     return {
         "name": term.name,
         "units": term.units,
         "warehouse": term.warehouse,
-        "source": term.source or f"rules {version}",
+        "source": owners.get(term.warehouse or "", "") if term.as_of else term.source or f"rules {version}",
         "as_of": _plain(term.as_of),
         "age_s": age_s,
     }
@@ -487,4 +486,4 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-__all__ = ["Calculation", "Computed", "PoolState", "Publisher", "Stock", "members"]
+__all__ = ["Calculation", "Computed", "PoolState", "Publisher", "members"]
