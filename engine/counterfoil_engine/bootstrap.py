@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -31,8 +32,9 @@ from loguru import logger
 from counterfoil_engine import config
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
+from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.feed import FeedServer
-from counterfoil_engine.api.server import Server
+from counterfoil_engine.api.server import Server, settle
 from counterfoil_engine.domain.dues import dues as domain_dues
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
@@ -70,6 +72,7 @@ from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.users import Users
 
 PARTY = "erp"
 IDLE_S = 0.2
@@ -246,8 +249,13 @@ class Engine:
                 self.check_database,
                 self.clock,
                 settings,
+                self.control(),
             )
         )
+
+    def control(self) -> Control:
+        """Who may command, and what stays provable."""
+        return Control(Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32))))
 
     def check_database(self) -> None:
         try:
@@ -522,6 +530,7 @@ def _serve_behind(settings: config.Settings, role: str) -> None:
         signal.signal(number, lambda *_: stop.set())
     with opened(settings, SystemClock()) as engine:
         threads = engine.run(role, stop)
+        settle()
         logger.info("serving", role=role)
         stop.wait()
         for thread in threads:

@@ -15,6 +15,7 @@ from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, Category, CounterfoilError
 from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
+from counterfoil_engine.domain.roles import Role
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.stock import Position
 
@@ -218,10 +219,23 @@ class Wake(Protocol):
         """key: `watermark eu1` once the store's watermark has moved."""
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who commands. is_person: whether the token is somebody's own. token_by: who had it made, and so has seen it."""
+
+    name: str
+    role: Role
+    is_person: bool = True
+    token_by: str = ""
+
+
 class Commands(Protocol):
     """What an operator asks and does, by the command line or anything else that calls the API; answers are JSON.
 
     Each may reject: `no-such-subject`, `no-such-store`, `rules` (with every fault in the cause)."""
+
+    def by(self, caller: Caller) -> Commands:
+        """The same commands, done under this caller's name."""
 
     def status(self) -> Mapping[str, Any]:
         """A line per store and party: connected, behind by, holes, kept-invalid, stuck, money held."""
@@ -637,6 +651,21 @@ class RulesRecords(Protocol):
     def switches(self, tx: Any) -> dict[tuple[str, str], str]: ...
 
 
+class UserRecords(Protocol):
+    """People who command (`records/users.py`)."""
+
+    def read(self, tx: Any, name: str) -> Mapping[str, Any] | None: ...
+    def by_token_id(self, tx: Any, token_id: str) -> Mapping[str, Any] | None: ...
+    def all_of_them(self, tx: Any) -> list[Mapping[str, Any]]: ...
+    def standing(self, tx: Any) -> int: ...
+    def save(
+        self, tx: Any, name: str, role: str, token_id: str, token_hash: str, expires_at: datetime, who: str
+    ) -> None: ...
+    def set_token(self, tx: Any, name: str, token_id: str, token_hash: str, expires_at: datetime, who: str) -> bool: ...
+    def remove(self, tx: Any, name: str) -> bool: ...
+    def four_eyes_since(self, tx: Any) -> datetime | str | None: ...
+
+
 class IdentityRecords(Protocol):
     """Which database this is (`records/identity.py`)."""
 
@@ -665,6 +694,7 @@ class Records:
     journal: JournalRecords
     rules: RulesRecords
     identity: IdentityRecords
+    users: UserRecords
 
     def transaction(self) -> AbstractContextManager[Any]:
         return self.database.transaction()

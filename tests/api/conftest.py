@@ -14,6 +14,7 @@ from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.work.receive import Receiver
 from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
+from fakes.control import a_control
 from fakes.databases import DIALECTS, empty, open_database
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
 from flask.testing import FlaskClient
@@ -64,6 +65,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         check_database,
         clock,
         settings({"limits": limits}, environment),
+        a_control(database),
     )
     return create_app(engine).test_client()
 

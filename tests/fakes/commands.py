@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from counterfoil_engine.ports import Rejected
+from counterfoil_engine.ports import Caller, Rejected
 
 
 class FakeCommands:
     """Answers with its arguments; `no-such-subject` for the order 404."""
+
+    def by(self, caller: Caller) -> FakeCommands:
+        return self
 
     def status(self) -> Mapping[str, Any]:
         return {"stores": []}

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from flask import Flask, Response
 
+from counterfoil_engine.api.access import Access
 from counterfoil_engine.api.agents import agents
 from counterfoil_engine.api.commands import commands
+from counterfoil_engine.api.control import Control, control
 from counterfoil_engine.api.problems import handle_errors
 from counterfoil_engine.api.requests import answer
 from counterfoil_engine.config import Settings
@@ -18,13 +20,14 @@ from counterfoil_engine.work.receive import Receiver
 
 @dataclass(frozen=True)
 class Engine:
-    """What the API needs. check_database: returns, or raises Unavailable."""
+    """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token."""
 
     receiver: Receiver
     commands: Commands
     check_database: Callable[[], None]
     clock: Clock
     settings: Settings
+    control: Control | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -33,7 +36,10 @@ def create_app(engine: Engine) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.register_blueprint(agents(engine.receiver, engine.clock, engine.settings))
-    app.register_blueprint(commands(engine.commands, engine.settings))
+    access = Access(engine.settings.api_token, engine.control.users if engine.control else None)
+    app.register_blueprint(commands(engine.commands, engine.settings, access))
+    if engine.control:
+        app.register_blueprint(control(engine.control, engine.settings, access))
     handle_errors(app)
 
     @app.get("/v1/health")

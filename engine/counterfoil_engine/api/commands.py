@@ -1,4 +1,4 @@
-"""What operators call, mostly through the command line: a thin way into the port `Commands`, behind a bearer token."""
+"""What operators call, mostly through the command line: a thin way into the port `Commands`, behind a token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Blueprint, Response, make_response, request
+from werkzeug.local import LocalProxy
 
-from counterfoil_engine.api.requests import answer, asked, check_token, named
+from counterfoil_engine.api.access import Access, caller_of_request
+from counterfoil_engine.api.requests import Name as _Name
+from counterfoil_engine.api.requests import Strict as _Strict
+from counterfoil_engine.api.requests import answer, asked, named
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Commands
 
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f]{1,200}\Z")]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class _Strict(msgspec.Struct, forbid_unknown_fields=True):
-    pass
 
 
 class _Order(_Strict):
@@ -81,13 +80,14 @@ class _Nothing(_Strict):
     pass
 
 
-def commands(does: Commands, settings: Settings) -> Blueprint:
+def commands(everybodys: Commands, settings: Settings, access: Access) -> Blueprint:
     blueprint = Blueprint("commands", __name__, url_prefix="/v1")
     limits = settings.limits
+    does: Any = LocalProxy(lambda: everybodys.by(caller_of_request()))  # each request under its caller's name
 
     @blueprint.before_request
-    def only_with_the_token() -> None:
-        check_token(request, settings.api_token)
+    def only_who_may() -> None:
+        access.admit(request)
 
     @blueprint.get("/status")
     def status() -> Response:

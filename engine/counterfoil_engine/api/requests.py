@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from flask import Request
@@ -21,6 +21,11 @@ _SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _NOBODY = ("no store has this secret, so nothing compares equal",)
 Asked = TypeVar("Asked")
+Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f]{1,200}\Z")]
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    """What a command takes, and nothing else."""
 
 
 class Headers(Protocol):
@@ -73,21 +78,6 @@ def opened(
             slug="clock",
         )
     return store, _unpacked(headers, body, limits.unpacked_bytes)
-
-
-def check_token(request: Request, token: str) -> None:
-    """Reject who doesn't bear the API's token."""
-    if not token:
-        raise Rejected(
-            "This engine has no token for commands.",
-            "Set COUNTERFOIL_API_TOKEN for the engine and for who calls it.",
-            slug="token-not-set",
-        )
-    given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-    if not hmac.compare_digest(given, f"Bearer {token}".encode()):
-        raise Rejected(
-            "The token is missing or wrong.", "Send the engine's COUNTERFOIL_API_TOKEN as Bearer token.", slug="token"
-        )
 
 
 def asked(request: Request, kind: type[Asked], limits: Limits) -> Asked:

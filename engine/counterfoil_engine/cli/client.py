@@ -61,7 +61,7 @@ class Client:
                 "Check the address given with --url or COUNTERFOIL_URL.",
                 "contract",
             )
-        if status == 401:
+        if status == 401 and body.get("type") != "/problems/token-expired":
             raise CounterfoilError(
                 "The engine doesn't accept the token.", "Set COUNTERFOIL_API_TOKEN to the engine's.", "contract"
             )

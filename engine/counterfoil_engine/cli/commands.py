@@ -497,3 +497,6 @@ def completion(context: Context, shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
+
+
+from counterfoil_engine.cli import users  # noqa: E402, F401  (its commands join the group above)

@@ -13,6 +13,7 @@ from counterfoil_engine.records import (
     looks,
     restatements,
     rules_store,
+    users,
     waits,
     work,
 )
@@ -22,5 +23,17 @@ from counterfoil_engine.records.database import Database
 def records_over(database: Database) -> Records:
     """Each module of `records/` fulfils the protocol of its name in `ports.py`."""
     return Records(
-        database, claims, work, waits, intents, cases, looks, restatements, breakers, journal, rules_store, identity
+        database,
+        claims,
+        work,
+        waits,
+        intents,
+        cases,
+        looks,
+        restatements,
+        breakers,
+        journal,
+        rules_store,
+        identity,
+        users,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -10,10 +11,11 @@ from typing import Any, Protocol
 from counterfoil_engine.domain.difference import Post, Reverse, Step
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
-from counterfoil_engine.ports import EventLog, Records, Rejected, RulesBook
+from counterfoil_engine.ports import Caller, EventLog, Records, Rejected, RulesBook
 from counterfoil_engine.work import restate, switches, unpark
 from counterfoil_engine.work.look import Considered, Looker
 from counterfoil_engine.work.publish import Publisher
+from counterfoil_engine.work.users import BOOTSTRAP
 
 DRY_RUN_MAX = 1_000_000
 DRY_RUN_GROUP = 50  # subjects looked at in one transaction
@@ -34,7 +36,7 @@ class Reports(Protocol):
 
 
 class OperatorCommands:
-    """All commands over one engine. who: whose token asked, for the audit log."""
+    """All commands over one engine. caller: whose token asked, for the audit log; see `by`."""
 
     def __init__(
         self,
@@ -46,14 +48,24 @@ class OperatorCommands:
         parse: Callable[[str], Rules],
         subjects_since: Callable[[Any, datetime, str | None], Sequence[str]],
         place: str,
-        who: str = "operator",
+        caller: Caller = BOOTSTRAP,
         publisher: Publisher | None = None,
         pass_over: Callable[[Any, str], tuple[int, int] | None] = lambda tx, store: None,
     ) -> None:
         self._records, self._reports, self._book, self._looker = records, reports, book, looker
         self._events, self._parse, self._subjects_since = events, parse, subjects_since
-        self._place, self._who = place, who
+        self._place, self._caller = place, caller
         self._publisher, self._pass_over = publisher, pass_over
+
+    def by(self, caller: Caller) -> OperatorCommands:
+        """The same commands, done under this caller's name."""
+        theirs = copy.copy(self)
+        theirs._caller = caller
+        return theirs
+
+    @property
+    def _who(self) -> str:
+        return self._caller.name
 
     def status(self) -> Mapping[str, Any]:
         with self._records.transaction() as tx:

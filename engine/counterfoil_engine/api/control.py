@@ -1,0 +1,72 @@
+"""Who may command, and what stays provable: users, over the same tokens as the other commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from flask import Blueprint, Response, make_response, request
+
+from counterfoil_engine.api.access import Access, caller_of_request
+from counterfoil_engine.api.requests import Name, Strict, answer, asked
+from counterfoil_engine.config import Settings
+from counterfoil_engine.work.users import DAYS, Users
+
+_Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+
+
+@dataclass(frozen=True)
+class Control:
+    """The use cases behind these paths."""
+
+    users: Users
+
+
+class _NewUser(Strict):
+    name: Name
+    role: Literal["viewer", "service", "operator", "controller", "admin"]
+    days: _Days = DAYS
+
+
+class _Token(Strict):
+    name: Name | None = None
+    days: _Days = DAYS
+
+
+class _User(Strict):
+    name: Name
+
+
+def control(does: Control, settings: Settings, access: Access) -> Blueprint:
+    blueprint = Blueprint("control", __name__, url_prefix="/v1")
+    limits = settings.limits
+
+    @blueprint.before_request
+    def only_who_may() -> None:
+        access.admit(request)
+
+    @blueprint.get("/users")
+    def users() -> Response:
+        return _said(does.users.list())
+
+    @blueprint.post("/users")
+    def add_user() -> Response:
+        wanted = asked(request, _NewUser, limits)
+        return _said(does.users.add(wanted.name, wanted.role, wanted.days, caller_of_request()))
+
+    @blueprint.post("/users/rotate")
+    def rotate_user() -> Response:
+        wanted = asked(request, _Token, limits)
+        return _said(does.users.rotate(wanted.name, wanted.days, caller_of_request()))
+
+    @blueprint.post("/users/remove")
+    def remove_user() -> Response:
+        return _said(does.users.remove(asked(request, _User, limits).name, caller_of_request()))
+
+    return blueprint
+
+
+def _said(body: Mapping[str, Any]) -> Response:
+    return make_response(answer(body))

@@ -1,0 +1,44 @@
+"""Who may do what: a role for each person, and the least role of each command, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+Role = Literal["viewer", "service", "operator", "controller", "admin"]
+
+# Each may do what those before it may. viewer: sees all that moves nothing. service: lets a stuck order try again.
+# operator: runs stores, and stops them. controller: what moves money or decides about it. admin: people, and which
+# database writes.
+ROLES: tuple[Role, ...] = ("viewer", "service", "operator", "controller", "admin")
+
+LEAST_ROLE: Mapping[str, Role] = {
+    "status": "viewer",
+    "order": "viewer",
+    "why": "viewer",
+    "cases": "viewer",
+    "rules": "viewer",
+    "restatements": "viewer",
+    "users": "viewer",
+    "rotate_user": "viewer",  # one's own; another's token takes an admin
+    "retry": "service",
+    "replay": "operator",
+    "handover": "operator",
+    "pass_over": "operator",
+    "switch": "operator",
+    "load_rules": "controller",
+    "approve": "controller",
+    "release_brake": "controller",
+    "add_user": "admin",
+    "remove_user": "admin",
+    "confirm": "admin",
+}
+
+
+def may(role: Role, command: str) -> bool:
+    """Whether a role may call a command; what the table doesn't name takes an admin."""
+    return ROLES.index(role) >= ROLES.index(least_role(command))
+
+
+def least_role(command: str) -> Role:
+    return LEAST_ROLE.get(command, "admin")

@@ -1,0 +1,24 @@
+"""The use cases of who may command, over a real database; tokens are counted instead of drawn."""
+
+from __future__ import annotations
+
+import itertools
+
+from counterfoil_engine.api.control import Control
+from counterfoil_engine.records.database import Database
+from counterfoil_engine.records.wiring import records_over
+from counterfoil_engine.work.users import Users
+
+
+def a_control(database: Database) -> Control:
+    return Control(the_users(database))
+
+
+def the_users(database: Database) -> Users:
+    numbers = itertools.count(1)
+
+    def new_token() -> tuple[str, str]:
+        number = next(numbers)
+        return f"{number:016x}", f"secret-of-token-{number}".ljust(43, "x")
+
+    return Users(records_over(database), new_token)
