@@ -13,7 +13,7 @@ from counterfoil_engine.domain.availability import Cap, Stock
 from counterfoil_engine.domain.difference import IntentState, State
 from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, Category, CounterfoilError
-from counterfoil_engine.domain.facts import OrderFacts
+from counterfoil_engine.domain.facts import OrderFacts, Party
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
 from counterfoil_engine.domain.roles import Role
 from counterfoil_engine.domain.rules import Rules
@@ -136,7 +136,8 @@ class Incoming(NamedTuple):
     """An event that has a place in its sequence, judged already.
 
     reason: why it is invalid; None where it is not. subject: `order eu1/1001`. body: the bytes of `data` as they came,
-    or of the whole event where its envelope is broken; body_hash: their SHA-256, hexadecimal.
+    or of the whole event where its envelope is broken; body_hash: their SHA-256, hexadecimal. transaction: the
+    gateway's, of an order that bears one.
     """
 
     event_id: str
@@ -149,6 +150,7 @@ class Incoming(NamedTuple):
     body: bytes
     body_hash: str
     reason: str | None = None
+    transaction: str | None = None
 
 
 class Verdict(NamedTuple):
@@ -210,6 +212,89 @@ class EventLog(Protocol):
 
     def beat(self, store: str, body: bytes) -> Watermark:
         """Keep a heartbeat."""
+
+
+# Facts of other parties: what WMS, gateways and tax services say.
+
+
+class NewPartyFact(NamedTuple):
+    """A fact that keeps to its contract. body: the bytes as they came; body_hash: of what they say.
+
+    subject: of the order or the payout that it names; None: a gateway doesn't know the order. transaction: the fact's
+    own; authorisation: of a capture, the one that had set its money aside."""
+
+    party: Party
+    source: str
+    id: str
+    kind: str
+    at: datetime
+    body: bytes
+    body_hash: str
+    subject: str | None = None
+    transaction: str | None = None
+    authorisation: str | None = None
+
+    @property
+    def transactions(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.transaction, self.authorisation) if name)
+
+
+class KeptOut(NamedTuple):
+    """What a source said that can't be used, and why; id: where it has one."""
+
+    id: str | None
+    body: bytes
+    body_hash: str
+    reason: str
+
+
+class FactVerdict(NamedTuple):
+    """What became of a fact, and the subject that it stands on; of a conflict, that of the fact that came first."""
+
+    verdict: Literal["stored", "duplicate", "conflict"]
+    subject: str
+
+
+class SourceState(NamedTuple):
+    """How a source stands. caught_up_at: when it last had nothing more to say. unmatched: facts whose order is not
+    known; unread: facts that were kept out, and not said right since."""
+
+    party: str
+    source: str
+    read_at: datetime | None
+    caught_up_at: datetime | None
+    facts: int
+    unmatched: int
+    unread: int
+
+
+@dataclass(frozen=True)
+class FactPage:
+    """Facts as a source said them, unread: the JSON of each. cursor: where to go on; is_last: nothing more by now."""
+
+    facts: Sequence[bytes]
+    cursor: str | None
+    is_last: bool
+
+
+class PartyFacts(Protocol):
+    """What a WMS, a gateway or a tax service says of orders and money. May raise Unavailable or RateLimited."""
+
+    def read(self, cursor: str | None) -> FactPage:
+        """The facts after a cursor (None: from the first one on), some at a time.
+
+        Each fact comes at least once: the same cursor may be read again, pages may overlap, and what happened later may
+        come earlier. What was said once is said the same way for ever."""
+
+
+class PartyFactRecords(Protocol):
+    """Facts of other parties as kept (`records/party_facts.py`)."""
+
+    def take(self, tx: Any, facts: Sequence[NewPartyFact]) -> Sequence[FactVerdict]: ...
+    def keep_out(self, tx: Any, party: str, source: str, facts: Sequence[KeptOut]) -> None: ...
+    def unread(self, tx: Any, party: str, source: str) -> int: ...
+    def cursor_of(self, tx: Any, party: str, source: str) -> str | None: ...
+    def keep_cursor(self, tx: Any, party: str, source: str, cursor: str | None, is_all: bool) -> None: ...
 
 
 class Wake(Protocol):
@@ -411,7 +496,8 @@ class NewIntent:
 
 @dataclass(frozen=True)
 class Look:
-    """A look as recorded: on which facts (arrival), by which rules and code, as of when."""
+    """A look as recorded: on which facts (arrival, and party_arrival of other parties'), by which rules and code, as of
+    when."""
 
     id: int
     subject: str
@@ -419,6 +505,7 @@ class Look:
     arrival: int
     rules_version: str
     code_version: str
+    party_arrival: int = 0
 
 
 @dataclass(frozen=True)
@@ -434,9 +521,16 @@ class Restated:
 
 
 class Facts(Protocol):
-    """Reads a subject's facts; through_arrival: only what had arrived by then (R2)."""
+    """Reads a subject's facts; through_arrival, through_party_arrival: only what had arrived by then (R2)."""
 
-    def __call__(self, tx: Any, store: str, order_id: str, through_arrival: int | None = None) -> OrderFacts: ...
+    def __call__(
+        self,
+        tx: Any,
+        store: str,
+        order_id: str,
+        through_arrival: int | None = None,
+        through_party_arrival: int | None = None,
+    ) -> OrderFacts: ...
 
 
 class DuesOf(Protocol):

@@ -107,7 +107,14 @@ class World:
             if mark:
                 self.records.work.mark_due(tx, [f"order eu1/{order}"], "live")
 
-    def read(self, tx: Any, store: str, order_id: str, through_arrival: int | None = None) -> OrderFacts:
+    def read(
+        self,
+        tx: Any,
+        store: str,
+        order_id: str,
+        through_arrival: int | None = None,
+        through_party_arrival: int | None = None,
+    ) -> OrderFacts:
         rows = tx.all("select arrival from events where subject = %s order by arrival", f"order {store}/{order_id}")
         arrivals = [row["arrival"] for row in rows]
         known = [a for a in arrivals if through_arrival is None or a <= through_arrival]

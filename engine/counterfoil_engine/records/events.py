@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from counterfoil_engine.domain.readers import READERS
 from counterfoil_engine.ports import Appended, Incoming, Installation, Rejected, Verdict, Wake, Watermark
-from counterfoil_engine.records import heartbeats, moves
+from counterfoil_engine.records import heartbeats, moves, party_facts
 from counterfoil_engine.records.database import Database, Row, Transaction
 from counterfoil_engine.records.sequences import (
     advance,
@@ -154,7 +154,7 @@ class StoredEvents:
             moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
             moves.told_again(tx, store, batch.told_again)
             moves.count(tx, store, watermark, moved, batch.fresh, batch.is_whole)
-            mark_due(tx, batch.changed, "live")
+            mark_due(tx, batch.changed | party_facts.match_orders(tx, batch.transactions), "live")
             if moved.n > watermark.n:
                 self._wake(tx, f"watermark {store}")
             has_holes = batch.ahead or any(n > moved.n for n in batch.numbers)
@@ -197,6 +197,7 @@ class _Batch:
 
     numbers: those that the batch fills above the watermark, each with its event's id. changed: subjects with new facts.
     ahead: whether numbers of earlier batches wait above the watermark. told_again: kept under an epoch before.
+    transactions: what orders with new facts bear, each with its order.
     """
 
     def __init__(self, tx: Transaction, store: str, watermark: Watermark, events: Sequence[Incoming]) -> None:
@@ -209,6 +210,7 @@ class _Batch:
         self._moves: list[tuple[int, int, str, str, date]] = []
         self.numbers: dict[int, str] = {}
         self.changed: set[str] = set()
+        self.transactions: list[tuple[str, str]] = []
         self.told_again: list[Incoming] = []
 
     def take(self, event: Incoming) -> Verdict:
@@ -257,6 +259,8 @@ class _Batch:
             if equal:
                 return holder  # nothing new to look at
         self.changed.add(event.subject)
+        if event.transaction is not None:
+            self.transactions.append((event.transaction, event.subject))
         return holder
 
     def _settle(self, event: Incoming, before: _Kept) -> None:

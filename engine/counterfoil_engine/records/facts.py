@@ -1,21 +1,29 @@
-"""Facts as the domain reads them: an order's snapshots in the order in which the store's agent read them."""
+"""Facts as the domain reads them: an order's snapshots as the store's agent read them, and what other parties said."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.domain.facts import OrderFacts, Snapshot
 from counterfoil_engine.domain.readers import READERS
+from counterfoil_engine.records import party_facts
 from counterfoil_engine.records.database import Row, Transaction, as_time
 from counterfoil_engine.records.sequences import current_epoch
 
 
-def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | None = None) -> OrderFacts:
-    """All snapshots of an order in the order in which the store's agent read them.
+def facts_of(
+    tx: Transaction,
+    store: str,
+    order_id: str,
+    through_arrival: int | None = None,
+    through_party_arrival: int | None = None,
+) -> OrderFacts:
+    """All snapshots of an order in the order in which the store's agent read them, and the facts of other parties.
 
-    through_arrival: only what had come in by then, as an earlier look saw it (R2); None: all.
+    through_arrival, through_party_arrival: only what had come in by then, as an earlier look saw it (R2); None: all.
 
     Epochs go by number. A snapshot is proven once nothing before it can be missing: its number is at or below the
     watermark of its epoch. An epoch that was left is closed at its watermark: what it lacks was renumbered into the
@@ -23,15 +31,18 @@ def facts_of(tx: Transaction, store: str, order_id: str, through_arrival: int | 
     first later snapshot that was read after it, and is proven once a later epoch has passed any event read after it
     (the renumbered ones, all read before it, have then arrived)."""
     subject = f"order {store}/{order_id}"
-    return _facts(tx, store, order_id, _rows(tx, [subject], through_arrival), through_arrival)
+    facts = _facts(tx, store, order_id, _rows(tx, [subject], through_arrival), through_arrival)
+    return replace(facts, party_facts=party_facts.of_group(tx, [subject], through_party_arrival).get(subject, ()))
 
 
 def facts_of_group(tx: Transaction, orders: Sequence[tuple[str, str]]) -> list[OrderFacts]:
-    """The facts of several orders (store, order_id), in their order, by one statement."""
+    """The facts of several orders (store, order_id), in their order, by one statement for each kind."""
     by_subject: dict[str, list[Row]] = {}
     for row in _rows(tx, [f"order {store}/{order_id}" for store, order_id in orders]):
         by_subject.setdefault(row["subject"], []).append(row)
-    return [_facts(tx, *order, by_subject.get(f"order {order[0]}/{order[1]}", [])) for order in orders]
+    found = [_facts(tx, *order, by_subject.get(f"order {order[0]}/{order[1]}", [])) for order in orders]
+    said = party_facts.of_group(tx, [facts.subject for facts in found])
+    return [replace(facts, party_facts=said.get(facts.subject, ())) for facts in found]
 
 
 def _rows(tx: Transaction, subjects: Sequence[str], through_arrival: int | None = None) -> list[Row]:
@@ -116,7 +127,8 @@ def _overtaken(tx: Transaction, store: str, row: Row) -> bool:
 
 
 def subjects_since(tx: Transaction, since: datetime, store: str | None = None) -> list[str]:
-    """The subjects of facts received at or after a moment, of one store or of all: what a replay looks at again."""
+    """The subjects of facts received at or after a moment, of one store or of all: what a replay looks at again. What
+    other parties said belongs to the store of its order; what belongs to none comes with all."""
     sql = (
         "select distinct subject from events where received_at >= %s and verdict = 'stored' and subject is not null"
         f" and type in ({', '.join(['%s'] * len(READERS))})"
@@ -124,4 +136,6 @@ def subjects_since(tx: Transaction, since: datetime, store: str | None = None) -
     params: list[Any] = [since, *READERS]
     if store is not None:
         sql, params = sql + " and store = %s", [*params, store]
-    return [row["subject"] for row in tx.all(sql + " order by subject", *params)]
+    subjects = {row["subject"] for row in tx.all(sql, *params)}
+    said = party_facts.subjects_since(tx, since)
+    return sorted(subjects | {subject for subject in said if store is None or subject.startswith(f"order {store}/")})

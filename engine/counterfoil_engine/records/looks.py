@@ -16,11 +16,30 @@ from counterfoil_engine.records.work import mark_due
 
 def record(tx: Transaction, seen: Sequence[tuple[Claim, OrderFacts, Dues]], as_of: datetime, code: str) -> list[int]:
     """Keep looks; their ids, in the same order. Steps are filled in once they are known."""
-    rows = [(claim.subject, facts.arrival, claim.gen, dues.rules_version, dues.reading) for claim, facts, dues in seen]
-    table, params = tx.given(rows, subject="text", arrival="bigint", gen="bigint", rules_version="text", reading="text")
+    rows = [
+        (
+            claim.subject,
+            facts.arrival,
+            max((fact.arrival for fact in facts.party_facts), default=0),
+            claim.gen,
+            dues.rules_version,
+            dues.reading,
+        )
+        for claim, facts, dues in seen
+    ]
+    table, params = tx.given(
+        rows,
+        subject="text",
+        arrival="bigint",
+        party_arrival="bigint",
+        gen="bigint",
+        rules_version="text",
+        reading="text",
+    )
     made = tx.all(
-        "insert into looks (subject, as_of, arrival, gen, rules_version, code_version, reading, steps)"
-        f" select subject, %s, arrival, gen, rules_version, %s, reading, '[]' from {table} returning id, subject",
+        "insert into looks (subject, as_of, arrival, party_arrival, gen, rules_version, code_version, reading, steps)"
+        " select subject, %s, arrival, party_arrival, gen, rules_version, %s, reading, '[]'"
+        f" from {table} returning id, subject",
         as_of,
         code,
         *params,
@@ -43,7 +62,8 @@ def read(tx: Transaction, look_id: int) -> Look | None:
         return None
     as_of = as_time(row["as_of"])
     assert as_of is not None
-    return Look(row["id"], row["subject"], as_of, row["arrival"], row["rules_version"], row["code_version"])
+    places = row["arrival"], row["rules_version"], row["code_version"], row["party_arrival"]
+    return Look(row["id"], row["subject"], as_of, *places)
 
 
 def of_subject(tx: Transaction, subject: str, limit: int = 100) -> list[Mapping[str, Any]]:

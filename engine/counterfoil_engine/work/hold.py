@@ -179,7 +179,8 @@ class Holds:
             look = self._records.looks.read(tx, intent.look_id)
             if look is None:
                 return None
-            facts = self._facts(tx, considered.facts.store, considered.facts.order_id, look.arrival)
+            order = considered.facts.store, considered.facts.order_id
+            facts = self._facts(tx, *order, look.arrival, look.party_arrival)
             dues = self._dues(facts, rules, look.as_of)
             ran[intent.look_id, rules.version] = {one.slot: one.content_hash for one in dues.documents}
         return ran[intent.look_id, rules.version].get(intent.slot)

@@ -107,13 +107,13 @@ class Looker:
             rules, as_of = rules or self._book.current(tx), as_of or tx.now()
             all_facts = self._facts_of_group(tx, [_order_of(subject) for subject in subjects])
             seen = [
-                (facts, self._dues(facts, rules, as_of) if facts.snapshots else _nothing(facts, rules))
+                (facts, self._dues(facts, rules, as_of) if _is_known(facts) else _nothing(facts, rules))
                 for facts in all_facts
             ]
             existing = self._records.intents.of_group(tx, {dues.subject: _slots(dues) for _, dues in seen})
             return [
                 self._compared(tx, facts, dues, rules, as_of, existing[dues.subject], is_preview=True)
-                if facts.snapshots
+                if _is_known(facts)
                 else Considered(facts, dues, {}, [], rules.version)
                 for facts, dues in seen
             ]
@@ -179,10 +179,10 @@ class Looker:
         seen = [
             _Seen(claim, facts, self._dues(facts, rules, as_of))
             for claim, facts in zip(claims, all_facts, strict=True)
-            if facts.snapshots
+            if _is_known(facts)
         ]
         if len(seen) < len(claims):
-            self._without_facts(tx, [facts for facts in all_facts if not facts.snapshots], rules)
+            self._without_facts(tx, [facts for facts in all_facts if not _is_known(facts)], rules)
         return self._settle(tx, seen, rules, as_of) if seen else set()
 
     def _settle(self, tx: Any, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
@@ -318,6 +318,11 @@ def _order_of(subject: str) -> tuple[str, str]:
     """Store and order_id."""
     store, order_id = subject.removeprefix("order ").split("/", 1)
     return store, order_id
+
+
+def _is_known(facts: OrderFacts) -> bool:
+    """Whether anybody has said anything of it: a gateway may speak of its money before the store does."""
+    return bool(facts.snapshots or facts.party_facts)
 
 
 def _nothing(facts: OrderFacts, rules: Rules) -> Dues:

@@ -30,6 +30,7 @@ _MOST_ORDERS = 1000  # told at the start of an epoch
 
 _ID = re.compile(r"[!-}]{1,64}")  # printable ASCII; `~` is kept for the names of conflicts
 _TYPE = re.compile(r"[!-~]{1,100}")
+_TRANSACTION = re.compile(r"[!-~]{1,200}")
 _SUBJECT = re.compile(r"([a-z][a-z_]{0,40})/([A-Za-z0-9_.:-]{1,100})")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL)
@@ -186,6 +187,7 @@ def judge(store: str, part: bytes) -> Incoming | Verdict:
         other = _other_store(source, store)
         return Verdict(clean_n, clean_id, "refused", _clean(str(other)))
     body_hash = hashlib.sha256(event.body).hexdigest()
+    reason = _reason(event.wrong or _broken(event.fields, not can_be_deep(part))) or None
     return Incoming(
         event_id=clean_id or f"broken-{body_hash[:32]}",
         occurred_on=_day(event.fields.get("occurredon")),
@@ -196,7 +198,8 @@ def judge(store: str, part: bytes) -> Incoming | Verdict:
         occurred_at=_moment(event.fields.get("time")),
         body=event.body,
         body_hash=body_hash,
-        reason=_reason(event.wrong or _broken(event.fields, not can_be_deep(part))) or None,
+        reason=reason,
+        transaction=_transaction(event.fields) if reason is None else None,
     )
 
 
@@ -371,6 +374,12 @@ def _subject(store: str, value: object) -> str | None:
     """`order/1001` as the engine names it: `order eu1/1001`."""
     match = _SUBJECT.fullmatch(value) if isinstance(value, str) else None
     return f"{match[1]} {store}/{match[2]}" if match else None
+
+
+def _transaction(fields: Mapping[str, Any]) -> str | None:
+    """The gateway's transaction that an order bears: one that a gateway's fact can name."""
+    order = fields["data"].get("order")
+    return _text(order.get("transaction_id"), _TRANSACTION) if isinstance(order, dict) else None
 
 
 def _day(value: object) -> date:
