@@ -8,21 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from counterfoil_engine.domain.errors import Case
-
-Kind = Literal[
-    "customer",
-    "sales_order",
-    "payment",
-    "tender",
-    "invoice",
-    "cancellation",
-    "credit_note",
-    "refund_payment",
-    "application",
-]
 
 # The order of domain.md's table: documents of one accounting date are posted and applied in it.
 KINDS: tuple[str, ...] = (
@@ -34,6 +22,7 @@ KINDS: tuple[str, ...] = (
     "capture",
     "fulfilment",
     "invoice",
+    "tax_commit",
     "store_update",
     "cancellation",
     "return",
@@ -47,7 +36,7 @@ KINDS: tuple[str, ...] = (
 )
 
 # Money that moved is posted even while its order is parked.
-MONEY_KINDS = frozenset({"payment", "tender", "refund_payment"})
+MONEY_KINDS = frozenset({"payment", "tender", "refund_payment", "fee", "dispute", "payout"})
 
 
 @dataclass(frozen=True)

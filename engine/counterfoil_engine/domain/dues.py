@@ -7,15 +7,19 @@ and however often they are looked at (I6).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from counterfoil_engine.domain.charge import Charge, charge_of
 from counterfoil_engine.domain.credit import credits_of
+from counterfoil_engine.domain.delivery import Delivery, delivery_of
 from counterfoil_engine.domain.documents import KINDS, Document, Dues, Proof
-from counterfoil_engine.domain.due_documents import DueDocuments, payment_document
+from counterfoil_engine.domain.due_documents import Accepted, DueDocuments
+from counterfoil_engine.domain.due_goods import answer_to, check_quote, commits, goods_steps, quote_document
+from counterfoil_engine.domain.due_money import fee_document, money_steps, payment_document
 from counterfoil_engine.domain.errors import Case, Parked
 from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.life import (
@@ -25,25 +29,33 @@ from counterfoil_engine.domain.life import (
     accepted_since,
     claim_of,
     deleted_payments,
+    is_trusted,
     read_moments,
     standing_refunds,
     taxed_before,
     why_not_accepted,
 )
 from counterfoil_engine.domain.money import show
-from counterfoil_engine.domain.order import Order
+from counterfoil_engine.domain.money_moves import Money, money_of
+from counterfoil_engine.domain.order import Line, Order
+from counterfoil_engine.domain.parts import Parts, at_acceptance, by_shipment
 from counterfoil_engine.domain.proof import document_proofs, equation, header_proof, refund_proof, require
 from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.domain.sequence import Sequence as OrderSequence
+from counterfoil_engine.domain.sequence import sequence_of
 
 
 @dataclass
 class _Result:
-    """What one attempt came to, filled as it goes, so that a parked order still shows the proofs it got to."""
+    """What one attempt came to, filled as it goes, so that a parked order still shows the proofs it got to.
+
+    beside: cases that hold nothing back: what is due is due all the same."""
 
     reading: str = "parked"
     reason: str = ""
     documents: list[Document] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
+    beside: list[Case] = field(default_factory=list)
     waits: tuple[str, ...] = ()
     unproven: bool = False
 
@@ -59,10 +71,13 @@ def dues(facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
     try:
         context = Context(facts.store, facts.order_id, rules, rules.entity(facts.store), as_of)
         moments = read_moments(facts, rules, as_of)
-        day = _latest_day(context, moments)
-        cases = _attempt(context, moments, moments, result)
+        day = _latest_day(context, moments, facts)
+        cases = _attempt(context, moments, moments, facts, result)
         if cases:
-            result.documents = _what_stood(context, moments)
+            result.documents = _what_stood(context, moments, facts)
+        cases += [case for case in result.beside if case not in cases]
+        if cases:
+            result.reading = "parked"
     except Parked as parked:
         cases = [parked.case]
         result.reading, result.reason = "parked", parked.cause
@@ -92,13 +107,13 @@ def _place(document: Document) -> tuple[date, int, str]:
     return (document.day, KINDS.index(document.kind), document.slot)
 
 
-def _latest_day(context: Context, moments: Sequence[Moment]) -> date | None:
-    if not moments:
-        return None
-    last = moments[-1]
-    if last.snapshot.kind == "order" and last.order:
-        return context.day(last.order.modified)
-    return context.day(last.snapshot.read_at)
+def _latest_day(context: Context, moments: Sequence[Moment], facts: OrderFacts) -> date | None:
+    days = [context.day(fact.at) for fact in facts.party_facts]
+    if moments:
+        last = moments[-1]
+        is_read = last.snapshot.kind == "order" and last.order
+        days.append(context.day(last.order.modified if is_read and last.order else last.snapshot.read_at))
+    return max(days, default=None)
 
 
 def _taken_over(document: Document, store: str, rules: Rules) -> Document:
@@ -109,29 +124,34 @@ def _taken_over(document: Document, store: str, rules: Rules) -> Document:
     return document
 
 
-def _what_stood(context: Context, moments: Sequence[Moment]) -> list[Document]:
+def _what_stood(context: Context, moments: Sequence[Moment], facts: OrderFacts) -> list[Document]:
     """The documents of the longest beginning that doesn't park, and the money of all facts."""
     for length in range(len(moments) - 1, 0, -1):
         result = _Result()
-        if not moments[length - 1].fault and not _attempt(context, moments[:length], moments, result):
+        if not moments[length - 1].fault and not _attempt(context, moments[:length], moments, facts, result):
             return result.documents
     try:
-        return _money_only(context, moments)
+        claim = claim_of(moments)
+        money = money_of(claim, facts.party_facts, (), context.as_of)
+        return _money_only(context, money, accepted_since(context, moments, claim) is not None)
     except Parked:
         return []
 
 
-def _money_only(context: Context, moments: Sequence[Moment]) -> list[Document]:
-    claim = claim_of(moments)
-    if not claim or not claim.proven:
-        return []
-    return [payment_document(context, claim, accepted_since(context, moments, claim) is not None)]
+def _money_only(context: Context, money: Money, is_accepted: bool) -> list[Document]:
+    """Money that moved is posted whatever becomes of its order."""
+    return [
+        *(payment_document(context, capture, is_accepted) for capture in money.captured),
+        *(fee_document(context, fee) for fee in money.fees),
+    ]
 
 
-def _attempt(context: Context, known: Sequence[Moment], all_moments: Sequence[Moment], result: _Result) -> list[Case]:
+def _attempt(
+    context: Context, known: Sequence[Moment], all_moments: Sequence[Moment], facts: OrderFacts, result: _Result
+) -> list[Case]:
     """The dues of the moments known, with the money of all; fills the result. Returns the cases that park it."""
     try:
-        _read(context, known, all_moments, result)
+        _read(context, known, all_moments, facts, result)
     except _Cases as several:
         result.reading, result.reason = "parked", several.cases[0].cause
         return several.cases
@@ -146,37 +166,74 @@ class _Cases(Exception):
         self.cases = cases
 
 
-def _read(context: Context, known: Sequence[Moment], all_moments: Sequence[Moment], result: _Result) -> None:
-    if not known:
-        result.reading, result.reason = "filtered", "Nothing is due: nothing of the order is known."
-        return
-    last = known[-1]
-    if last.fault:
+def _read(
+    context: Context, known: Sequence[Moment], all_moments: Sequence[Moment], facts: OrderFacts, result: _Result
+) -> None:
+    claim = claim_of(all_moments)
+    last = known[-1] if known else None
+    if last and last.fault:
         raise last.fault
-    order = last.order
+    order = last.order if last else None
     if order is None:
-        result.reading, result.reason = why_not_accepted("gone")
+        _without_order(context, known, claim, facts, result)
         return
     if order.is_test:
         result.reading, result.reason = "filtered", "Nothing is due: the order was paid in test mode."
         return
-    claim = claim_of(all_moments)
+    money = money_of(claim, facts.party_facts, standing_refunds(known)[0], context.as_of)
+    result.beside += money.cases
     result.proofs.append(header_proof(order, claim))
-    accepted = accepted_since(context, known, claim)
-    if claim and not claim.proven:
+    accepted = accepted_since(context, known, claim or _as_claim(order, money))
+    if money.waits:
         result.waits = (f"watermark {context.store}",)
-    if accepted is None and not claim:
-        result.reading, result.reason = why_not_accepted(last.status)
+    if accepted is None and not money.captures:
+        result.reading, result.reason = why_not_accepted(last.status if last else "gone")
+        result.documents = _money_only(context, money, False)
         return
-    _check_thrown_away(last, order, claim.amount_minor if claim else 0, known)
+    assert last is not None
+    paid_minor = sum(capture.amount_minor for capture in money.captures)
+    _check_thrown_away(last, order, paid_minor, known)
     if accepted is None:
-        assert claim is not None
         result.reading, result.reason = "waiting", "Money came in for an order that isn't accepted yet."
-        result.unproven = True
-        result.documents = [payment_document(context, claim, False)] if claim.proven else []
-        result.proofs.append(equation("captured", claim.amount_minor, claim.amount_minor))
+        result.unproven = claim is not None
+        result.documents = _money_only(context, money, False)
+        result.proofs.append(equation("captured", paid_minor, paid_minor))
         return
-    _accepted(context, known, order, claim, accepted, result)
+    _accepted(context, known, order, claim, money, accepted, facts, result)
+
+
+def _without_order(
+    context: Context, known: Sequence[Moment], claim: Claim | None, facts: OrderFacts, result: _Result
+) -> None:
+    """The store hasn't told of the order, or has deleted it before anybody read it: money is posted all the same."""
+    money = money_of(claim, facts.party_facts, (), context.as_of)
+    result.documents = _money_only(context, money, False)
+    if result.documents:
+        result.reading = "waiting"
+        result.reason = "Money came in for an order that the store hasn't told of."
+    elif known:
+        result.reading, result.reason = why_not_accepted("gone")
+    elif facts.party_facts:
+        result.reading, result.reason = "waiting", "Others speak of an order that the store hasn't told of."
+    else:
+        result.reading, result.reason = "filtered", "Nothing is due: nothing of the order is known."
+
+
+def _as_claim(order: Order, money: Money) -> Claim | None:
+    """What a gateway captured accepts an order like the store's own word does."""
+    captured = money.captured
+    if not captured:
+        return None
+    first = captured[0]
+    return Claim(
+        amount_minor=first.amount_minor,
+        computed_minor=first.amount_minor,
+        currency=first.currency,
+        method=first.method,
+        transaction=first.transaction,
+        paid=first.at,
+        proven=True,
+    )
 
 
 def _check_thrown_away(last: Moment, order: Order, paid_minor: int, known: Sequence[Moment]) -> None:
@@ -210,7 +267,14 @@ def _missing_refund(order: Order, unknown: Sequence[str]) -> Case:
 
 
 def _accepted(
-    context: Context, known: Sequence[Moment], order: Order, claim: Claim | None, accepted: datetime, result: _Result
+    context: Context,
+    known: Sequence[Moment],
+    order: Order,
+    claim: Claim | None,
+    money: Money,
+    accepted: datetime,
+    facts: OrderFacts,
+    result: _Result,
 ) -> None:
     """An accepted order's documents, proven from the header to the journal."""
     status = known[-1].status
@@ -229,23 +293,123 @@ def _accepted(
     if status == "refunded" and sum(credit.refund.amount_minor for credit in credits) < order.total_minor:
         raise _not_refunded(order)
     tenders_minor = charge.tenders_minor - sum(credit.tender_minor for credit in credits)
-    _check_thrown_away(known[-1], order, tenders_minor + (claim.amount_minor if claim else 0), known)
+    paid_minor = sum(capture.amount_minor for capture in money.captures)
+    _check_thrown_away(known[-1], order, tenders_minor + paid_minor, known)
     is_cancelled = _is_cancelled(known[-1], claim)
-    due = DueDocuments(context, order, charge, credits, claim, context.day(accepted), deleted_payments(known))
-    cancelled_on = _cancelled_on(context, known, claim) if is_cancelled else None
-    result.documents = due.all(left, cancelled_on)
-    result.unproven = claim is not None
-    claimed = claim.amount_minor if claim and claim.proven else 0
-    result.proofs += document_proofs(result.documents, due.standing, claimed, not due.waits)
+    cancelled = _cancelled_at(known, claim) if is_cancelled else None
+    sequence = sequence_of(context, order)
+    delivery = _delivery(context, order, charge.sold, sequence, facts, claim)
+    shipped = by_shipment(order, charge.sold, credits, delivery, cancelled) if sequence.needs_parts else _NO_PARTS
+    is_by_shipment = sequence.invoice_on == "shipment" and any(line.type == "item" for line in charge.sold)
+    due = DueDocuments(
+        context,
+        Accepted(
+            order=order,
+            charge=charge,
+            credits=credits,
+            money=money,
+            sequence=sequence,
+            delivery=delivery,
+            parts=shipped if is_by_shipment else at_acceptance(charge.sold, credits, left, accepted),
+            shipped=shipped,
+            accepted=context.day(accepted),
+            deleted=deleted_payments(known),
+            cancelled_at=cancelled,
+            cancelled_on=context.day(cancelled) if cancelled else None,
+            is_secured=money.is_secured or is_trusted(context, order),
+        ),
+    )
+    result.beside += [*delivery.cases, *_goods_cases(order, delivery, shipped), *_dispute_cases(money)]
+    _ask_for_tax(due, facts, result)
+    result.documents = due.all((money_steps, goods_steps), commits)
+    result.unproven = claim is not None and any(capture.source is None for capture in money.captures)
+    captured_minor = sum(one.amount_minor for one in money.captured if one.currency == order.currency)
+    is_whole = due.known.is_taxed and (not is_by_shipment or shipped.is_complete)
+    result.proofs += document_proofs(result.documents, due.standing, captured_minor, not money.waits, is_whole)
     for proof in result.proofs:
         require(proof, order)
-    _check_paid_back(order, due)
+    _check_paid_back(order, due, result)
     result.reading = "cancelled" if is_cancelled else "posted"
     result.reason = (
         "The store cancelled it after it was accepted."
         if is_cancelled
         else f"Accepted on {context.day(accepted)}: {show(order.total_minor, order.currency)}."
     )
+    if not due.known.is_taxed:
+        result.reading, result.reason = "waiting", "The tax service hasn't said yet what tax is due."
+
+
+_NO_PARTS = Parts((), {}, False)
+
+
+def _delivery(
+    context: Context,
+    order: Order,
+    sold: Sequence[Line],
+    sequence: OrderSequence,
+    facts: OrderFacts,
+    claim: Claim | None,
+) -> Delivery:
+    if not sequence.needs_parts:
+        return Delivery()
+
+    def is_digital(line: Line) -> bool:
+        row = context.rules.find("items", context.day(order.created), store=context.store, sku=line.key)
+        return bool(row and row.values.get("digital"))
+
+    said = [fact for fact in facts.party_facts if fact.party == "wms" and not fact.body.get("test")]
+    paid = claim.paid if claim and claim.proven else order.paid
+    return delivery_of(order, sold, said, sequence.wms is not None, is_digital, paid)
+
+
+def _ask_for_tax(due: DueDocuments, facts: OrderFacts, result: _Result) -> None:
+    """Where a tax service speaks, its quote has to be there and within tolerance before the order goes on."""
+    if due.known.sequence.tax is None:
+        return
+    answer = answer_to(quote_document(due), facts.party_facts)
+    case = check_quote(due, answer) if answer else None
+    if case:
+        result.beside.append(case)
+    due.known = replace(due.known, is_taxed=answer is not None and case is None)
+
+
+def _goods_cases(order: Order, delivery: Delivery, shipped: Parts) -> Iterator[Case]:
+    """Goods that will not come and aren't refunded; a cancellation that the WMS refused."""
+    taken = [line for one in shipped.taken.values() for line in one.before if line.type == "item"]
+    for name, quantity in sorted(delivery.short.items()):
+        missing = quantity - sum((line.quantity for line in taken if line.id == name), Decimal(0))
+        if missing > 0:
+            yield Case(
+                "refund",
+                f"{missing:f} of line {name} could not be picked, and it isn't refunded.",
+                "Refund it in the store, or let the warehouse ship it once it is there.",
+                currency=order.currency,
+            )
+    for fact in delivery.refused:
+        yield Case(
+            "conflict",
+            f"{fact.source} refused to leave out what was cancelled or refunded: {str(fact.body.get('reason'))[:200]}.",
+            "Let the goods come back and be received, or take the refund back in the store.",
+            money_minor=order.total_minor,
+            currency=order.currency,
+        )
+
+
+def _dispute_cases(money: Money) -> Iterator[Case]:
+    """Each dispute that is open, with the day by which it has to be answered."""
+    last = {dispute.id: dispute for dispute in money.disputes}
+    for dispute in last.values():
+        if dispute.state in ("inquiry", "opened"):
+            until = f" until {dispute.answer_by[:10]}" if dispute.answer_by else ""
+            what = "An inquiry" if dispute.state == "inquiry" else "A dispute"
+            yield Case(
+                "conflict",
+                f"{what} about {show(dispute.withdrawn_minor, dispute.currency)} is open at {dispute.source}"
+                f" ({dispute.id}); it takes evidence{until}.",
+                "Send proof of delivery at the gateway, or accept it and refund the order; goods are held meanwhile.",
+                money_minor=dispute.withdrawn_minor,
+                currency=dispute.currency,
+            )
 
 
 def _charge_proofs(order: Order, charge: Charge) -> list[Proof]:
@@ -267,18 +431,22 @@ def _not_refunded(order: Order) -> Parked:
     )
 
 
-def _check_paid_back(order: Order, due: DueDocuments) -> None:
-    """More paid back than came in and is not kept: a case `refund`."""
-    if due.paid_back_minor > 0 and due.paid_minor - due.paid_back_minor < due.standing.kept_minor:
-        raise Parked(
-            f"{show(due.paid_back_minor, order.currency)} was paid back, though"
-            f" {show(due.standing.kept_minor, order.currency)} of the order is kept"
-            f" and {show(due.paid_minor, order.currency)} came in.",
-            "Find the payment that is missing, or the refund that was too much.",
-            "refund",
-            money_minor=due.paid_back_minor,
-            currency=order.currency,
-        )
+def _check_paid_back(order: Order, due: DueDocuments, result: _Result) -> None:
+    """More paid back than came in and is not kept: a case `refund`; what the gateway itself paid is posted."""
+    if due.paid_back_minor <= 0 or due.paid_minor - due.paid_back_minor >= due.standing.kept_minor:
+        return
+    case = Case(
+        "refund",
+        f"{show(due.paid_back_minor, order.currency)} was paid back, though"
+        f" {show(due.standing.kept_minor, order.currency)} of the order is kept"
+        f" and {show(due.paid_minor, order.currency)} came in.",
+        "Find the payment that is missing, or the refund that was too much.",
+        money_minor=due.paid_back_minor,
+        currency=order.currency,
+    )
+    if not due.known.money.refunds:
+        raise _Cases([case])
+    result.beside.append(case)
 
 
 def _is_cancelled(moment: Moment, claim: Claim | None) -> bool:
@@ -295,13 +463,13 @@ def _other_currency(order: Order, claim: Claim) -> Parked:
     )
 
 
-def _cancelled_on(context: Context, known: Sequence[Moment], claim: Claim | None) -> date:
-    """The date of the first snapshot of the last unbroken run that says cancelled."""
+def _cancelled_at(known: Sequence[Moment], claim: Claim | None) -> datetime:
+    """The time of the first snapshot of the last unbroken run that says cancelled."""
     found = known[-1]
     for moment in reversed(known):
         if not _is_cancelled(moment, claim):
             break
         found = moment
     if found.snapshot.kind == "gone" or found.order is None:
-        return context.day(found.snapshot.read_at)
-    return context.day(found.order.modified)
+        return found.snapshot.read_at
+    return found.order.modified

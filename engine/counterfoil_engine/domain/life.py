@@ -139,14 +139,15 @@ def accepted_since(context: Context, moments: Sequence[Moment], claim: Claim | N
     for moment in moments:
         if moment.order and moment.status in ("processing", "completed"):
             return moment.order.paid or moment.order.created
-        if moment.order and moment.status == "on-hold" and _is_trusted(context, moment.order):
+        if moment.order and moment.status == "on-hold" and is_trusted(context, moment.order):
             return moment.order.created
         if claim and moment.order and moment.order.paid and moment.status in ("refunded", "cancelled"):
             settled = claim.paid
     return settled
 
 
-def _is_trusted(context: Context, order: Order) -> bool:
+def is_trusted(context: Context, order: Order) -> bool:
+    """Whether the rules accept the order's payment method unpaid."""
     row = context.rules.find("payment_methods", context.day(order.created), store=context.store, method=order.method)
     return bool(row and row.values.get("accept_unpaid"))
 

@@ -57,13 +57,15 @@ class Rate:
 
 @dataclass(frozen=True)
 class Refund:
-    """A refund in full. amount_minor is positive; moved_money: the store itself moved it; lines empty: amount only."""
+    """A refund in full. amount_minor is positive; moved_money: the store itself moved it; lines empty: amount only.
+    reason: as the merchant wrote it."""
 
     id: str
     amount_minor: int
     created: datetime
     moved_money: bool
     lines: tuple[Line, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Order:
     created: datetime
     modified: datetime
     paid: datetime | None
+    completed: datetime | None
     customer_id: int
     country: str
     state: str
@@ -140,6 +143,7 @@ def read_order(body: Mapping[str, Any], as_of: datetime) -> Order:
         created=created,
         modified=_time(raw, "date_modified_gmt", as_of) or created,
         paid=_time(raw, "date_paid_gmt", as_of),
+        completed=_time(raw, "date_completed_gmt", as_of),
         customer_id=_whole(raw, "customer_id") if raw.get("customer_id") else 0,
         country=_country(address) or _country(billing),
         state=(_text(address, "state", 100) or _text(billing, "state", 100)).upper(),
@@ -163,7 +167,7 @@ def read_refund(raw: Mapping[str, Any], currency: str, as_of: datetime) -> Refun
         if line.net_minor or line.tax_minor or line.quantity or any(tax for _, tax in line.taxes)
     )
     moved = raw.get("refunded_payment")
-    return Refund(str(_whole(raw, "id")), amount_minor, created, moved is True, lines)
+    return Refund(str(_whole(raw, "id")), amount_minor, created, moved is True, lines, _said(raw, "reason"))
 
 
 def _lines(raw: Mapping[str, Any], currency: str, sign: int = 1) -> Iterator[Line]:
@@ -271,6 +275,12 @@ def _text(raw: Mapping[str, Any], field: str, size_max: int) -> str:
     if not isinstance(value, str) or len(value) > size_max:
         raise _wrong(field, value)
     return value
+
+
+def _said(raw: Mapping[str, Any], field: str) -> str:
+    """A free text that rules may know, cut to what a rule can name; whatever else stands there says nothing."""
+    value = raw.get(field)
+    return value.strip()[:200] if isinstance(value, str) else ""
 
 
 def _country(raw: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from counterfoil_engine.domain.documents import Document, JournalLine
 
+GIFT_CARDS = "gift_cards"  # the class of items that are gift cards, in the rules
+
 Amounts = tuple[str, int, int]  # role, minor units and book minor units; a debit is positive, a credit negative
 
 
@@ -40,10 +42,16 @@ def tax_role(tax: Mapping[str, Any]) -> str:
 def _invoice(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
     yield "receivable", amount_minor, body["book_minor"]
     for line in body["lines"]:
-        role = {"shipping": "revenue:shipping", "fee": "revenue:fees"}.get(line["type"], f"revenue:{line['class']}")
-        yield role, -line["net_minor"], -line["net_book_minor"]
+        yield _revenue(line), -line["net_minor"], -line["net_book_minor"]
         for tax in line["taxes"]:
             yield tax_role(tax), -tax["tax_minor"], -tax["tax_book_minor"]
+
+
+def _revenue(line: Mapping[str, Any]) -> str:
+    """A gift card that is sold is no revenue: it is owed until it is used (EU VAT art. 30b)."""
+    if line["class"] == GIFT_CARDS:
+        return "gift_cards"
+    return {"shipping": "revenue:shipping", "fee": "revenue:fees"}.get(line["type"], f"revenue:{line['class']}")
 
 
 _CREDITED = {"shipping": "revenue:shipping", "fee": "revenue:fees", "allowance": "allowances"}
@@ -52,6 +60,7 @@ _CREDITED = {"shipping": "revenue:shipping", "fee": "revenue:fees", "allowance":
 def _credit_note(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
     for line in body["lines"]:
         role = _CREDITED.get(line["type"], f"returns:{line['class']}")
+        role = "gift_cards" if line["class"] == GIFT_CARDS else role
         yield role, line["net_minor"], line["net_book_minor"]
         for tax in line["taxes"]:
             yield tax_role(tax), tax["tax_minor"], tax["tax_book_minor"]
@@ -72,6 +81,28 @@ def _tender(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterat
     yield "refunds_owed", -amount_minor, -body["carried_book_minor"]
     yield "gift_cards", amount_minor, body["book_minor"]
     yield from _exchange(-body["carried_book_minor"], -body["book_minor"])
+
+
+def _fee(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
+    yield "gateway_fees", amount_minor, body["book_minor"]
+    yield f"clearing:{body['gateway']}:{currency}", -amount_minor, -body["book_minor"]
+
+
+def _dispute(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
+    """Opened: withdrawn from clearing; won: back into it; lost: a loss, or no deposit any more."""
+    book = body["book_minor"]
+    if body["state"] == "opened":
+        yield "disputed", amount_minor, book
+        yield f"clearing:{body['gateway']}:{currency}", -amount_minor, -book
+    elif body["state"] == "won":
+        yield f"clearing:{body['gateway']}:{currency}", amount_minor, book
+        yield "disputed", -amount_minor, -book
+    else:
+        loss = body.get("loss") or "dispute_losses"
+        carried = body.get("carried_book_minor", book)
+        yield loss, amount_minor, carried
+        yield "disputed", -amount_minor, -book
+        yield from _exchange(carried, book)
 
 
 def _refund_payment(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
@@ -101,6 +132,8 @@ _POSTINGS: dict[str, Callable[[Mapping[str, Any], int, str], Iterator[Amounts]]]
     "tender": _tender,
     "refund_payment": _refund_payment,
     "application": _application,
+    "fee": _fee,
+    "dispute": _dispute,
 }
 
 

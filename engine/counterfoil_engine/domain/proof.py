@@ -60,13 +60,18 @@ def refund_proof(order: Order, credits: Sequence[Credit]) -> Proof:
 
 
 def document_proofs(
-    documents: Sequence[Document], standing: Standing, claimed_minor: int, is_levelled: bool
+    documents: Sequence[Document], standing: Standing, captured_minor: int, is_levelled: bool, is_whole: bool
 ) -> list[Proof]:
     """The proofs over what is due: payments, invoices against what is kept, levels, and the journal's balance.
 
-    is_levelled: False while a payment waits for proof, since nothing is applied without it.
+    is_levelled: False while a payment waits for proof, since nothing is applied without it. is_whole: the last part is
+    invoiced; before it no more is invoiced than is kept.
     """
-    paid = sum(document.amount_minor for document in documents if document.kind == "payment")
+    paid = sum(
+        document.amount_minor
+        for document in documents
+        if document.kind == "payment" and document.body["to"] == "deposits"
+    )
     sides = [
         (line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor)
         for document in documents
@@ -76,8 +81,15 @@ def document_proofs(
     levels = standing.levels()
     booked = {role: -balance(documents, role)[0] for role in ROLES}
     return [
-        equation("captured", paid, claimed_minor),
-        equation("documents", standing.invoiced_minor, standing.kept_minor),
+        equation("captured", paid, captured_minor),
+        equation("documents", standing.invoiced_minor, standing.kept_minor)
+        if is_whole
+        else Proof(
+            "documents",
+            standing.invoiced_minor <= standing.kept_minor,
+            standing.invoiced_minor,
+            standing.kept_minor,
+        ),
         *(
             [equation("standing", sum(map(abs, booked.values())), sum(map(abs, levels.values())), booked == levels)]
             if is_levelled

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal
 
 _UNTEXT = re.compile("[\x00\ud800-\udfff]")
@@ -47,3 +48,28 @@ READERS: Mapping[str, Reader] = {
     "counterfoil.gone.v1": Reader("gone", read_json),
     "counterfoil.gone.v2": Reader("gone", read_json),
 }
+
+
+def read_body(event_type: str, body: bytes) -> Mapping[str, Any]:
+    """A stored body, by the reader of its type."""
+    return READERS[event_type].read(body)
+
+
+class Unread(Mapping[str, Any]):
+    """A stored body that is read once it is asked for, so that bytes can travel to whoever looks into them."""
+
+    def __init__(self, event_type: str, body: bytes) -> None:
+        self._type, self._body = event_type, body
+
+    @cached_property
+    def _read(self) -> Mapping[str, Any]:
+        return read_body(self._type, self._body)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
