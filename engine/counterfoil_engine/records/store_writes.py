@@ -37,13 +37,13 @@ def note(tx: Transaction, store: str, writes: Sequence[Written]) -> None:
         names = ", ".join(_COLUMNS)
         table, params = tx.given([(store, *write[:6], write.at or tx.now(), write.as_of) for write in part], **_COLUMNS)
         tx.run(f"insert into store_writes ({names}) select {names} from {table}", *params)
-        table, params = tx.given([[key] for key in sorted({write.key for write in part})], wanted="text")
+        which, params = tx.among("sku_key", (write.key for write in part))
         tx.run(
-            "delete from store_writes where id in (select id from (select w.id, row_number() over"
-            f" (partition by w.sku_key order by w.id desc) as place from {table}"
-            " join store_writes w on w.sku_key = wanted where w.store = %s) as ranked where place > %s)",
-            *params,
+            "delete from store_writes where id in (select id from (select id, row_number() over"
+            " (partition by sku_key order by id desc) as place from store_writes"
+            f" where store = %s and {which}) as ranked where place > %s)",
             store,
+            *params,
             KEPT,
         )
 
@@ -77,12 +77,12 @@ def _note_ages(tx: Transaction, store: str, writes: Sequence[Written]) -> None:
 
 def _confirmed_until(tx: Transaction, store: str, keys: set[str]) -> dict[str, datetime]:
     """key → the newest change that the store has confirmed already."""
-    table, params = tx.given([[key] for key in sorted(keys)], wanted="text")
+    which, params = tx.among("sku_key", keys)
     rows = tx.all(
-        f"select w.sku_key, max(w.as_of) as as_of from {table} join store_writes w on w.sku_key = wanted"
-        " where w.store = %s and w.verdict in (%s, %s) and w.as_of is not null group by w.sku_key",
-        *params,
+        f"select sku_key, max(as_of) as as_of from store_writes where store = %s and {which}"
+        " and verdict in (%s, %s) and as_of is not null group by sku_key",
         store,
+        *params,
         *_CONFIRMED,
     )
     return {row["sku_key"]: as_of for row in rows if (as_of := as_time(row["as_of"])) is not None}
@@ -117,10 +117,8 @@ def changed_as_of(tx: Transaction, pool: str, places: Mapping[str, int]) -> dict
 
 def known_to(tx: Transaction, pool: str, keys: Sequence[str]) -> set[str]:
     """Those of these SKUs that the pool publishes."""
-    if not keys:
-        return set()
-    table, params = tx.given([[key] for key in keys], wanted="text")
-    rows = tx.all(f"select a.sku_key from {table} join ats a on a.sku_key = wanted where a.pool = %s", *params, pool)
+    which, params = tx.among("sku_key", keys)
+    rows = tx.all(f"select sku_key from ats where pool = %s and {which}", pool, *params)
     return {row["sku_key"] for row in rows}
 
 
