@@ -63,6 +63,7 @@ from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.sequences import current_epoch, lock_store, watermark_of
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
+from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
@@ -255,7 +256,8 @@ class Engine:
 
     def control(self) -> Control:
         """Who may command, and what stays provable."""
-        return Control(Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32))))
+        users = Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32)))
+        return Control(users, AuditLog(self.records))
 
     def check_database(self) -> None:
         try:

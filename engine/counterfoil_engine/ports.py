@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
 
+from counterfoil_engine.domain.audit import Entry
 from counterfoil_engine.domain.availability import Cap, Stock
 from counterfoil_engine.domain.difference import IntentState, State
 from counterfoil_engine.domain.documents import Document, Dues
@@ -760,6 +761,13 @@ class UserRecords(Protocol):
     def four_eyes_since(self, tx: Any) -> datetime | str | None: ...
 
 
+class AuditRecords(Protocol):
+    """What people decided, as a chain (`records/audit.py`)."""
+
+    def head(self, tx: Any) -> tuple[int, str]: ...
+    def entries(self, tx: Any, after: int = 0, limit: int = 1000, since: datetime | None = None) -> list[Entry]: ...
+
+
 class IdentityRecords(Protocol):
     """Which database this is (`records/identity.py`)."""
 
@@ -789,6 +797,7 @@ class Records:
     rules: RulesRecords
     identity: IdentityRecords
     users: UserRecords
+    audit_log: AuditRecords
 
     def transaction(self) -> AbstractContextManager[Any]:
         return self.database.transaction()

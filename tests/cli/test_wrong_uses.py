@@ -128,6 +128,15 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["--role", "api"], 2),
         (["now"], 2),
     ],
+    "audit": [(["lsit"], 2), (["--x"], 2), (["list verify"], 2), (["List"], 2), ([""], 2)],
+    "audit list": [
+        (["anna"], 2),
+        (["--since", "yesterday"], 2),
+        (["--since"], 2),
+        (["--limit", "0"], 2),
+        (["--since", "9999-12-31T23:59:59-23:00"], 2),
+    ],
+    "audit verify": [(["now"], 2), (["--since", "2026-01-01"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
     "users": [(["ad"], 2), (["--x"], 2), (["add remove"], 2), (["Add"], 2), ([""], 2)],
     "users list": [(["anna"], 2), (["--all"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
     "users add": [

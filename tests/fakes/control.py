@@ -7,11 +7,12 @@ import itertools
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.wiring import records_over
+from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.users import Users
 
 
 def a_control(database: Database) -> Control:
-    return Control(the_users(database))
+    return Control(the_users(database), AuditLog(records_over(database)))
 
 
 def the_users(database: Database) -> Users:

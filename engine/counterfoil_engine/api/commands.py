@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,13 +11,12 @@ from flask import Blueprint, Response, make_response, request
 from werkzeug.local import LocalProxy
 
 from counterfoil_engine.api.access import Access, caller_of_request
+from counterfoil_engine.api.requests import Moment as _Moment
 from counterfoil_engine.api.requests import Name as _Name
 from counterfoil_engine.api.requests import Strict as _Strict
 from counterfoil_engine.api.requests import answer, asked, named
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Commands
-
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Order(_Strict):

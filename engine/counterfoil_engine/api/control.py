@@ -1,4 +1,4 @@
-"""Who may command, and what stays provable: users, over the same tokens as the other commands."""
+"""Who may command, and what stays provable: users and the audit log, behind the same tokens as other commands."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import msgspec
 from flask import Blueprint, Response, make_response, request
 
 from counterfoil_engine.api.access import Access, caller_of_request
-from counterfoil_engine.api.requests import Name, Strict, answer, asked
+from counterfoil_engine.api.requests import Moment, Name, Strict, answer, asked, named
 from counterfoil_engine.config import Settings
+from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.users import DAYS, Users
 
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
@@ -22,6 +23,7 @@ class Control:
     """The use cases behind these paths."""
 
     users: Users
+    audit_log: AuditLog
 
 
 class _NewUser(Strict):
@@ -37,6 +39,12 @@ class _Token(Strict):
 
 class _User(Strict):
     name: Name
+
+
+class _Audit(Strict):
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+    since: Moment | None = None
 
 
 def control(does: Control, settings: Settings, access: Access) -> Blueprint:
@@ -64,6 +72,11 @@ def control(does: Control, settings: Settings, access: Access) -> Blueprint:
     @blueprint.post("/users/remove")
     def remove_user() -> Response:
         return _said(does.users.remove(asked(request, _User, limits).name, caller_of_request()))
+
+    @blueprint.get("/audit")
+    def audit() -> Response:
+        wanted = named(request.args.to_dict(), _Audit)
+        return _said(does.audit_log.entries(wanted.after, wanted.limit, wanted.since))
 
     return blueprint
 

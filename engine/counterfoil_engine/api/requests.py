@@ -23,6 +23,8 @@ _NOBODY = ("no store has this secret, so nothing compares equal",)
 Asked = TypeVar("Asked")
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f]{1,200}\Z")]
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True):
     """What a command takes, and nothing else."""

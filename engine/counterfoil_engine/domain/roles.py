@@ -20,6 +20,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "rules": "viewer",
     "restatements": "viewer",
     "users": "viewer",
+    "audit": "viewer",
     "rotate_user": "viewer",  # one's own; another's token takes an admin
     "retry": "service",
     "replay": "operator",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.ports import Restated
+from counterfoil_engine.records.audit import append
 from counterfoil_engine.records.database import Transaction, as_time
 
 
@@ -100,11 +100,5 @@ def brakes(tx: Transaction) -> list[Mapping[str, Any]]:
 
 
 def audit(tx: Transaction, who: str, what: str, **detail: Any) -> None:
-    """Keep what a person decided."""
-    tx.run(
-        "insert into audit (at, who, what, detail) values (%s, %s, %s, %s)",
-        tx.now(),
-        who,
-        what,
-        json.dumps(detail, default=str, sort_keys=True),
-    )
+    """Keep what a person decided. Last in a transaction: see `records/audit.py`."""
+    append(tx, who, what, detail)

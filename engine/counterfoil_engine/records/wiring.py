@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from counterfoil_engine.ports import Records
 from counterfoil_engine.records import (
+    audit,
     breakers,
     cases,
     claims,
@@ -36,4 +37,5 @@ def records_over(database: Database) -> Records:
         rules_store,
         identity,
         users,
+        audit,
     )

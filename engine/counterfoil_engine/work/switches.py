@@ -71,8 +71,8 @@ def switch(
                 "conflict",
             )
         records.rules.set_switch(tx, store, party, setting, who)
-        records.restatements.audit(tx, who, "switch", store=store, party=party, setting=setting)
         records.work.mark_due(tx, records.looks.subjects_of(tx, store), "repair")
+        records.restatements.audit(tx, who, "switch", store=store, party=party, setting=setting)
         return Switched(store, party, setting, would)
 
 

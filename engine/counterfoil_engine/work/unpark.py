@@ -19,8 +19,9 @@ def load_rules(records: Records, parse: Callable[[str], Rules], text: str, who: 
     with records.transaction() as tx:
         if not records.rules.load(tx, rules.version, text, who):
             return rules.version, 0
+        freed = unpark_by(records, tx, rules)
         records.restatements.audit(tx, who, "load rules", version=rules.version)
-        return rules.version, unpark_by(records, tx, rules)
+        return rules.version, freed
 
 
 def unpark_by(records: Records, tx: Any, rules: Rules) -> int:
@@ -57,24 +58,26 @@ def _fits(rules: Rules, table: str, row: RuleRow, match: Mapping[str, str]) -> b
 def retry(records: Records, subject: str, who: str) -> list[str]:
     """Let a subject try again: its refusals count as ended, its crashes as over; the subjects marked due."""
     with records.transaction() as tx:
-        return _retry(records, tx, subject, who)
+        marked = _retry(records, tx, subject)
+        records.restatements.audit(tx, who, "retry", subject=subject)
+        return marked
 
 
 def retry_all(records: Records, fingerprint: str, who: str) -> list[str]:
     """Let every subject try again that one cause holds."""
     with records.transaction() as tx:
-        subjects: set[str] = set()
-        for subject in records.cases.subjects_of(tx, fingerprint):
-            subjects.update(_retry(records, tx, subject, who))
-        return sorted(subjects)
+        held = records.cases.subjects_of(tx, fingerprint)
+        marked = {name for subject in held for name in _retry(records, tx, subject)}
+        for subject in held:
+            records.restatements.audit(tx, who, "retry", subject=subject)
+        return sorted(marked)
 
 
-def _retry(records: Records, tx: Any, subject: str, who: str) -> list[str]:
+def _retry(records: Records, tx: Any, subject: str) -> list[str]:
     subjects = {subject, *records.intents.release(tx, subject)}
     for case in records.cases.of_subject(tx, subject):
         if case["origin"] != "look":
             records.cases.resolve(tx, case["id"], "retried")
     marked = sorted(subjects)
     records.work.mark_due(tx, marked, "live")
-    records.restatements.audit(tx, who, "retry", subject=subject)
     return marked
