@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from counterfoil_engine.domain.documents import Document
-from counterfoil_engine.domain.facts import OrderFacts, Snapshot
+from counterfoil_engine.domain.facts import OrderFacts, Party, PartyFact, Snapshot
 from counterfoil_engine.domain.rules import Entity, Registration, Row, Rules, Store
 
 Json = dict[str, Any]
@@ -388,9 +388,13 @@ def the_rules(
 
 
 def facts_of(
-    *snapshots: Json | tuple[Json, Sequence[Json]], order_id: str | None = None, proven: bool | Sequence[bool] = True
+    *snapshots: Json | tuple[Json, Sequence[Json]],
+    order_id: str | None = None,
+    proven: bool | Sequence[bool] = True,
+    others: Sequence[PartyFact] = (),
 ) -> OrderFacts:
-    """The facts of one order: each snapshot is an order, an order with its refunds in full, or GONE."""
+    """The facts of one order: each snapshot is an order, an order with its refunds in full, or GONE. others: what
+    WMS, gateway and tax service say, in the order of their arrival."""
     bodies = [_body_of(snapshot) for snapshot in snapshots]
     first = next((body["order"]["id"] for body in bodies if "order" in body), 1001)
     flags = [proven] * len(bodies) if isinstance(proven, bool) else list(proven)
@@ -401,7 +405,47 @@ def facts_of(
             Snapshot("order" if "order" in body else "gone", 1, n + 1, START + timedelta(hours=n), body, flags[n])
             for n, body in enumerate(bodies)
         ),
+        party_facts=tuple(replace(fact, arrival=n + 1) for n, fact in enumerate(others)),
     )
+
+
+# What other parties say (contracts/facts). hours: after START.
+
+
+def a_fact(party: Party, kind: str, id: str, hours: float, source: str = "", /, **body: Any) -> PartyFact:
+    at = START + timedelta(hours=hours)
+    named = source or {"wms": "hub", "gateway": "stripe", "tax": "rates"}[party]
+    common = {"fact": f"counterfoil.{kind}.v1", "party": party, "source": named, "id": id, "at": f"{gmt(at)}Z"}
+    return PartyFact(party, named, id, kind, at, {**common, "store": "eu1", "order": "1001", **body})
+
+
+def a_shipment(id: str, hours: float, warehouse: str = "BER", /, **quantities: int) -> PartyFact:
+    """a_shipment("s1", 30, item_1=2): two of line item:1."""
+    return a_fact(
+        "wms", "shipment", id, hours, warehouse=warehouse, carrier="DHL", tracking=f"00{id}", lines=_moved(quantities)
+    )
+
+
+def a_receipt(id: str, hours: float, refund: int | None = None, /, **quantities: int) -> PartyFact:
+    named = str(refund) if refund else None
+    lines = [{**line, "condition": "good"} for line in _moved(quantities)]
+    return a_fact("wms", "receipt", id, hours, warehouse="BER", refund=named, lines=lines)
+
+
+def _moved(quantities: Mapping[str, int]) -> list[Json]:
+    return [{"line": name.replace("_", ":"), "quantity": str(quantity)} for name, quantity in quantities.items()]
+
+
+def a_capture(
+    id: str, hours: float, amount_minor: int, transaction: str = "ch_1", source: str = "stripe", /, **more: Any
+) -> PartyFact:
+    body = {"transaction": transaction, "authorisation": None, "amount_minor": amount_minor, "currency": "EUR"}
+    return a_fact("gateway", "captured", id, hours, source, **{**body, "method": source, **more})
+
+
+def paid_back(id: str, hours: float, amount_minor: int, refund: int | None = None, /, **more: Any) -> PartyFact:
+    body = {"transaction": "ch_1", "refund_transaction": f"re_{id}", "refund": str(refund) if refund else None}
+    return a_fact("gateway", "refunded", id, hours, **{**body, "amount_minor": amount_minor, "currency": "EUR", **more})
 
 
 def _body_of(snapshot: Json | tuple[Json, Sequence[Json]]) -> Json:

@@ -265,7 +265,8 @@ def _invoice(entries: _Entries) -> None:
     lines = _require_lines_sum(entries, with_book=True)
     entries.debit("receivable", entries.amount_minor, amount_of(entries.document, "book_minor"))
     for line in lines:
-        role = {"item": f"revenue:{line.item_class}", "shipping": "revenue:shipping", "fee": "revenue:fees"}
+        sold = "gift_cards" if line.item_class == "gift_cards" else f"revenue:{line.item_class}"
+        role = {"item": sold, "shipping": "revenue:shipping", "fee": "revenue:fees"}
         if line.type not in role:
             raise _wrong("type", "of an invoice's line is none of item, shipping, fee")
         entries.credit(role[line.type], *line.net)
@@ -279,7 +280,7 @@ def _credit_note(entries: _Entries) -> None:
     entries.credit("receivable", entries.amount_minor, amount_of(entries.document, "book_minor"))
     for line in lines:
         role = {
-            "item": f"returns:{line.item_class}",
+            "item": "gift_cards" if line.item_class == "gift_cards" else f"returns:{line.item_class}",
             "shipping": "revenue:shipping",
             "fee": "revenue:fees",
             "allowance": "allowances",
@@ -297,7 +298,7 @@ def _require_lines_sum(entries: _Entries, *, with_book: bool) -> tuple[DocumentL
 
 
 def _payment(entries: _Entries) -> None:
-    entries.require_sign(entries.amount_minor > 0, "above 0")
+    entries.require_sign(entries.amount_minor != 0, "other than 0: below it, the money failed to come")
     gateway, book_minor = _part(entries.document, "gateway"), amount_of(entries.document, "book_minor")
     to = entries.document.get("to")
     if to not in ("deposits", "unapplied"):
@@ -321,7 +322,7 @@ def _tender(entries: _Entries) -> None:
 
 
 def _refund_payment(entries: _Entries) -> None:
-    entries.require_sign(entries.amount_minor > 0, "above 0")
+    entries.require_sign(entries.amount_minor != 0, "other than 0: below it, the money failed to go")
     book_minor = amount_of(entries.document, "book_minor")
     carried_book_minor = amount_of(entries.document, "carried_book_minor")
     entries.debit("refunds_owed", entries.amount_minor, carried_book_minor)
@@ -348,6 +349,44 @@ def _clearing(document: Mapping[str, Any]) -> str:
     return f"clearing:{_part(document, 'gateway')}:{currency_of(document, 'currency')}"
 
 
+def _return(entries: _Entries) -> None:
+    entries.require_sign(entries.amount_minor == 0, "0")
+    _rows(entries.document, "lines")
+
+
+def _fee(entries: _Entries) -> None:
+    entries.require_sign(entries.amount_minor != 0, "other than 0")
+    book_minor = amount_of(entries.document, "book_minor")
+    entries.debit("gateway_fees", entries.amount_minor, book_minor)
+    entries.credit(_clearing(entries.document), entries.amount_minor, book_minor)
+
+
+def _payout(entries: _Entries) -> None:
+    entries.require_sign(entries.amount_minor != 0, "other than 0")
+    gateway, book_minor = _part(entries.document, "gateway"), amount_of(entries.document, "book_minor")
+    entries.debit(f"in_transit:{gateway}", entries.amount_minor, book_minor)
+    entries.credit(_clearing(entries.document), entries.amount_minor, book_minor)
+
+
+def _dispute(entries: _Entries) -> None:
+    entries.require_sign(entries.amount_minor > 0, "above 0")
+    book_minor, state = amount_of(entries.document, "book_minor"), entries.document.get("state")
+    if state == "opened":
+        entries.debit("disputed", entries.amount_minor, book_minor)
+        entries.credit(_clearing(entries.document), entries.amount_minor, book_minor)
+    elif state == "won":
+        entries.debit(_clearing(entries.document), entries.amount_minor, book_minor)
+        entries.credit("disputed", entries.amount_minor, book_minor)
+    elif state == "lost":
+        early = entries.document.get("loss") == "deposits"
+        lost = amount_of(entries.document, "carried_book_minor") if early else book_minor
+        entries.debit("deposits" if early else "dispute_losses", entries.amount_minor, lost)
+        entries.credit("disputed", entries.amount_minor, book_minor)
+        entries.settle_exchange(lost - book_minor)
+    else:
+        raise _wrong("state", "is none of opened, won, lost")
+
+
 _DERIVED: dict[str, Callable[[_Entries], None]] = {
     "customer": _customer,
     "sales_order": _sales_order,
@@ -358,6 +397,10 @@ _DERIVED: dict[str, Callable[[_Entries], None]] = {
     "credit_note": _credit_note,
     "refund_payment": _refund_payment,
     "application": _application,
+    "return": _return,
+    "fee": _fee,
+    "payout": _payout,
+    "dispute": _dispute,
 }
 KINDS: tuple[str, ...] = tuple(_DERIVED)
 

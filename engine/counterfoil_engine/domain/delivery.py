@@ -111,6 +111,11 @@ def delivery_of(
     )
 
 
+def plain(quantity: Decimal) -> str:
+    """A quantity as people and contracts write it: `2`, `0.5`."""
+    return format(quantity.normalize(), "f")
+
+
 def _taken(wanted: Mapping[str, Decimal], left: dict[str, Decimal]) -> Quantities:
     quantities = {name: quantity for name, quantity in wanted.items() if quantity > 0}
     for name, quantity in quantities.items():
@@ -127,12 +132,13 @@ def _lines(fact: PartyFact) -> Iterator[tuple[str, Decimal]]:
 def _quantities(order: Order, fact: PartyFact, left: dict[str, Decimal], cases: list[Case]) -> Quantities:
     """What of a shipment can be true; the rest is a case."""
     taken: dict[str, Decimal] = defaultdict(Decimal)
+    what = f"Shipment {fact.id} of {fact.source}"
     for name, quantity in _lines(fact):
         if name not in left:
             cases.append(
                 Case(
                     "data",
-                    f"Shipment {fact.id} of {fact.source} ships {quantity:f} of line {name}, which isn't in the order.",
+                    f"{what} ships {plain(quantity)} of line {name}, which isn't in the order.",
                     "Compare the shipment with the order; correct it in the WMS, or add the item to the order.",
                     currency=order.currency,
                 )
@@ -146,7 +152,7 @@ def _quantities(order: Order, fact: PartyFact, left: dict[str, Decimal], cases: 
             cases.append(
                 Case(
                     "data",
-                    f"Shipment {fact.id} of {fact.source} ships {quantity:f} of line {name}, and {fits:f} was left.",
+                    f"{what} ships {plain(quantity)} of line {name}, and {plain(fits)} was left.",
                     "Find out what left the warehouse: ask the customer to return the surplus, or sell it to them.",
                     currency=order.currency,
                 )

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from counterfoil_engine.domain.delivery import Quantities, Shipment
+from counterfoil_engine.domain.delivery import Quantities, Shipment, plain
 from counterfoil_engine.domain.documents import Document
 from counterfoil_engine.domain.due_documents import DueDocuments, Step
 from counterfoil_engine.domain.due_money import gateway_of
@@ -326,7 +326,7 @@ def _note(shipment: Shipment) -> str:
 
 
 def _goods(mapped: Mapping[str, Any], quantity: Decimal) -> dict[str, Any]:
-    return {"line": mapped["line"], "item": mapped["item"], "quantity": format(quantity.normalize(), "f")}
+    return {"line": mapped["line"], "item": mapped["item"], "quantity": plain(quantity)}
 
 
 def portion(line: Line, quantity: Decimal) -> Line:

@@ -26,18 +26,19 @@ def payment_document(context: Context, capture: Capture, is_accepted: bool) -> D
     """Money in: on deposits once the order is accepted, unapplied until then. A capture that failed is negative."""
     day, book = context.day(capture.at), context.entity.book_currency
     rate = context.rules.rate(capture.currency, book, day)
+    gateway = _gateway(context, capture, day)
     is_claim = capture.source is None
     body = {
-        "gateway": capture.source or gateway_of(context, capture.method, day),
+        "gateway": gateway,
         "method": capture.method,
         "transaction": capture.transaction or None,
         "to": "deposits" if is_accepted else "unapplied",
         "inferred": is_claim,
         "book_minor": convert(capture.amount_minor, capture.currency, book, rate),
     }
-    who = "the store says it was paid" if is_claim else f"{capture.source} captured it"
+    who = "the store says it was paid" if is_claim else f"{gateway} captured it"
     if capture.amount_minor < 0:
-        who = f"{capture.source} says that it failed"
+        who = f"{gateway} says that it failed"
     return Document(
         slot=context.slot("payment", capture.id),
         kind="payment",
@@ -52,6 +53,15 @@ def payment_document(context: Context, capture: Capture, is_accepted: bool) -> D
         journal=journal("payment", body, capture.amount_minor, capture.currency),
         why=f"payment-{'claimed' if is_claim else 'captured'}@{context.rules.version}: {who} on {day}",
     )
+
+
+def _gateway(context: Context, capture: Capture, day: date) -> str:
+    """The gateway that has the money; a claim that a gateway confirmed needs no mapping."""
+    if capture.source:
+        return capture.source
+    if capture.confirmed_by:
+        return capture.confirmed_by
+    return gateway_of(context, capture.method, day)
 
 
 def money_steps(due: DueDocuments) -> Iterator[Step]:
@@ -144,7 +154,7 @@ def _book_refund(due: DueDocuments, step: Step, credit: Credit, amount_minor: in
     captures = due.known.money.captures
     method = captures[0].method if captures else due.order.method
     reason = f"the store's refund {credit.refund.id}, as far as captured and not kept"
-    gateway = (captures[0].source if captures else None) or gateway_of(due.context, method, step.day)
+    gateway = _gateway(due.context, captures[0], step.day) if captures else gateway_of(due.context, method, step.day)
     return _paid_back(due, step, gateway, credit.refund.id, amount_minor, not credit.refund.moved_money, reason)
 
 
@@ -158,12 +168,13 @@ def _book_gateway_refund(due: DueDocuments, step: Step, refund: GatewayRefund) -
 def _paid_back(
     due: DueDocuments, step: Step, gateway: str, of: str, amount_minor: int, is_claim: bool, reason: str
 ) -> Document:
-    carried = due.standing.carried("refunds_owed", amount_minor, step.day)
+    book = due.convert(amount_minor, step.day)
+    carried = due.standing.carried("refunds_owed", amount_minor, step.day) if amount_minor > 0 else book
     body = {
         "gateway": gateway,
         "refund": of,
         "claim": is_claim,
-        "book_minor": due.convert(amount_minor, step.day),
+        "book_minor": book,
         "carried_book_minor": carried,
     }
     due.standing.book("refunds_owed", -amount_minor, -carried)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from counterfoil_engine.domain.charge import Charge, charge_of
 from counterfoil_engine.domain.credit import credits_of
-from counterfoil_engine.domain.delivery import Delivery, delivery_of
+from counterfoil_engine.domain.delivery import Delivery, delivery_of, plain
 from counterfoil_engine.domain.documents import KINDS, Document, Dues, Proof
 from counterfoil_engine.domain.due_documents import Accepted, DueDocuments
 from counterfoil_engine.domain.due_goods import answer_to, check_quote, commits, goods_steps, quote_document
@@ -381,7 +381,7 @@ def _goods_cases(order: Order, delivery: Delivery, shipped: Parts) -> Iterator[C
         if missing > 0:
             yield Case(
                 "refund",
-                f"{missing:f} of line {name} could not be picked, and it isn't refunded.",
+                f"{plain(missing)} of line {name} could not be picked, and it isn't refunded.",
                 "Refund it in the store, or let the warehouse ship it once it is there.",
                 currency=order.currency,
             )

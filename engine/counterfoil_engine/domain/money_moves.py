@@ -23,7 +23,8 @@ DISPUTES = ("inquiry", "opened", "won", "lost")
 @dataclass(frozen=True)
 class Capture:
     """Money in. id: its natural id; source: the gateway that said so, None: the store's claim, whose method names the
-    gateway. A capture that failed afterwards has its negative. proven: nothing before the claim can be missing (L3)."""
+    gateway; confirmed_by: the gateway whose fact says the same. A capture that failed afterwards has its negative.
+    proven: nothing before the claim can be missing (L3)."""
 
     id: str
     source: str | None
@@ -33,6 +34,7 @@ class Capture:
     currency: str
     at: datetime
     proven: bool = True
+    confirmed_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,9 @@ def _captures(
         )
         if fact is own and claimed:
             is_same = (capture.amount_minor, capture.currency) == (claimed.amount_minor, claimed.currency)
-            capture = replace(claimed, proven=True) if is_same else replace(capture, id=claimed.id)
+            capture = (
+                replace(claimed, proven=True, confirmed_by=fact.source) if is_same else replace(capture, id=claimed.id)
+            )
             if not is_same:
                 cases.append(_differs(capture, claimed))
         captures.append(capture)
