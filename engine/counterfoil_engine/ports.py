@@ -33,7 +33,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Posting:
-    """A document on its way to the ERP: the JSON of its contract, and what it is known by.
+    """A document on its way to a party: the JSON of its contract, and what it is known by.
 
     document: as in `contracts/documents/<kind>.v1.json`, its posting `date` chosen already.
     key: the external reference; content_hash: of what is due, so that one key never stands for two contents.
@@ -46,7 +46,7 @@ class Posting:
 
 @dataclass(frozen=True)
 class Posted:
-    """The document stands in the ERP under this number."""
+    """The document stands with the party under this number."""
 
     key: str
     number: str
@@ -54,7 +54,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The ERP said no for good: the same document would be refused again until the cause ends."""
+    """The party said no for good: the same document would be refused again until the cause ends."""
 
     key: str
     case: Case
@@ -72,7 +72,7 @@ Outcome = Posted | Refused | Unknown
 
 @dataclass(frozen=True)
 class Found:
-    """A document that bears a key in the ERP; two of one key are a break `doubled`."""
+    """A document that bears a key with the party; two of one key are a break `doubled`."""
 
     key: str
     number: str
@@ -88,8 +88,9 @@ class Health:
     detail: str
 
 
-class Erp(Protocol):
-    """Any ERP. Every method may raise Unavailable (nothing was sent) or RateLimited (pause asked for)."""
+class PostingParty(Protocol):
+    """Any party that documents are posted to. Every method may raise Unavailable (nothing was sent) or RateLimited
+    (pause asked for)."""
 
     @property
     def lanes(self) -> int:
@@ -116,14 +117,18 @@ class Erp(Protocol):
     def list_since(self, since: datetime) -> Iterator[Found]:
         """All documents written at or after this moment, in any order (used after a restore of the engine, R4)."""
 
-    def rate(self, currency: str, book: str, on: date) -> Decimal | None:
-        """Units of currency for one unit of book on that day; None where the ERP knows none."""
-
     def open_day(self, entity: str, on: date) -> date:
         """That day, or the first open day after it where its period is closed."""
 
     def health(self) -> Health:
         """Whether it answers; never raises."""
+
+
+class Erp(PostingParty, Protocol):
+    """Any ERP."""
+
+    def rate(self, currency: str, book: str, on: date) -> Decimal | None:
+        """Units of currency for one unit of book on that day; None where the ERP knows none."""
 
 
 # Intake: what receives the stores' events.

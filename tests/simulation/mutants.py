@@ -84,7 +84,7 @@ def a_batch_is_posted_anew_after_half_of_it_was(patch: Patch) -> None:
 
 
 def a_batch_that_timed_out_is_halved(patch: Patch) -> None:
-    post = HttpErp.__dict__["_post"]
+    post = HttpErp._post
 
     def halved(self: Any, sent: Any) -> Any:
         outcomes = post(self, sent)

@@ -20,7 +20,6 @@ from loguru import logger
 from counterfoil_engine.domain.errors import Case, CounterfoilError, DatabaseUnavailable, Retry, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
-    Erp,
     Found,
     Intent,
     LaneHold,
@@ -28,6 +27,7 @@ from counterfoil_engine.ports import (
     Outcome,
     Posted,
     Posting,
+    PostingParty,
     Records,
     Refused,
     RulesBook,
@@ -54,7 +54,8 @@ class Lane:
     buckets: Sequence[int]
 
 
-NOT_TOLD = "not told"  # the number of the document that bears a key, where the ERP only said that one does
+NOT_TOLD = "not told"  # the number of the document that bears a key, where the party only said that one does
+SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "The tax service"}
 
 
 class Poster:
@@ -64,12 +65,12 @@ class Poster:
         self,
         records: Records,
         book: RulesBook,
-        erp: Erp,
+        receiver: PostingParty,
         lane: Lane,
         hold: LaneHold,
         jitter: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._records, self._book, self._erp = records, book, erp
+        self._records, self._book, self._receiver = records, book, receiver
         self._lane, self._hold, self._jitter = lane, hold, jitter
         self._draw = Draw()
         self._open_days: dict[date, tuple[date, datetime]] = {}
@@ -111,11 +112,11 @@ class Poster:
         if not allowance:
             return False
         self._is_closed = allowance == records.breakers.FULL
-        self._hold.take(lane.buckets, self._erp.commit_lag_s)
+        self._hold.take(lane.buckets, self._receiver.commit_lag_s)
         if adopt_since is not None:
             return self._guarded(lambda: self._adopt(rules, adopt_since))
-        limit = min(allowance, self._erp.batch_size)
-        lag_s = self._erp.commit_lag_s
+        limit = min(allowance, self._receiver.batch_size)
+        lag_s = self._receiver.commit_lag_s
         with records.transaction() as tx:
             usable, now = self._hold.usable(tx), tx.now()
             lost = records.intents.sent_without_result(tx, lane.party, lane.entity, usable, lag_s, limit)
@@ -176,13 +177,13 @@ class Poster:
         """Mark, call, record. A batch that is refused as a whole is halved until the culprit stands alone (K6)."""
         # The event's day, or the first open one after it; chosen now, never compared (R1).
         marked = self._mark([replace(intent, posting_date=self._posting_date(intent.day, now)) for intent in batch])
-        if self._erp.commit_lag_s > 0:
+        if self._receiver.commit_lag_s > 0:
             marked = self._resolve(marked)
         if not marked:
             return
         postings = [posting_of(intent, intent.posting_date or intent.day) for intent in marked]
         try:
-            outcomes = self._call(lambda: self._erp.post(postings))
+            outcomes = self._call(lambda: self._receiver.post(postings))
         except Retry:
             raise
         except CounterfoilError as error:
@@ -204,7 +205,7 @@ class Poster:
     def _posting_date(self, day: date, now: datetime) -> date:
         known = self._open_days.get(day)
         if known is None or now - known[1] > timedelta(seconds=OPEN_DAY_KEPT_S):
-            known = (self._call(lambda: self._erp.open_day(self._lane.entity, day)), now)
+            known = (self._call(lambda: self._receiver.open_day(self._lane.entity, day)), now)
             self._open_days[day] = known
         return known[0]
 
@@ -268,7 +269,7 @@ class Poster:
 
     def _resolve(self, intents: Sequence[Intent]) -> list[Intent]:
         """Find every key; write what was found; the intents that the party doesn't hold."""
-        found = self._call(lambda: self._erp.find([intent.key for intent in intents]))
+        found = self._call(lambda: self._receiver.find([intent.key for intent in intents]))
         due: set[_Due] = set()
         absent = []
         with self._records.transaction() as tx:
@@ -289,8 +290,8 @@ class Poster:
             numbers = ", ".join(one.number for one in found[:5])
             doubled = Case(
                 "conflict",
-                f"The ERP holds {len(found)} documents of the key {intent.key}: {numbers}.",
-                "Reverse all but the first in the ERP, then retry this subject.",
+                f"{SAID[intent.party]} holds {len(found)} documents of the key {intent.key}: {numbers}.",
+                "Reverse all but the first there, then retry this subject.",
                 money_minor=intent.amount_minor,
                 currency=intent.currency,
             )
@@ -303,7 +304,7 @@ class Poster:
         """Take what the party holds since the last sign of life into the ledger, before the first post (R4)."""
         lane, records = self._lane, self._records
         number, chunk = 0, list[Found]()
-        for found in self._call(lambda: list(self._erp.list_since(since))):
+        for found in self._call(lambda: list(self._receiver.list_since(since))):
             owner = found.key.split("/", 1)[0]
             if (rules.stores[owner].entity if owner in rules.stores else owner) != lane.entity:
                 continue
@@ -363,8 +364,8 @@ class Poster:
 def _other_content(intent: Intent, found: Found) -> Case:
     return Case(
         "conflict",
-        f"The ERP holds {intent.key} (number {found.number}) with another content than is due.",
-        "Compare both; reverse the one in the ERP by hand, then retry this subject: it gets the next revision.",
+        f"{SAID[intent.party]} holds {intent.key} (number {found.number}) with another content than is due.",
+        "Compare both; reverse the one there by hand, then retry this subject: it gets the next revision.",
         money_minor=intent.amount_minor,
         currency=intent.currency,
     )

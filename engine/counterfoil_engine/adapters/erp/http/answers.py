@@ -1,87 +1,19 @@
-"""Reading an ERP's answers: strictly where a wrong guess could post twice, and never trusting their text."""
+"""Reading what an ERP alone answers: rates, periods, balances, positions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, cast, get_args
 
-import counterfoil_contracts
-
+from counterfoil_engine.adapters.http.answers import Malformed, is_text, member, object_of, rows_of
 from counterfoil_engine.domain.documents import JournalLine
-from counterfoil_engine.domain.errors import Case, Category
-from counterfoil_engine.ports import Found, Outcome, PositionPage, Posted, Refused, Unknown
-
-_LONGEST_TEXT = 600
-
-
-class Malformed(Exception):
-    """The answer is not as the contract says; the message names what is wrong, without repeating it."""
-
-
-def outcomes(body: bytes, keys: Sequence[str]) -> list[Outcome]:
-    """One outcome for each key; Unknown where the answer doesn't say, says two things, or can't be read."""
-    try:
-        rows = _rows(_object(body), "outcomes")
-    except Malformed:
-        return [Unknown(key) for key in keys]
-    said: dict[str, list[Outcome]] = {}
-    for row in rows:
-        if isinstance(row, dict) and isinstance(row.get("key"), str):
-            said.setdefault(row["key"], []).append(_outcome(row["key"], row))
-    return [_agreed(said.get(key, []), key) for key in keys]
-
-
-def _agreed(outcomes_said: Sequence[Outcome], key: str) -> Outcome:
-    first = outcomes_said[0] if outcomes_said else Unknown(key)
-    return first if all(other == first for other in outcomes_said) else Unknown(key)
-
-
-def _outcome(key: str, row: Mapping[str, Any]) -> Outcome:
-    if row.get("status") == "posted" and _is_text(row.get("number")):
-        return Posted(key, row["number"])
-    if row.get("status") == "refused":
-        category = row.get("category")
-        return Refused(
-            key,
-            Case(
-                category=cast(Category, category) if category in get_args(Category) else "contract",
-                cause=spoken(row.get("cause")) or "The ERP refused the document and said no cause.",
-                remedy=spoken(row.get("remedy")) or "Look the document up in the ERP's own log.",
-            ),
-        )
-    return Unknown(key)
-
-
-def found(body: bytes, asked: Collection[str] | None = None) -> tuple[list[Found], str | None]:
-    """The documents found, and the cursor of the next page. asked: the keys asked for; an answer on others is none."""
-    answer = _object(body)
-    rows = [_found(row) for row in _rows(answer, "found")]
-    if asked is not None and any(row.key not in asked for row in rows):
-        raise Malformed("names a key that was not asked for")
-    following = answer.get("next")
-    if following is not None and not _is_text(following):
-        raise Malformed("has a `next` that is no text")
-    return rows, following
-
-
-def _found(row: Any) -> Found:
-    if not isinstance(row, dict) or not all(_is_text(row.get(name)) for name in ("key", "number", "content_hash")):
-        raise Malformed("has a row in `found` without key, number and content_hash")
-    try:
-        posted_at = datetime.fromisoformat(row.get("posted_at"))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise Malformed("has a `posted_at` that is no moment") from None
-    if posted_at.tzinfo is None:
-        raise Malformed("has a `posted_at` without its offset")
-    return Found(row["key"], row["number"], row["content_hash"], posted_at)
+from counterfoil_engine.ports import PositionPage
 
 
 def rate(body: bytes) -> Decimal | None:
     """A rate above 0 as a decimal string, or None."""
-    value = _member(_object(body), "rate")
+    value = member(object_of(body), "rate")
     if value is None:
         return None
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", value) or not Decimal(value):
@@ -91,7 +23,7 @@ def rate(body: bytes) -> Decimal | None:
 
 def open_day(body: bytes, on: date) -> date:
     """A day that is not before the one asked about."""
-    value = _member(_object(body), "open_day")
+    value = member(object_of(body), "open_day")
     try:
         day = date.fromisoformat(value)
     except (TypeError, ValueError):
@@ -104,9 +36,9 @@ def open_day(body: bytes, on: date) -> date:
 def balances(body: bytes) -> dict[tuple[str, str], JournalLine]:
     """Turnover by (role, currency)."""
     rows = {}
-    for row in _rows(_object(body), "balances"):
+    for row in rows_of(object_of(body), "balances"):
         names = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
-        if not isinstance(row, dict) or not _is_text(row.get("role")) or not _is_text(row.get("currency")):
+        if not isinstance(row, dict) or not is_text(row.get("role")) or not is_text(row.get("currency")):
             raise Malformed("has a balance without role and currency")
         if any(type(row.get(name)) is not int for name in names) or (row["role"], row["currency"]) in rows:
             raise Malformed("has a balance without whole amounts, or one of them twice")
@@ -116,68 +48,14 @@ def balances(body: bytes) -> dict[tuple[str, str], JournalLine]:
 
 def positions(body: bytes) -> tuple[PositionPage, str | None]:
     """A page of positions, its rows unread, and the cursor of the next page."""
-    answer = _object(body)
+    answer = object_of(body)
     following, token = answer.get("next"), answer.get("token")
-    if any(each is not None and not _is_text(each) for each in (following, token)):
+    if any(each is not None and not is_text(each) for each in (following, token)):
         raise Malformed("has a `next` or a `token` that is no text")
     try:
-        as_of = datetime.fromisoformat(_member(answer, "as_of"))
+        as_of = datetime.fromisoformat(member(answer, "as_of"))
     except (TypeError, ValueError):
         raise Malformed("has an `as_of` that is no moment") from None
     if as_of.tzinfo is None:
         raise Malformed("has an `as_of` without its offset")
-    return PositionPage(_rows(answer, "rows"), as_of, token), following
-
-
-def health(body: bytes) -> tuple[bool, str, int, int, float]:
-    """ok, detail, lanes, batch_size, commit_lag_s."""
-    answer = _object(body)
-    lanes, batch_size, lag_s = (_member(answer, name) for name in ("lanes", "batch_size", "commit_lag_s"))
-    if type(lanes) is not int or type(batch_size) is not int or not 1 <= lanes <= 64 or not 1 <= batch_size <= 1_000:
-        raise Malformed("has no `lanes` from 1 to 64 or no `batch_size` from 1 to 1000")
-    if type(lag_s) not in (int, float) or not 0 <= lag_s <= 86_400:
-        raise Malformed("has no `commit_lag_s` from 0 to 86400")
-    return answer.get("ok") is True, spoken(answer.get("detail")), lanes, batch_size, float(lag_s)
-
-
-def problem(body: bytes) -> tuple[str, str]:
-    """Detail and remedy of problem details (RFC 9457), "" where there are none."""
-    try:
-        answer = _object(body)
-    except Malformed:
-        return "", ""
-    return spoken(answer.get("detail") or answer.get("title")), spoken(answer.get("remedy"))
-
-
-def spoken(value: Any) -> str:
-    """Foreign words, fit to be shown: one line of bounded length."""
-    return (
-        "".join(c if c.isprintable() else " " for c in value[:_LONGEST_TEXT]).strip() if isinstance(value, str) else ""
-    )
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        answer = counterfoil_contracts.parse(body)
-    except ValueError as error:
-        raise Malformed(f"can't be read: {error}") from None
-    if not isinstance(answer, dict):
-        raise Malformed("is no JSON object")
-    return answer
-
-
-def _member(answer: Mapping[str, Any], name: str) -> Any:
-    if name not in answer:
-        raise Malformed(f"has no `{name}`")
-    return answer[name]
-
-
-def _rows(answer: Mapping[str, Any], name: str) -> list[Any]:
-    rows = _member(answer, name)
-    if not isinstance(rows, list):
-        raise Malformed(f"has a `{name}` that is no list")
-    return rows
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= 500
+    return PositionPage(rows_of(answer, "rows"), as_of, token), following

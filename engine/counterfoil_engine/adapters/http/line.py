@@ -1,6 +1,6 @@
 """One call over the line: bounded in time and size, and honest about whether it may have arrived.
 
-Every foreign error ends as NotSent or Lost: what tells them apart is whether the ERP can have begun to work.
+Every foreign error ends as NotSent or Lost: what tells them apart is whether the party can have begun to work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST_PAUSE_S = 3600.0
 
 
 class NotSent(Exception):
-    """The call has not reached the ERP."""
+    """The call has not reached the party."""
 
 
 class Lost(Exception):
@@ -53,7 +53,9 @@ class Answer:
 
 
 class Line:
-    """The way to one ERP. Its session may be shared by threads, and must not repeat posts by itself."""
+    """The way to one party. Its session may be shared by threads, and must not repeat posts by itself.
+
+    party: what it is called in a sentence: "the ERP", "the WMS hub-berlin"."""
 
     def __init__(
         self,
@@ -64,10 +66,11 @@ class Line:
         timeout_s: float,
         connect_timeout_s: float,
         most_bytes: int,
+        party: str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._base_url, self._session = _checked(base_url), session
-        self._auth = _Bearer(token)
+        self._base_url, self._session = _checked(base_url, party), session
+        self._auth = _Bearer(token, party)
         self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
         self._most_bytes, self._monotonic = most_bytes, monotonic
 
@@ -113,11 +116,11 @@ class Line:
 
 class _Bearer(AuthBase):
     # As auth and not as a header, so that no .netrc entry replaces it.
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, party: str) -> None:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise CounterfoilError(
-                "The ERP's token is empty or has characters that no HTTP header can carry.",
-                "Set the variable that holds it to the token that the ERP gave.",
+                f"The token of {party} is empty or has characters that no HTTP header can carry.",
+                f"Set the variable that holds it to the token that {party} gave.",
             )
         self._token = token
 
@@ -126,7 +129,7 @@ class _Bearer(AuthBase):
         return request
 
 
-def _checked(base_url: str) -> str:
+def _checked(base_url: str, party: str) -> str:
     try:
         parts = urlsplit(base_url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
@@ -135,14 +138,14 @@ def _checked(base_url: str) -> str:
         is_address = False
     if not is_address:
         raise CounterfoilError(
-            "The ERP's address is no http:// or https:// URL, or has a user name or a query in it.",
+            f"The address of {party} is no http:// or https:// URL, or has a user name or a query in it.",
             "Set it to the part before /v1, for example https://erp.example.com/counterfoil.",
         )
     return base_url.rstrip("/")
 
 
 def _is_before_sending(error: requests.RequestException) -> bool:
-    """Whether the ERP can't have seen the call: what is not surely so counts as lost."""
+    """Whether the party can't have seen the call: what is not surely so counts as lost."""
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
         return True
     if isinstance(error, requests.ConnectionError):

@@ -1,0 +1,1 @@
+"""Adapters of WMS, gateways and tax services."""
