@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.rules import Rules
 
-MOST_REMEMBERED = 100_000
+MOST_REMEMBERED = 20_000
 
 
 class Question(NamedTuple):
@@ -25,25 +25,33 @@ class Question(NamedTuple):
 class Asked:
     """Answers as the rules do and notes each question, whatever it is of: a method that `Rules` gets later, too.
 
-    Only the version is no question: it says who decided, and is no part of what is due."""
+    Only the version is no question: it says who decided, and is no part of what is due. Answers are remembered."""
 
     def __init__(self, rules: Rules) -> None:
         self.version, self._rules = rules.version, rules
         self.questions: set[Question] = set()
+        self._known: dict[Question, Any] = {}
 
     def as_rules(self) -> Rules:
-        """These rules, to be given to whoever asks."""
+        """These rules, to be given to whoever asks; from here on nothing has been asked."""
+        self.questions = set()
         return cast(Rules, self)
 
     def __getattr__(self, name: str) -> Any:
-        answers = getattr(self._rules, name)
+        answers, known = getattr(self._rules, name), self._known
         if not callable(answers):
             self.questions.add(Question(name))
             return answers
 
         def ask(*arguments: Any, **match: Any) -> Any:
-            self.questions.add(Question(name, arguments, tuple(match.items())))
-            return answers(*arguments, **match)
+            question = Question(name, arguments, tuple(match.items()))
+            self.questions.add(question)
+            if question not in known:
+                if len(known) >= MOST_REMEMBERED:
+                    known.clear()
+                known[question] = answers(*arguments, **match)  # a missing row parks, and is looked for anew
+            answer = known[question]
+            return dict(answer) if isinstance(answer, dict) else answer  # whoever asked may write into it
 
         self.__dict__[name] = ask  # found at once the next time
         return ask

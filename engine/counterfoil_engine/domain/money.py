@@ -27,7 +27,7 @@ DECIMALS: dict[str, int] = {
 
 # Far above any order; sums of many of them still fit into 64 bits.
 AMOUNT_MAX_MINOR = 10**15
-_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?")
+_AMOUNT = re.compile(r"(-?[0-9]{1,15})(?:\.([0-9]{1,10}))?")
 
 
 def decimals(currency: str) -> int:
@@ -48,17 +48,19 @@ def minor_units(text: object, currency: str) -> int:
     """
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
         raise Parked(f"An amount is {str(text)[:40]!r}, not a decimal string.", "Correct the amount in the store.")
-    if not _AMOUNT.fullmatch(str(text)):
+    match = _AMOUNT.fullmatch(str(text))
+    if match is None:
         raise Parked(f"An amount is {str(text)[:40]!r}, not a plain number.", "Correct the amount in the store.")
-    scaled = Decimal(str(text)).scaleb(decimals(currency))
-    if scaled != scaled.to_integral_value():
+    places, digits = decimals(currency), (match[2] or "").rstrip("0")
+    if len(digits) > places:
         raise Parked(
-            f"The amount {text} has a digit that {currency} can't hold ({decimals(currency)} decimals).",
+            f"The amount {text} has a digit that {currency} can't hold ({places} decimals).",
             "Set the store's number of decimals to the currency's and correct the order.",
         )
-    if abs(scaled) > AMOUNT_MAX_MINOR:
+    amount_minor = int(match[1] + digits.ljust(places, "0"))
+    if abs(amount_minor) > AMOUNT_MAX_MINOR:
         raise Parked(f"The amount {text} {currency} is too large to be an order's.", "Correct the amount in the store.")
-    return int(scaled)
+    return amount_minor
 
 
 def show(amount_minor: int, currency: str) -> str:

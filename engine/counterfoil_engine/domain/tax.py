@@ -113,7 +113,8 @@ def _wants(order: Order, lines: Sequence[Line], shares: Sequence[_Share]) -> dic
     """By rate, how much more the tax lines say than the lines' own taxes; parks where no rounding explains it."""
     unit = unit_minor(order)
     wants: dict[int, int] = {}
-    left_out = [line for line in order.lines if line not in lines]
+    kept = {line.id for line in lines}
+    left_out = [line for line in order.lines if line.id not in kept]
     for rate in order.rates.values():
         own = [share for share in shares if share.rate_id == rate.id]
         elsewhere = sum(tax for line in left_out for rate_id, tax in line.taxes if rate_id == rate.id)

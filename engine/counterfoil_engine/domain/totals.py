@@ -60,8 +60,8 @@ class Totals:
             _sum(self.accounts, _name(account), _amounts(account))
         for case in one.parks[:1]:
             self._park(case, 1, [one.subject])
-        if one.differences.documents:
-            self.named = [*self.named, (one.subject, one.differences.documents)][:MOST_NAMED]
+        if one.differences.documents and len(self.named) < MOST_NAMED:
+            self.named.append((one.subject, one.differences.documents))
 
     def merge(self, other: Totals) -> None:
         """Add what was counted elsewhere, of subjects that come after these."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.domain.facts import OrderFacts, Snapshot
-from counterfoil_engine.domain.readers import READERS
+from counterfoil_engine.domain.readers import READERS, read_body
 from counterfoil_engine.records import party_facts
 from counterfoil_engine.records.database import Row, Transaction, as_time
 from counterfoil_engine.records.sequences import current_epoch
+
+Read = Callable[[str, bytes], Mapping[str, Any]]
+"""An event's type and the bytes of its body → the snapshot's body."""
 
 
 def facts_of(
@@ -35,12 +38,13 @@ def facts_of(
     return replace(facts, party_facts=party_facts.of_group(tx, [subject], through_party_arrival).get(subject, ()))
 
 
-def facts_of_group(tx: Transaction, orders: Sequence[tuple[str, str]]) -> list[OrderFacts]:
-    """The facts of several orders (store, order_id), in their order, by one statement for each kind."""
+def facts_of_group(tx: Transaction, orders: Sequence[tuple[str, str]], read: Read = read_body) -> list[OrderFacts]:
+    """The facts of several orders (store, order_id), in their order, by one statement for each kind. read: makes an
+    event's body one that the domain reads, by its type; at once, or later and elsewhere."""
     by_subject: dict[str, list[Row]] = {}
     for row in _rows(tx, [f"order {store}/{order_id}" for store, order_id in orders]):
         by_subject.setdefault(row["subject"], []).append(row)
-    found = [_facts(tx, *order, by_subject.get(f"order {order[0]}/{order[1]}", [])) for order in orders]
+    found = [_facts(tx, *order, by_subject.get(f"order {order[0]}/{order[1]}", []), read=read) for order in orders]
     said = party_facts.of_group(tx, [facts.subject for facts in found])
     return [replace(facts, party_facts=said.get(facts.subject, ())) for facts in found]
 
@@ -61,7 +65,12 @@ def _rows(tx: Transaction, subjects: Sequence[str], through_arrival: int | None 
 
 
 def _facts(
-    tx: Transaction, store: str, order_id: str, rows: list[Row], through_arrival: int | None = None
+    tx: Transaction,
+    store: str,
+    order_id: str,
+    rows: list[Row],
+    through_arrival: int | None = None,
+    read: Read = read_body,
 ) -> OrderFacts:
     current: Row | None = None
     if any(row["n"] > row["stored_through"] for row in rows):
@@ -84,7 +93,7 @@ def _facts(
             row["epoch"],
             row["n"],
             _read_at(row),
-            READERS[row["type"]].read(bytes(bodies[row["same_as"] or row["event_id"]])),
+            read(row["type"], bytes(bodies[row["same_as"] or row["event_id"]])),
             proven,
         )
         for row, proven in _placed(settled, left_behind)
@@ -129,13 +138,21 @@ def _overtaken(tx: Transaction, store: str, row: Row) -> bool:
 def subjects_since(tx: Transaction, since: datetime, store: str | None = None) -> list[str]:
     """The subjects of facts received at or after a moment, of one store or of all: what a replay looks at again. What
     other parties said belongs to the store of its order; what belongs to none comes with all."""
-    sql = (
-        "select distinct subject from events where received_at >= %s and verdict = 'stored' and subject is not null"
+    sql, params = subjects_since_sql(since, store)
+    return [row["subject"] for row in tx.all(sql, *params)]
+
+
+def subjects_since_sql(since: datetime, store: str | None) -> tuple[str, list[Any]]:
+    """Those subjects by name, each once, as a statement and its parameters."""
+    events = (
+        "select subject from events where received_at >= %s and verdict = 'stored' and subject is not null"
         f" and type in ({', '.join(['%s'] * len(READERS))})"
     )
-    params: list[Any] = [since, *READERS]
+    said = "select subject from party_facts where received_at >= %s"
+    of_events, of_said = [since, *READERS], [since]
     if store is not None:
-        sql, params = sql + " and store = %s", [*params, store]
-    subjects = {row["subject"] for row in tx.all(sql, *params)}
-    said = party_facts.subjects_since(tx, since)
-    return sorted(subjects | {subject for subject in said if store is None or subject.startswith(f"order {store}/")})
+        events, of_events = events + " and store = %s", [*of_events, store]
+        beginning = f"order {store}/"
+        said, of_said = said + " and substr(subject, 1, %s) = %s", [*of_said, len(beginning), beginning]
+    sql = f"select distinct subject from ({events} union all {said}) as came order by subject"
+    return sql, [*of_events, *of_said]

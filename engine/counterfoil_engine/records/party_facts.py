@@ -9,7 +9,6 @@ source, its transactions, the count of arrivals, the facts, the work list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.domain.facts import PartyFact
@@ -163,12 +162,6 @@ def states(tx: Transaction) -> list[SourceState]:
             " group by c.party, c.source, c.read_at, c.caught_up_at order by c.party, c.source"
         )
     ]
-
-
-def subjects_since(tx: Transaction, since: datetime) -> list[str]:
-    """The subjects of which a fact came at or after a moment."""
-    rows = tx.all("select distinct subject from party_facts where received_at >= %s order by subject", since)
-    return [row["subject"] for row in rows]
 
 
 # Storing
