@@ -41,6 +41,7 @@ CHECK_AFTER_S = 3.0  # how long after a write without a guard it is read once mo
 DENIED_S = 60.0
 LOOK_S = 60.0  # how often to look whether what was held may go on
 HELD_WAIT_S = 5.0  # at most in the long poll while a person may let numbers go on at any moment
+HASTY_S = 60.0  # how long an engine that doesn't wait isn't asked to
 HEALTH_S = 300.0
 RELOOK_MOST = 500  # products to be looked at one by one; beyond that the whole catalogue is read
 FIRST_ITEMS = 100  # in the first write, before it is known how fast the store is
@@ -98,6 +99,7 @@ class Applier:
         self.book = StockBook(outbox)
         self._pauses: dict[str, Pause] = {"engine": Pause(random), "shop": Pause(random)}
         self._poll_every, self._look_every = Every(settings.idle_s), Every(LOOK_S)
+        self._hasty_every, self._is_hasty = Every(HASTY_S), False
         self._lists_every, self._health_every = Every(LOOK_S), Every(HEALTH_S)
         self._pace: dict[str, Pace] = {}
         self._sweep: Sweep | None = None
@@ -124,6 +126,7 @@ class Applier:
         """Do one thing that is due, at most; returns the seconds until something else is (0: at once). Never raises
         what engine or store do wrong. waits: where nothing is due, the engine answers only when there is."""
         now = self._clock.now()
+        waits = waits and not (self._is_hasty and self._hasty_every.left_s(now))
         if self._settings.switch == "off":
             return NEVER_S
         job, left_s = self._next(now, waits)
@@ -187,12 +190,17 @@ class Applier:
 
     def _poll(self, now: datetime, wait_s: float = 0.0) -> None:
         version, epoch = self.book.feed_place()
-        self.is_polling = wait_s > 0
+        self.is_polling, began_s = wait_s > 0, self._monotonic()
         try:
             page = self._feed.poll(version, epoch, wait_s, PAGE_NUMBERS)
         finally:
             self.is_polling = False
         self._poll_every.done(self._clock.now())
+        if wait_s:
+            # The API itself tells numbers too, but waits for none: then it is asked every idle_s, as without waiting.
+            says_nothing = (page.version, page.engine_epoch) == (version, epoch)
+            self._is_hasty = says_nothing and self._monotonic() - began_s < wait_s / 2
+            self._hasty_every.done(self._clock.now())
         if page.resync and (version, epoch) != (0, page.engine_epoch):
             logger.warning("the engine's numbers are read anew", engine_epoch=page.engine_epoch)
             self.book.begin_anew(page.engine_epoch)

@@ -251,6 +251,7 @@ class Engine:
                 self.clock,
                 settings,
                 self.control(),
+                self.feed(),
             )
         )
 

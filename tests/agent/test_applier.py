@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -496,3 +497,14 @@ def test_a_number_past_its_end_is_no_drift(store: StockStore) -> None:
     store.agent.applier.sweep_soon()
     store.run(30)
     assert store.feed.said("drift") == []
+
+
+def test_an_engine_that_does_not_wait_is_asked_now_and_then_and_not_again_and_again(store: StockStore) -> None:
+    store.stock_settings = {"switch": "on", "idle_s": 5.0}
+    for _ in range(200):
+        left_s = store.agent.step_stock(waits=True)
+        store.clock.pass_time(min(left_s, 1.0))
+    seconds = (store.clock.now() - datetime(2026, 11, 23, 9, tzinfo=UTC)).total_seconds()
+    assert seconds > 150
+    assert len(store.feed.polls) <= seconds / 5 + seconds / 60 + 3
+    assert any(wait_s for _, _, wait_s in store.feed.polls[-20:]), "whether it waits by now is tried each minute"

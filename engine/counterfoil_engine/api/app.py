@@ -11,16 +11,19 @@ from counterfoil_engine.api.access import Access
 from counterfoil_engine.api.agents import agents
 from counterfoil_engine.api.commands import commands
 from counterfoil_engine.api.control import Control, control
+from counterfoil_engine.api.feed_at_once import feed_at_once
 from counterfoil_engine.api.problems import handle_errors
 from counterfoil_engine.api.requests import answer
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Clock, Commands
+from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.receive import Receiver
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token."""
+    """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
+    feed: for agents that ask here for stock; None: it is elsewhere."""
 
     receiver: Receiver
     commands: Commands
@@ -28,6 +31,7 @@ class Engine:
     clock: Clock
     settings: Settings
     control: Control | None = None
+    feed: Feed | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -36,6 +40,8 @@ def create_app(engine: Engine) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.register_blueprint(agents(engine.receiver, engine.clock, engine.settings))
+    if engine.feed:
+        app.register_blueprint(feed_at_once(engine.feed, engine.clock, engine.settings))
     access = Access(engine.settings.api_token, engine.control.users if engine.control else None)
     app.register_blueprint(commands(engine.commands, engine.settings, access))
     if engine.control:
