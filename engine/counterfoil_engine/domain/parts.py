@@ -4,7 +4,7 @@ invoice (domain.md, section 5). Pure arithmetic over the order's lines.
     cumulative(q) = round half up (line × q ÷ Q) less what the parts before took, net and each tax alike
 
 so that any order of arrival comes to the same sums, and the last part takes what is left to the minor unit. Shipping,
-fees and what has no quantity go with the first part.
+fees and what has no quantity go with the first part, a negative fee with the first ones that bear it.
 """
 
 from __future__ import annotations
@@ -132,14 +132,31 @@ class _Row:
     def open(self) -> Amounts:
         return {key: amount - self.invoiced[key] for key, amount in self.amounts.items()}
 
+    def gross(self) -> int:
+        """What is to be invoiced of it yet."""
+        return sum(self.open().values())
+
+    def bear(self, gross_minor: int) -> Amounts | None:
+        """So much of a negative fee as a part of this amount bears: no invoice is below nothing."""
+        share = min(Decimal(1), Decimal(gross_minor) / -self.gross())
+        part = {key: _within(round_half_up(Decimal(amount) * share), amount) for key, amount in self.open().items()}
+        if share <= 0 or sum(part.values()) < -gross_minor:
+            return None
+        for key, amount in part.items():
+            self.invoiced[key] += amount
+        return part
+
     def take(self, quantity: Decimal) -> Amounts:
         """The amounts of the next so many units."""
         self.shipped += quantity
         if self.shipped >= self.quantity:
             part = self.open()
         else:
+            opened = self.open()
             part = {
-                key: round_half_up(Decimal(amount) * self.shipped / self.quantity) - self.invoiced[key]
+                key: _within(
+                    round_half_up(Decimal(amount) * self.shipped / self.quantity) - self.invoiced[key], opened[key]
+                )
                 for key, amount in self.amounts.items()
             }
         for key, amount in part.items():
@@ -180,10 +197,12 @@ class _Split:
         for name, quantity in shipment.quantities.items():
             if row := self._rows.get(name):
                 lines.append(self._line(row, row.take(quantity), quantity))
+        others = [row for row in self._rows.values() if row.line.type != "item" or not row.line.quantity]
         if not self._parts:
-            for row in self._rows.values():
-                if row.line.type != "item" or not row.line.quantity:
-                    lines.append(self._line(row, row.take(row.quantity), row.line.quantity))
+            lines += [self._line(row, row.take(row.quantity), row.line.quantity) for row in others if row.gross() >= 0]
+        for row in others:
+            if row.gross() < 0 and (borne := row.bear(total(lines))):
+                lines.append(self._line(row, borne, row.line.quantity))
         self._add(Part(shipment.id, shipment.at, tuple(lines), shipment))
 
     def _add(self, part: Part) -> None:
@@ -244,14 +263,16 @@ class _Split:
         if invoiced >= line.gross_minor:
             return None, line
         share = Decimal(invoiced) / line.gross_minor if line.gross_minor else Decimal(0)
-        after = {key: round_half_up(Decimal(amount) * share) for key, amount in _amounts(line).items()}
-        before = _with(line, {key: amount - after[key] for key, amount in _amounts(line).items()}, line.quantity)
         rows = [row for row in self._rows.values() if {rate for rate, _ in row.line.taxes} == rates]
-        weights = [max(0, sum(row.open().values())) for row in rows]
-        for key, amount in _amounts(before).items():
-            for row, part in zip(rows, spread(amount, weights), strict=True):
-                row.amounts[key] -= part
-        return before, _with(line, after, line.quantity) if invoiced else None
+        before: Amounts = {}
+        for key, amount in _amounts(line).items():
+            weights = [max(0, row.open()[key]) for row in rows]
+            before[key] = _within(amount - round_half_up(Decimal(amount) * share), sum(weights))
+            if before[key]:
+                for row, part in zip(rows, spread(before[key], weights), strict=True):
+                    row.amounts[key] -= part
+        after = _minus(_amounts(line), before)
+        return _with(line, before, line.quantity), _with(line, after, line.quantity) if any(after.values()) else None
 
     def _reduced(self, row: _Row, amounts: Amounts, quantity: Decimal, of: Line | None = None) -> Line:
         for key, amount in amounts.items():
