@@ -6,94 +6,93 @@ all of them are accidents: 1 - (1-a)(1-b)… Amounts in a currency that the line
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_DOWN, Decimal
 
 from counterfoil_engine.domain.settlement.lines import SettlementLine
-from counterfoil_engine.domain.settlement.matching import Candidate, Posting, Postings, amount_in
-from counterfoil_engine.domain.settlement.similar import edits, plain, tokens
+from counterfoil_engine.domain.settlement.posted import Candidate, Posting, Postings, amount_in
+from counterfoil_engine.domain.settlement.similar import one_slip, plain, tokens
 
 CANDIDATES_MAX = 3
-_LEAST = 10  # in a hundred: less is no candidate
+_WHOLE = 100_000_000
 _ID_LETTERS_MIN = 8  # shorter ids are alike by accident
-_NAME_LETTERS_MIN = 3
 _FEE_SHARE, _FEE_FIXED_MINOR = 6, 60  # a fee is at most six in a hundred, and so many minor units
 Sign = tuple[int, str]
 
 
 def candidates(line: SettlementLine, postings: Postings) -> tuple[Candidate, ...]:
-    """At most three, the best first; equal ones by the nearer date, then by slot."""
+    """At most three, the best first; equal ones by the nearer date, then by slot. The date alone makes none."""
     reference = _Reference(line, postings)
-    found = []
-    for posting in postings.all:
+    ids, found = line.ids, []
+    for posting, number, names in postings.words:
         if posting.kind != line.kind or posting.source != line.source:
             continue
-        against, reasons = 100_000_000, []
-        for chance, reason in _signs(line, posting, postings, reference):
-            against = against * (100 - chance) // 100
-            reasons.append(reason)
-        if amount_in(line, posting.currency) is None:
-            against = 100_000_000 - (100_000_000 - against) * 3 // 10
-            reasons.append(f"but it is in {posting.currency}")
-        if against <= (100 - _LEAST) * 1_000_000:
-            found.append((against, abs((line.at - posting.day).days), posting.slot, posting, "; ".join(reasons)))
+        signs = [
+            *_by_id(ids, posting),
+            *reference.signs(posting, number, names),
+            *_by_amount(line, posting, postings),
+        ]
+        if signs:
+            against, reason = _weighed([*signs, *_by_date(line, posting)], line, posting)
+            found.append((against, abs((line.at - posting.day).days), posting.slot, posting, reason))
     best = sorted(found, key=lambda each: each[:3])[:CANDIDATES_MAX]
     return tuple(
-        Candidate(posting, (1 - Decimal(against) / 100_000_000).quantize(Decimal("0.01")), reason)
+        Candidate(posting, (1 - Decimal(against) / _WHOLE).quantize(Decimal("0.01"), ROUND_DOWN), reason)
         for against, _, _, posting, reason in best
     )
+
+
+def _weighed(signs: Sequence[Sign], line: SettlementLine, posting: Posting) -> tuple[int, str]:
+    """What is left against a posting, of `_WHOLE`, and why so little."""
+    against, reason = _WHOLE, "; ".join(reason for _, reason in signs)
+    for chance, _ in signs:
+        against = against * (100 - chance) // 100
+    if amount_in(line, posting.currency) is not None:
+        return against, reason
+    return _WHOLE - (_WHOLE - against) * 3 // 10, f"{reason}; but it is in {posting.currency}"
 
 
 class _Reference:
     """A line's reference, taken apart once for all postings, and the customers whose orders it names."""
 
     def __init__(self, line: SettlementLine, postings: Postings) -> None:
-        self.plain = plain(line.reference)
-        self.tokens = tokens(line.reference)
-        self.numbers = sorted({self.plain, *(token for token in self.tokens if any(map(str.isdigit, token)))} - {""})
-        self.named = frozenset(posting.slot for posting in postings.named_by(line.reference))
-        self.customers = frozenset(
-            posting.customer for posting in postings.named_by(line.reference) if posting.customer
-        )
+        named = postings.named_by(line.reference)
+        words = tokens(line.reference)
+        self.numbers = sorted({plain(line.reference), *(word for word in words if not word.isalpha())} - {""})
+        self.words = frozenset(word for word in words if word.isalpha())
+        self.named = frozenset(posting.slot for posting in named)
+        self.customers = frozenset(posting.customer for posting in named if posting.customer)
 
-
-def _signs(line: SettlementLine, posting: Posting, postings: Postings, reference: _Reference) -> Iterator[Sign]:
-    yield from _by_id(line, posting)
-    yield from _by_reference(posting, reference)
-    yield from _by_amount(line, posting, postings)
-    yield from _by_date(line, posting)
-
-
-def _by_id(line: SettlementLine, posting: Posting) -> Iterator[Sign]:
-    """A transaction's id with a slip in it is hardly ever another one's."""
-    pairs = ((left, right) for left in line.ids for right in posting.ids)
-    slips = min((edits(a, b) for a, b in pairs if min(len(a), len(b)) >= _ID_LETTERS_MIN), default=9)
-    if slips == 0:
-        yield 85, "bears the same transaction id"
-    elif slips <= 2:
-        yield (90, 75)[slips - 1], f"its transaction id differs in {('one place', 'two places')[slips - 1]}"
-
-
-def _by_reference(posting: Posting, reference: _Reference) -> Iterator[Sign]:
-    number = plain(posting.reference)
-    if posting.slot in reference.named:
-        yield 60, "the reference is its order's number"
-    elif number and len(number) >= 3:
-        slips = min((edits(number, each) for each in reference.numbers), default=9)
-        if slips == 1:
+    def signs(self, posting: Posting, number: str, names: frozenset[str]) -> Iterator[Sign]:
+        """What the reference says for a posting: its number, its customer's other order, its customer's name."""
+        if posting.slot in self.named:
+            yield 60, "the reference is its order's number"
+        elif len(number) >= 3 and any(one_slip(number, each) for each in self.numbers):
             yield 45, "the reference is like its order's number, one letter off"
-        elif slips == 2 and len(number) >= 5:
-            yield 25, "the reference is like its order's number, two letters off"
-    if posting.slot not in reference.named and posting.customer in reference.customers:
-        yield 10, "an order of the customer whose other order the reference names"
-    names = [name for name in tokens(posting.name) if len(name) >= _NAME_LETTERS_MIN]
-    heard = sum(
-        any(name == word or (len(name) > 4 and edits(name, word) == 1) for word in reference.tokens) for name in names
-    )
-    if names and heard == len(names):
-        yield 55, "the reference bears its customer's name"
-    elif heard:
-        yield 20, "the reference bears a part of its customer's name"
+        if posting.customer in self.customers and posting.slot not in self.named:
+            yield 10, "an order of the customer whose other order the reference names"
+        if self.words and names:
+            yield from self._by_name(names)
+
+    def _by_name(self, names: frozenset[str]) -> Iterator[Sign]:
+        heard = sum(
+            name in self.words or (len(name) > 4 and any(one_slip(name, word) for word in self.words)) for name in names
+        )
+        if heard == len(names):
+            yield 55, "the reference bears its customer's name"
+        elif heard:
+            yield 20, "the reference bears a part of its customer's name"
+
+
+def _by_id(ids: Sequence[str], posting: Posting) -> Iterator[Sign]:
+    """A transaction's id with a slip in it is hardly ever another one's."""
+    for id in posting.ids:
+        if id in ids:
+            yield 85, "bears the same transaction id"
+            return
+        if len(id) >= _ID_LETTERS_MIN and any(one_slip(id, each) for each in ids):
+            yield 90, "its transaction id differs in one place"
+            return
 
 
 def _by_amount(line: SettlementLine, posting: Posting, postings: Postings) -> Iterator[Sign]:
@@ -115,11 +114,12 @@ def _by_amount(line: SettlementLine, posting: Posting, postings: Postings) -> It
 
 def _together(amount: int, posting: Posting, postings: Postings) -> bool:
     """Do this posting and another one of the same customer make the amount up?"""
-    others = postings.by_customer.get(posting.customer, ()) if posting.customer else ()
+    if not posting.customer or abs(amount) <= abs(posting.amount_minor):
+        return False
+    wanted = (amount - posting.amount_minor, posting.kind, posting.currency)
     return any(
-        posting.amount_minor + other.amount_minor == amount
-        for other in others
-        if other.slot != posting.slot and (other.kind, other.currency) == (posting.kind, posting.currency)
+        (other.amount_minor, other.kind, other.currency) == wanted and other.slot != posting.slot
+        for other in postings.by_customer[posting.customer]
     )
 
 

@@ -1,7 +1,7 @@
 """The roll-forward of a gateway's clearing, by currency and day, with every figure named (domain.md, section 6).
 
-opening + captures - refunds - fees - disputes ± reserves, adjustments, conversions - payouts = closing. The same figures
-come from a gateway's lines and from what is posted; held against the ERP's balance, what is left stays in the open.
+opening + captures - refunds - fees - disputes ± reserves, adjustments, conversions - payouts = closing. The same
+figures come from a gateway's lines and from what is posted; what the ERP's balance differs by stays in the open.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from counterfoil_engine.domain.documents import Document
-from counterfoil_engine.domain.settlement.lines import SettlementLine
+from counterfoil_engine.domain.settlement.lines import Kind, SettlementLine
 
 FIGURES = ("captures", "refunds", "fees", "disputes", "reserves", "adjustments", "conversions", "payouts")
 _TAKEN_OFF = frozenset({"refunds", "fees", "disputes", "payouts"})  # shown positive where they make the balance less
 
-_OF_LINE = {
-    "charge": "captures",
-    "fee": "fees",
-    **{f"{figure[:-1]}": figure for figure in FIGURES if figure != "captures"},
+_OF_LINE: Mapping[Kind, str] = {
+    **{"charge": "captures", "refund": "refunds", "fee": "fees", "dispute": "disputes", "reserve": "reserves"},
+    **{"adjustment": "adjustments", "conversion": "conversions", "payout": "payouts"},
 }
 _OF_DOCUMENT = {"payment": "captures", "refund_payment": "refunds", "fee": "fees", "dispute": "disputes"}
 _OF_PAYOUT = {"in_transit": "payouts", "reserve": "reserves", "conversion": "conversions"}
@@ -95,8 +94,8 @@ def roll_forward(
     """
     moved: dict[tuple[str, str, date], dict[str, int]] = defaultdict(lambda: dict.fromkeys(FIGURES, 0))
     for movement in movements:
-        day = moved[movement.gateway, movement.currency, movement.day]
-        day[movement.figure] += -movement.amount_minor if movement.figure in _TAKEN_OFF else movement.amount_minor
+        figures = moved[movement.gateway, movement.currency, movement.day]
+        figures[movement.figure] += -movement.amount_minor if movement.figure in _TAKEN_OFF else movement.amount_minor
     balances = dict(opening)
     result = []
     for gateway, currency, day in sorted({*moved, *stated}):

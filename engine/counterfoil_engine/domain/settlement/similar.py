@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 
-EDITS_MAX = 2
 _TOKEN = re.compile(r"[0-9a-z]+")
 
 
-def edits(left: str, right: str) -> int:
-    """How many letters were left out, put in, mistaken or swapped with the next; `EDITS_MAX` + 1 stands for more.
+def one_slip(left: str, right: str) -> bool:
+    """Do they differ by one slip: a letter left out, put in, mistaken, or swapped with the next?
 
-    Two edits that are far apart count as more. Source: optimal string alignment distance (Damerau, Levenshtein).
+    Source: restricted edit distance of one (Damerau): between the common beginning and the common end is at most one
+    letter of each, or two that are swapped.
     """
-    if left == right:
-        return 0
-    if abs(len(left) - len(right)) > EDITS_MAX:
-        return EDITS_MAX + 1
+    if left == right or abs(len(left) - len(right)) > 1:
+        return False
     start, most = 0, min(len(left), len(right))
     while start < most and left[start] == right[start]:
         start += 1
@@ -24,22 +22,7 @@ def edits(left: str, right: str) -> int:
     while end < most - start and left[-1 - end] == right[-1 - end]:
         end += 1
     left, right = left[start : len(left) - end], right[start : len(right) - end]
-    if max(len(left), len(right)) > 2 * EDITS_MAX + 2:
-        return EDITS_MAX + 1
-    return min(_distance(left, right), EDITS_MAX + 1)
-
-
-def _distance(left: str, right: str) -> int:
-    before: list[int] = []
-    row = list(range(len(right) + 1))
-    for i, sign in enumerate(left, 1):
-        before, last, row = row, before, [i]
-        for j, other in enumerate(right, 1):
-            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (sign != other))
-            if i > 1 and j > 1 and sign == right[j - 2] and left[i - 2] == other:
-                best = min(best, last[j - 2] + 1)
-            row.append(best)
-    return row[-1]
+    return (len(left) <= 1 and len(right) <= 1) or (len(left) == 2 and left == right[::-1])
 
 
 def tokens(text: str | None) -> frozenset[str]:
