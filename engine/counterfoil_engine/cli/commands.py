@@ -499,4 +499,4 @@ def completion(context: Context, shell: str) -> None:
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
 
 
-from counterfoil_engine.cli import audit, users  # noqa: E402, F401  (their commands join the group above)
+from counterfoil_engine.cli import audit, users, what_if  # noqa: E402, F401  (their commands join the group above)
