@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 from counterfoil_sandbox import erp_journal as journal
+from counterfoil_sandbox.document_store import DocumentStore, stamp
 from counterfoil_sandbox.erp_journal import Balance, Balances, Line, Refusal
 
 SCHEMA = """
@@ -71,7 +70,7 @@ class Settings:
     references: Literal["strict", "any"] = "strict"
 
 
-class Books:
+class Books(DocumentStore):
     """One company group's books, kept per entity. All methods may be called from several threads."""
 
     def __init__(
@@ -84,16 +83,7 @@ class Books:
         """path: an SQLite file, or ":memory:". now: the books' clock, UTC with offset."""
         self.settings = settings or Settings()
         self.now = now
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma foreign_keys = on")
-        self._connection.executescript(SCHEMA)
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        super().__init__(path, SCHEMA)
 
     # What the contract offers
 
@@ -113,24 +103,6 @@ class Books:
         posted_at = at or self.now()
         with self._writing():
             return [self._post_one(document, unique_keys, plant or {}, posted_at) for document in documents]
-
-    def find(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """All documents that bear one of the keys, several where keys aren't unique."""
-        found = []
-        for start in range(0, len(keys), 500):
-            part = keys[start : start + 500]
-            marks = ",".join("?" * len(part))
-            found += self._rows(f"select * from documents where key in ({marks}) order by id", part)  # noqa: S608
-        return [_found(row) for row in found]
-
-    def since(self, moment: datetime, after: int, limit: int) -> tuple[list[dict[str, str]], int | None]:
-        """A page of the documents posted at or after a moment, and the cursor of the next (None: none is left)."""
-        rows = self._rows(
-            "select * from documents where posted_at >= ? and id > ? order by id limit ?",
-            (_stamp(moment), after, limit + 1),
-        )
-        more = len(rows) > limit
-        return [_found(row) for row in rows[:limit]], rows[limit - 1]["id"] if more else None
 
     def rate(self, currency: str, book: str, on: date) -> str | None:
         """Units of currency for one unit of book in force on that day."""
@@ -253,9 +225,6 @@ class Books:
             f" where j.document in ({marks}) order by j.rowid",
             documents,
         )
-
-    def count(self) -> int:
-        return int(self._rows("select count(*) as n from documents")[0]["n"])
 
     def book_currencies(self) -> dict[str, str]:
         """The book currency of each entity, as its first document named it."""
@@ -412,7 +381,7 @@ class Books:
             (
                 *(header.key, header.slot, header.kind, header.entity, header.currency, header.book_currency),
                 *(header.amount_minor, header.day.isoformat(), header.content_hash, header.reverses, number),
-                *(_stamp(posted_at), json.dumps(document)),
+                *(stamp(posted_at), json.dumps(document)),
             ),
         )
         self._connection.executemany(
@@ -432,24 +401,6 @@ class Books:
             (header.entity, header.kind, header.day.year),
         ).fetchone()
         return f"{NUMBER_PREFIX[header.kind]}-{header.day.year:04}-{row['last']:06}"
-
-    # SQLite
-
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._connection.execute(sql, parameters).fetchall()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One writing transaction at a time; all of it or nothing."""
-        with self._lock:
-            self._connection.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
 
 
 _AMOUNTS = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
@@ -503,12 +454,3 @@ def _by_rate(document: Mapping[str, Any]) -> dict[str, int]:
 
 def _amounts(line: Line) -> tuple[int, int, int, int]:
     return line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor
-
-
-def _stamp(moment: datetime) -> str:
-    # Of one width and zone, so that text compares as time does.
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _found(row: sqlite3.Row) -> dict[str, str]:
-    return {name: row[name] for name in ("key", "number", "content_hash", "posted_at")}
