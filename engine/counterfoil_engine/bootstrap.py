@@ -53,6 +53,7 @@ from counterfoil_engine.records import (
     moves,
     positions,
     reports,
+    shadows,
     stock_pruning,
     store_writes,
     waits,
@@ -73,6 +74,7 @@ from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.users import Users
 
 PARTY = "erp"
@@ -127,7 +129,12 @@ class Engine:
             self._numbers,
             self.settings,
             facts.facts_of_group,
+            self.shadow(),
         )
+
+    def shadow(self) -> Shadow:
+        """What computes by the rules in shadow: one of one's own for each thread."""
+        return Shadow(self.records, shadows, self.dues, lambda text: self.parse(text, None))
 
     def posters(self, entity: str) -> list[Poster]:
         """A poster for each lane of an entity's ERP. Asks the ERP how many it takes."""
@@ -239,6 +246,7 @@ class Engine:
             self.place,
             publisher=self.publisher(),
             pass_over=_pass_over,
+            shadow=self.shadow(),
         )
 
     def app(self, settings: config.Settings) -> Flask:

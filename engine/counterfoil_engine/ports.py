@@ -352,6 +352,15 @@ class Commands(Protocol):
     def load_rules(self, text: str, dry_run: bool) -> Mapping[str, Any]:
         """Check rules and put them in force; dry_run: only check, and say what they would change."""
 
+    def shadow(self, version: str) -> Mapping[str, Any]:
+        """What rules in shadow found to differ since they started."""
+
+    def start_shadow(self, text: str) -> Mapping[str, Any]:
+        """Let looks compute by these rules too, and keep what differs."""
+
+    def stop_shadow(self, version: str) -> Mapping[str, Any]:
+        """Let them do so no longer."""
+
     def restatements(self) -> Mapping[str, Any]:
         """What rules or code alone would change, by version, with its totals; held until approved (R2)."""
 

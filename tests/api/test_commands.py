@@ -43,6 +43,7 @@ def test_commands_say_what_they_were_asked(client):
         ("/v1/cases", {"category": None, "limit": 100}),
         ("/v1/cases?category=data&limit=7", {"category": "data", "limit": 7}),
         ("/v1/rules", {"versions": []}),
+        ("/v1/rules/shadow?version=two", {"version": "two"}),
         ("/v1/restatements", {"restatements": []}),
     ]:
         assert client.get(path, headers=HEADERS).json == expected
@@ -55,6 +56,8 @@ def test_commands_say_what_they_were_asked(client):
             {"since": "2026-11-01T00:00:00+00:00", "store": None, "dry_run": True},
         ),
         ("/v1/rules", {"text": "rules: x"}, {"length": 8, "dry_run": False}),
+        ("/v1/rules/shadow", {"text": "rules: x"}, {"length": 8}),
+        ("/v1/rules/shadow/stop", {"version": "two"}, {"version": "two"}),
         ("/v1/approve", {"version": "2"}, {"version": "2"}),
         ("/v1/handover", {"store": "eu1"}, {"store": "eu1"}),
         ("/v1/release-brake", {"entity": "DE01"}, {"entity": "DE01"}),

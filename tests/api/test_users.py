@@ -22,9 +22,20 @@ def bearer(client, name: str, role: str) -> dict[str, str]:
 
 def test_every_command_has_its_least_role():
     assert {role: sorted(name for name, least in LEAST_ROLE.items() if least == role) for role in ROLES} == {
-        "viewer": ["audit", "cases", "order", "restatements", "rotate_user", "rules", "status", "users", "why"],
+        "viewer": [
+            "audit",
+            "cases",
+            "order",
+            "restatements",
+            "rotate_user",
+            "rules",
+            "shadow",
+            "status",
+            "users",
+            "why",
+        ],
         "service": ["retry"],
-        "operator": ["handover", "pass_over", "replay", "switch"],
+        "operator": ["handover", "pass_over", "replay", "start_shadow", "stop_shadow", "switch"],
         "controller": ["approve", "load_rules", "release_brake"],
         "admin": ["add_user", "confirm", "remove_user"],
     }

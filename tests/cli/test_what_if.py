@@ -97,3 +97,77 @@ def test_a_try_without_a_database_or_with_faulty_rules_says_what_to_do(running, 
     file.write_text("rules: [")
     faulty = shell("rules", "try", file, "--since", "2026-01-01", "--database", running.chain.database.url)
     assert faulty.exit_code == 1 and "line 2" in faulty.stderr
+
+
+@pytest.fixture
+def shadow(running: Running, shell, tmp_path: Path):
+    """What `counterfoil rules shadow FILE …` answers."""
+
+    def asked(do: str, text: str = MERCHANDISE, status: int = 0) -> Any:
+        file = tmp_path / "shadow.yaml"
+        file.write_text(text)
+        result = shell("--json", "rules", "shadow", file, do)
+        assert result.exit_code == status, result.output
+        return json.loads(result.stdout)
+
+    return asked
+
+
+TOTALS = ("subjects", "differ", "documents", "months", "accounts", "park", "resume", "named")
+
+
+@pytest.mark.parametrize("text", [MERCHANDISE, WITHOUT_BACS, WITH_KLARNA], ids=["class", "parks", "resumes"])
+def test_a_shadow_shows_the_totals_that_a_try_shows(running: Running, shadow, tried, text: str):
+    assert shadow("start", text) == {"version": "tried", "runs": True}
+    running.chain.look_at_all_again()
+    told, expected = shadow("show", text), tried(text)
+    assert told["differ"] > 0
+    assert {name: told[name] for name in TOTALS} == {name: expected[name] for name in TOTALS}
+
+
+def test_rules_in_shadow_post_nothing_open_no_case_and_hold_no_restatement(running: Running, shadow, shell):
+    before = running.written()
+    shadow("start", WITHOUT_BACS)
+    running.chain.look_at_all_again()
+    assert {name: running.written()[name] for name in ("intents", "journal")} == {
+        name: before[name] for name in ("intents", "journal")
+    }
+    assert [row["cause"] for row in running.written()["cases"]] == [row["cause"] for row in before["cases"]]
+    assert json.loads(shell("--json", "restatements").stdout)["held"] == []
+
+
+def test_a_new_order_is_computed_by_both_as_it_comes(running: Running, shadow):
+    shadow("start")
+    running.arrives(an_order(a_line("CUP"), id=1005))
+    told = shadow("show")
+    assert [each["subject"] for each in told["named"]] == ["order eu1/1005"]
+
+
+def test_what_no_longer_differs_is_no_longer_shown(running: Running, shadow, shell, tmp_path: Path):
+    shadow("start")
+    running.chain.look_at_all_again()
+    assert shadow("show")["differ"] == 2
+    shell("rules", "load", tmp_path / "shadow.yaml")
+    running.chain.look_at_all_again()
+    assert shadow("show")["differ"] == 0
+
+
+def test_one_shadow_runs_at_a_time_and_a_stopped_one_is_still_shown(running: Running, shadow):
+    shadow("start")
+    other = WITHOUT_BACS.replace("rules: tried", "rules: other")
+    assert "run in shadow already" in shadow("start", other, status=1)["error"]["cause"]
+    running.chain.look_at_all_again()
+    assert shadow("stop") == {"version": "tried", "runs": False}
+    running.arrives(an_order(a_line("CUP"), id=1005))
+    told = shadow("show")
+    assert (told["runs"], told["differ"]) == (False, 2)
+    assert "don't run in shadow" in shadow("stop", status=1)["error"]["cause"]
+    shadow("start", other)
+    assert "don't run in shadow" in shadow("show", status=1)["error"]["cause"]
+
+
+def test_people_read_what_a_shadow_found(running: Running, shadow, shell, tmp_path: Path):
+    shadow("start")
+    running.chain.look_at_all_again()
+    told = shell("rules", "shadow", tmp_path / "shadow.yaml", "show").stdout
+    assert "tried runs in shadow since" in told and "revenue:merchandise" in told

@@ -41,6 +41,15 @@ class FakeCommands:
     def load_rules(self, text: str, dry_run: bool) -> Mapping[str, Any]:
         return {"length": len(text), "dry_run": dry_run}
 
+    def shadow(self, version: str) -> Mapping[str, Any]:
+        return {"version": version}
+
+    def start_shadow(self, text: str) -> Mapping[str, Any]:
+        return {"length": len(text)}
+
+    def stop_shadow(self, version: str) -> Mapping[str, Any]:
+        return {"version": version}
+
     def restatements(self) -> Mapping[str, Any]:
         return {"restatements": []}
 

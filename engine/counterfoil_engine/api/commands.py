@@ -51,8 +51,11 @@ class _Replay(_Strict):
             raise ValueError("since is no moment that there is in UTC") from None
 
 
-class _RulesText(_Strict):
+class _Text(_Strict):
     text: Annotated[str, msgspec.Meta(max_length=10_000_000)]
+
+
+class _RulesText(_Text):
     dry_run: bool = False
 
 
@@ -125,6 +128,18 @@ def commands(everybodys: Commands, settings: Settings, access: Access) -> Bluepr
     def load_rules() -> Response:
         wanted = asked(request, _RulesText, limits)
         return _said(does.load_rules(wanted.text, wanted.dry_run))
+
+    @blueprint.get("/rules/shadow")
+    def shadow() -> Response:
+        return _said(does.shadow(named(request.args.to_dict(), _Version).version))
+
+    @blueprint.post("/rules/shadow")
+    def start_shadow() -> Response:
+        return _said(does.start_shadow(asked(request, _Text, limits).text))
+
+    @blueprint.post("/rules/shadow/stop")
+    def stop_shadow() -> Response:
+        return _said(does.stop_shadow(asked(request, _Version, limits).version))
 
     @blueprint.get("/restatements")
     def restatements() -> Response:

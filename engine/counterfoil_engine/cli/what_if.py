@@ -1,4 +1,4 @@
-"""`counterfoil rules try`: what other rules would change, before they are in force."""
+"""`counterfoil rules try` and `rules shadow`: what other rules would change, before they are in force."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from counterfoil_engine.cli import show
 from counterfoil_engine.cli.commands import Context, Moment, _text_of, command, rules
+from counterfoil_engine.work.rules_file import parse_rules
 
 SHOWN_MOST = 30  # documents, one by one
 
@@ -51,6 +52,37 @@ def try_rules(
         differences(value)
 
     context.answer(answer, shown)
+
+
+@command("shadow", rules)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("do", metavar="start|stop|show", type=click.Choice(["start", "stop", "show"]))
+def shadow_rules(context: Context, file: Path, do: str) -> None:
+    """Let a rules file run in shadow: looks compute by it too, and keep what would differ. It posts nothing.
+
+    One file at a time. `show` sums up what differs of all orders that were looked at since it started, as `rules try`
+    does; `stop` leaves that to be shown until another starts.
+
+    Example: counterfoil rules shadow rules.yaml start
+    """
+    text = _text_of(file)
+    version = parse_rules(text).version
+    if do == "show":
+        context.answer(context.client.get("rules", "shadow", version=version), _shown_of_shadow)
+    elif do == "start":
+        answer = context.client.post("rules", "shadow", body={"text": text})
+        context.answer(answer, lambda value: show.line(f"{value['version']} runs in shadow from the next look on."))
+    else:
+        answer = context.client.post("rules", "shadow", "stop", body={"version": version})
+        context.answer(answer, lambda value: show.line(f"{value['version']} runs in shadow no longer."))
+
+
+def _shown_of_shadow(value: Mapping[str, Any]) -> None:
+    runs = "runs in shadow" if value["runs"] else "ran in shadow"
+    show.line(f"{value['version']} {runs} since {value['started_at']}; {value['subjects']} order(s) were looked at.")
+    if value["full"]:
+        show.line("No more orders are kept than these: what differs beyond them is not counted.", "yellow")
+    differences(value)
 
 
 def differences(value: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from counterfoil_engine.ports import Caller, EventLog, Records, Rejected, RulesB
 from counterfoil_engine.work import restate, switches, unpark
 from counterfoil_engine.work.look import Considered, Looker
 from counterfoil_engine.work.publish import Publisher
+from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.users import BOOTSTRAP
 
 DRY_RUN_MAX = 1_000_000
@@ -51,11 +52,12 @@ class OperatorCommands:
         caller: Caller = BOOTSTRAP,
         publisher: Publisher | None = None,
         pass_over: Callable[[Any, str], tuple[int, int] | None] = lambda tx, store: None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._records, self._reports, self._book, self._looker = records, reports, book, looker
         self._events, self._parse, self._subjects_since = events, parse, subjects_since
         self._place, self._caller = place, caller
-        self._publisher, self._pass_over = publisher, pass_over
+        self._publisher, self._pass_over, self._shadow = publisher, pass_over, shadow
 
     def by(self, caller: Caller) -> OperatorCommands:
         """The same commands, done under this caller's name."""
@@ -177,6 +179,25 @@ class OperatorCommands:
         except CounterfoilError as error:
             raise Rejected(error.cause, error.remedy, slug="rules") from None
         return {"version": version, "freed": freed, "dry_run": False}
+
+    def shadow(self, version: str) -> Mapping[str, Any]:
+        return self._in_shadow().show(version)
+
+    def start_shadow(self, text: str) -> Mapping[str, Any]:
+        try:
+            return self._in_shadow().start(text, self._who)
+        except Rejected:
+            raise
+        except CounterfoilError as error:
+            raise Rejected(error.cause, error.remedy, slug="rules") from None
+
+    def stop_shadow(self, version: str) -> Mapping[str, Any]:
+        return self._in_shadow().stop(version, self._who)
+
+    def _in_shadow(self) -> Shadow:
+        if self._shadow is None:
+            raise Rejected("This engine runs no rules in shadow.", "Ask the one that does.", slug="rules")
+        return self._shadow
 
     def restatements(self) -> Mapping[str, Any]:
         return {"held": [{name: _plain(value) for name, value in row.items()} for row in restate.held(self._records)]}

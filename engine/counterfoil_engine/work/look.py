@@ -35,6 +35,7 @@ from counterfoil_engine.ports import (
 )
 from counterfoil_engine.work.draw import Draw
 from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standing, steps_to, without_fact
+from counterfoil_engine.work.shadow import Shadow
 
 __all__ = ["Considered", "LookSettings", "Looker"]
 
@@ -68,10 +69,12 @@ class Looker:
         numbers: Numbers = lambda party, entity, keys: {},
         settings: LookSettings | None = None,
         facts_of_group: GroupFacts | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._records, self._book, self._dues, self._facts = records, book, dues, facts
         self._token, self._numbers, self._settings = token, numbers, settings or LookSettings()
         self._facts_of_group = facts_of_group or (lambda tx, orders: [self._facts(tx, *order) for order in orders])
+        self._shadow = shadow
         self._holds = Holds(records, book, dues, facts, self._settings)
         self._draw = Draw()
         self._known_numbers: dict[tuple[str, str, str], str] = {}
@@ -215,6 +218,8 @@ class Looker:
         steps = {look_id: writer.told(ledger.made) for look_id, writer in zip(ids, writers, strict=True)}
         records.looks.record_steps(tx, steps)
         records.restatements.hold(tx, held)
+        if self._shadow:
+            self._shadow.look(tx, [(one.facts, one.dues) for one in seen], as_of)
         records.looks.save_readings(
             tx, [(one.facts, one.dues, look_id) for look_id, one in zip(ids, seen, strict=True)]
         )
