@@ -26,7 +26,7 @@ from counterfoil_agent import brake, changes, preview
 from counterfoil_agent.backoff import Every, Pause
 from counterfoil_agent.config import StockSettings
 from counterfoil_agent.digests import Sweep, differing, small_buckets
-from counterfoil_agent.errors import CounterfoilError, Denied, NotThere, Retry, Unreadable
+from counterfoil_agent.errors import CannotPass, CounterfoilError, Denied, NotThere, Retry, Unreadable
 from counterfoil_agent.feed import NO_POOL
 from counterfoil_agent.outbox import Outbox
 from counterfoil_agent.ports import Clock, Digested, Feed, Plugin, StockAnswer, StoreStock
@@ -158,7 +158,7 @@ class Applier:
     def _run(self, job: Job, act: Callable[[], None], now: datetime) -> None:
         try:
             act()
-        except (Retry, Denied, NotThere, Unreadable) as error:
+        except (Retry, Denied, CannotPass, NotThere, Unreadable) as error:
             self._failed(job, error, now)
         else:
             self._pauses[job.party].worked()

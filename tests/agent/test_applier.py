@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from counterfoil_agent import applier, preview
 from counterfoil_agent.config import AcceptWhen, StockSettings
-from counterfoil_agent.errors import Denied, RateLimited, Unavailable
+from counterfoil_agent.errors import Blocked, Denied, RateLimited, Unavailable
 from counterfoil_contracts import faults
 from counterfoil_sandbox import shop_plugin_stock
 from fakes.agent_stock import BASE, StockStore, stock_store
@@ -508,3 +508,19 @@ def test_an_engine_that_does_not_wait_is_asked_now_and_then_and_not_again_and_ag
     assert seconds > 150
     assert len(store.feed.polls) <= seconds / 5 + seconds / 60 + 3
     assert any(wait_s for _, _, wait_s in store.feed.polls[-20:]), "whether it waits by now is tried each minute"
+
+
+def test_what_blocks_requests_before_the_engine_is_said_and_tried_again(store: StockStore) -> None:
+    mug = store.product("MUG", 3)
+    store.feed.tell("MUG", 10)
+
+    def fail(what: str) -> None:
+        raise Blocked("Something between agent and engine blocks the request.", "Let the firewall pass it.")
+
+    store.feed.fail = fail
+    store.accept()
+    store.run(30)
+    assert "Let the firewall pass it." in (store.agent.outbox.recall(applier.TROUBLE) or "")
+    store.feed.fail = lambda what: None
+    store.run(120)
+    assert store.stock_of(mug) == 10
