@@ -9,12 +9,13 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from counterfoil_engine.domain.errors import Parked
-from counterfoil_engine.domain.money import minor_units
+from counterfoil_engine.domain.money import decimals, minor_units
 
 AHEAD_MAX_DAYS = 2
 MARKS = ("auto", ".", ",")
 _PLAIN = {".": re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,10})?"), ",": re.compile(r"[+-]?[0-9]{1,15}(,[0-9]{1,10})?")}
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")
+_IANA = re.compile(r"[A-Za-z_]{1,20}(/[A-Za-z0-9_+-]{1,30}){1,2}")
 # Zones that reports name by letters alone (Adyen's does), in hours from UTC.
 _LETTERS = {
     **{"UTC": 0, "GMT": 0, "WET": 0, "BST": 1, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3},
@@ -67,6 +68,12 @@ def in_minor(amount: Decimal, currency: str, row: int) -> int:
         ) from None
 
 
+def places_of(currency: str, row: int) -> int:
+    """Decimals of a currency (ISO 4217); parks with the row where it is none."""
+    in_minor(Decimal(0), currency, row)
+    return decimals(currency)
+
+
 def day_of(cell: str, formats: Sequence[str], zone: str, to_zone: str, row: int) -> date:
     """The date of a time in the entity's zone; one without a time of day stays the date that it is.
 
@@ -84,7 +91,10 @@ def day_of(cell: str, formats: Sequence[str], zone: str, to_zone: str, row: int)
             return moment.date()
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=_zone(zone, row))
-        return moment.astimezone(ZoneInfo(to_zone)).date()
+        try:
+            return moment.astimezone(ZoneInfo(to_zone)).date()
+        except OverflowError:
+            break
     raise Parked(
         f"Row {row} of the report has {cell[:40]!r} where a date like {formats[0]!r} belongs.",
         "Export it again without changing it, or correct the date's format in the report's description.",
@@ -94,13 +104,15 @@ def day_of(cell: str, formats: Sequence[str], zone: str, to_zone: str, row: int)
 def _zone(name: str, row: int) -> timezone | ZoneInfo:
     if name in _LETTERS:
         return timezone(timedelta(hours=_LETTERS[name]))
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise Parked(
-            f"Row {row} of the report names the time zone {name[:40]!r}, which is not known.",
-            "Name the zone (IANA) in the report's description.",
-        ) from None
+    if _IANA.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    raise Parked(
+        f"Row {row} of the report names the time zone {name[:40]!r}, which is not known.",
+        "Name the zone (IANA) in the report's description.",
+    )
 
 
 def held_back(day: date, today: date, row: int) -> date:

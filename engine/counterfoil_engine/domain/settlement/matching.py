@@ -16,7 +16,8 @@ from counterfoil_engine.domain.settlement.posted import Candidate, Posting, Post
 
 @dataclass(frozen=True)
 class Matched:
-    """The posting that a line is. difference_minor: the line's amount less the posting's, in the posting's currency."""
+    """The posting that a line is. difference_minor: the line's amount less the posting's, in the posting's currency;
+    0 where the line says no amount in it."""
 
     posting: Posting
     by: str
@@ -62,4 +63,4 @@ def _only(postings: Sequence[Posting]) -> Posting | None:
 
 def _matched(line: SettlementLine, posting: Posting, by: str) -> Matched:
     amount = amount_in(line, posting.currency)
-    return Matched(posting, by, (line.gross_minor if amount is None else amount) - posting.amount_minor)
+    return Matched(posting, by, 0 if amount is None else amount - posting.amount_minor)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from counterfoil_engine.domain.errors import Parked
-from counterfoil_engine.domain.money import decimals, show
-from counterfoil_engine.domain.settlement.amounts import day_of, held_back
+from counterfoil_engine.domain.money import show
+from counterfoil_engine.domain.settlement.amounts import day_of, held_back, places_of
 from counterfoil_engine.domain.settlement.gather import one_currency, with_ids
 from counterfoil_engine.domain.settlement.lines import Expected, Kind, Report, SettlementLine, digest_of
 from counterfoil_engine.domain.settlement.table import rows_of
@@ -189,7 +189,8 @@ def _signed(direction: str, digits: str, currency: str, number: int, expected: E
             f"Row {number} of the report is in {currency}, which PayPal may count without decimals.",
             "Compare one amount with PayPal's own screen, then say in the source's settings how many decimals it has.",
         )
-    scale = decimals(currency) - (decimals(currency) if places is None else places)
+    own_places = places_of(currency, number)
+    scale = own_places - (own_places if places is None else places)
     if scale < 0:
         raise Parked(f"Row {number}: {currency} can't hold {places} decimals.", "Correct the source's settings.")
     amount_minor: int = int(digits) * 10**scale

@@ -76,7 +76,7 @@ def posted_movements(documents: Iterable[Document]) -> Iterator[Movement]:
 
 def _figure(document: Document) -> str:
     if document.kind == "payout":
-        return _OF_PAYOUT[document.body["to"]]
+        return _OF_PAYOUT[document.body.get("to", "in_transit")]
     if document.kind == "payment" and document.body["to"] == "unapplied":
         return _OF_LINE[document.body.get("settles", "charge")]
     return _OF_DOCUMENT.get(document.kind, "adjustments")
