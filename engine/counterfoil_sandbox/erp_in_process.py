@@ -1,7 +1,7 @@
-"""The sandbox ERP without a socket: an HTTP session whose calls go straight into the application.
+"""A sandbox party without a socket: an HTTP session whose calls go straight into the application.
 
 Everything else is as over the line: the same requests, the same answers, a cut line as a connection error. So a
-rehearsal or simulation runs the very adapter that a real ERP gets, on its own clock.
+rehearsal or simulation runs the very adapter that a real party gets, on its own clock.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from counterfoil_sandbox.erp import SandboxErp
+from counterfoil_sandbox.service import Service
 
 
-def in_process_session(erp: SandboxErp, now: Callable[[], datetime] | None = None) -> requests.Session:
+def in_process_session(service: Service, now: Callable[[], datetime] | None = None) -> requests.Session:
     """A session for any base URL with http://; give it to the HTTP adapter.
 
     now: a simulated clock; a call that takes longer on it than its read timeout ends as one.
     """
     session = requests.Session()
     session.trust_env = False
-    session.mount("http://", _IntoApplication(erp, now))
+    session.mount("http://", _IntoApplication(service, now))
     return session
 
 
 class _IntoApplication(HTTPAdapter):
-    def __init__(self, erp: SandboxErp, now: Callable[[], datetime] | None) -> None:
+    def __init__(self, service: Service, now: Callable[[], datetime] | None) -> None:
         super().__init__()
-        self._erp, self._now = erp, now
+        self._service, self._now = service, now
 
     def send(
         self,
@@ -50,7 +50,7 @@ class _IntoApplication(HTTPAdapter):
             path=request.path_url, method=request.method or "GET", data=body, headers=list(request.headers.items())
         ).get_environ()
         try:
-            chunks, status, headers = run_wsgi_app(self._erp, environ, buffered=True)
+            chunks, status, headers = run_wsgi_app(self._service, environ, buffered=True)
         except ConnectionAbortedError as cut:
             raise requests.exceptions.ConnectionError("The line was cut.", request=request) from cut
         if self._now and began and _is_late((self._now() - began).total_seconds(), timeout):
