@@ -66,8 +66,10 @@ from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.commands import OperatorCommands
+from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
+from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
@@ -216,8 +218,13 @@ class Engine:
         rules = self.parse(text, None)
         with self.records.transaction() as tx:
             known = self.book.text_of(tx, rules.version)
+            current = self.records.rules.current_version(tx)
+            takes_another = current is not None and self.records.users.four_eyes_since(tx) is not None
         if known == text:
             return rules.version
+        if current is not None and takes_another:
+            logger.warning("rules file left alone: it takes two people (counterfoil rules load)", version=rules.version)
+            return current
         return unpark.load_rules(self.records, lambda given: self.parse(given, None), text, who)[0]
 
     def receiver(self, limits: config.Limits | None = None, feed_url: str | None = None) -> Receiver:
@@ -246,6 +253,7 @@ class Engine:
             self.place,
             publisher=self.publisher(),
             pass_over=_pass_over,
+            four_eyes=self.four_eyes(),
             shadow=self.shadow(),
         )
 
@@ -266,7 +274,12 @@ class Engine:
     def control(self) -> Control:
         """Who may command, and what stays provable."""
         users = Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32)))
-        return Control(users, AuditLog(self.records))
+        return Control(users, AuditLog(self.records), self.four_eyes())
+
+    def four_eyes(self) -> FourEyes:
+        """What takes a second person."""
+        parse = lambda text: self.parse(text, None)  # noqa: E731
+        return FourEyes(self.records, self.book, the_decisions(self.records, self.book, parse))
 
     def check_database(self) -> None:
         try:

@@ -728,6 +728,7 @@ class RestatementRecords(Protocol):
     def brake(self, tx: Any, entity: str) -> tuple[bool, datetime | None]: ...
     def trip_brake(self, tx: Any, entity: str, reason: str) -> None: ...
     def release_brake(self, tx: Any, entity: str) -> bool: ...
+    def brakes(self, tx: Any) -> list[Mapping[str, Any]]: ...
     def audit(self, tx: Any, who: str, what: str, **detail: Any) -> None: ...
 
 
@@ -782,6 +783,27 @@ class AuditRecords(Protocol):
     def entries(self, tx: Any, after: int = 0, limit: int = 1000, since: datetime | None = None) -> list[Entry]: ...
 
 
+class ProposalRecords(Protocol):
+    """What waits for a second person (`records/proposals.py`)."""
+
+    def add(
+        self,
+        tx: Any,
+        what: str,
+        payload: str,
+        payload_hash: str,
+        summary: str,
+        amounts: str,
+        who: str,
+        expires_at: datetime,
+    ) -> int: ...
+    def read(self, tx: Any, proposal: int) -> Mapping[str, Any] | None: ...
+    def same(self, tx: Any, payload_hash: str, who: str) -> Mapping[str, Any] | None: ...
+    def listed(self, tx: Any, with_decided: bool, limit: int) -> list[Mapping[str, Any]]: ...
+    def waiting(self, tx: Any) -> int: ...
+    def decide(self, tx: Any, proposal: int, state: str, who: str, reason: str | None = None) -> bool: ...
+
+
 class IdentityRecords(Protocol):
     """Which database this is (`records/identity.py`)."""
 
@@ -812,6 +834,7 @@ class Records:
     identity: IdentityRecords
     users: UserRecords
     audit_log: AuditRecords
+    proposals: ProposalRecords
 
     def transaction(self) -> AbstractContextManager[Any]:
         return self.database.transaction()

@@ -26,6 +26,8 @@ def test_every_command_has_its_least_role():
             "audit",
             "cases",
             "order",
+            "proposal",
+            "proposals",
             "restatements",
             "rotate_user",
             "rules",
@@ -35,8 +37,16 @@ def test_every_command_has_its_least_role():
             "why",
         ],
         "service": ["retry"],
-        "operator": ["handover", "pass_over", "replay", "start_shadow", "stop_shadow", "switch"],
-        "controller": ["approve", "load_rules", "release_brake"],
+        "operator": [
+            "handover",
+            "pass_over",
+            "reject_proposal",
+            "replay",
+            "start_shadow",
+            "stop_shadow",
+            "switch",
+        ],
+        "controller": ["approve", "approve_proposal", "load_rules", "release_brake"],
         "admin": ["add_user", "confirm", "remove_user"],
     }
 
@@ -57,7 +67,7 @@ def test_a_role_may_do_what_the_table_says_and_no_more(client, role):
         if not rule.endpoint.startswith(("commands.", "control.")):
             continue
         name = rule.endpoint.rpartition(".")[2]
-        path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001")
+        path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001").replace("<number>", "1")
         method = "POST" if "POST" in rule.methods else "GET"
         answer = client.open(path, method=method, json={"unknown": 1}, headers=who)
         assert (answer.status_code == 403) == (not may(role, name)), (role, name, answer.text)

@@ -137,6 +137,18 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["--since", "9999-12-31T23:59:59-23:00"], 2),
     ],
     "audit verify": [(["now"], 2), (["--since", "2026-01-01"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
+    "proposals": [(["lsit"], 2), (["--x"], 2), (["list show"], 2), (["List"], 2), ([""], 2)],
+    "proposals list": [(["open"], 2), (["--limit", "0"], 2), (["--decided=1"], 2), (["--json=1"], 2), (["-x"], 2)],
+    "proposals show": [([], 2), (["1"], 1), (["0"], 2), (["one"], 2), (["1", "2"], 2), ([LONG], 2)],
+    "proposals approve": [([], 2), (["1"], 1), (["0"], 2), (["one"], 2), (["1", "2"], 2), (["--all"], 2)],
+    "proposals reject": [
+        ([], 2),
+        (["1"], 2),
+        (["1", "--reason", "wrong"], 1),
+        (["1", "--reason", ""], 1),
+        (["one", "--reason", "wrong"], 2),
+        (["1", "2", "--reason", "wrong"], 2),
+    ],
     "users": [(["ad"], 2), (["--x"], 2), (["add remove"], 2), (["Add"], 2), ([""], 2)],
     "users list": [(["anna"], 2), (["--all"], 2), (["--json=1"], 2), (["a", "b"], 2), (["-x"], 2)],
     "users add": [

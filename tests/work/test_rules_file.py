@@ -280,6 +280,7 @@ _values = {
     "kits": st.fixed_dictionaries(
         {"parts": st.lists(st.fixed_dictionaries({"sku": _words, "quantity": st.just("2")}), min_size=1, max_size=2)}
     ),
+    "approvals": st.fixed_dictionaries({"limit_minor": st.sampled_from(["0", "5000", "any"])}),
 }
 
 

@@ -1,4 +1,4 @@
-"""Who may command, and what stays provable: users and the audit log, behind the same tokens as other commands."""
+"""Who may command, and what stays provable: users, proposals, the audit log. Behind the same tokens."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from counterfoil_engine.api.access import Access, caller_of_request
 from counterfoil_engine.api.requests import Moment, Name, Strict, answer, asked, named
 from counterfoil_engine.config import Settings
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.users import DAYS, Users
 
+_Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -24,6 +26,7 @@ class Control:
 
     users: Users
     audit_log: AuditLog
+    four_eyes: FourEyes
 
 
 class _NewUser(Strict):
@@ -45,6 +48,20 @@ class _Audit(Strict):
     after: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
     since: Moment | None = None
+
+
+class _Proposals(Strict):
+    decided: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+class _Approved(Strict):
+    proposal: _Number
+
+
+class _Refused(Strict):
+    proposal: _Number
+    reason: Name
 
 
 def control(does: Control, settings: Settings, access: Access) -> Blueprint:
@@ -77,6 +94,24 @@ def control(does: Control, settings: Settings, access: Access) -> Blueprint:
     def audit() -> Response:
         wanted = named(request.args.to_dict(), _Audit)
         return _said(does.audit_log.entries(wanted.after, wanted.limit, wanted.since))
+
+    @blueprint.get("/proposals")
+    def proposals() -> Response:
+        wanted = named(request.args.to_dict(), _Proposals)
+        return _said(does.four_eyes.list(wanted.decided, wanted.limit))
+
+    @blueprint.get("/proposals/<number>")
+    def proposal(number: str) -> Response:
+        return _said(does.four_eyes.show(named({"proposal": number}, _Approved).proposal))
+
+    @blueprint.post("/proposals/approve")
+    def approve_proposal() -> Response:
+        return _said(does.four_eyes.approve(asked(request, _Approved, limits).proposal, caller_of_request()))
+
+    @blueprint.post("/proposals/reject")
+    def reject_proposal() -> Response:
+        wanted = asked(request, _Refused, limits)
+        return _said(does.four_eyes.reject(wanted.proposal, wanted.reason, caller_of_request()))
 
     return blueprint
 

@@ -32,6 +32,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "other-store": (403, "The request speaks for another store"),
     "token-not-set": (403, "Commands are off"),
     "role": (403, "The role may not do this"),
+    "four-eyes": (403, "This takes a second person"),
     "no-such-path": (404, "There is nothing at this path"),
     "no-such-subject": (404, "There is no such subject"),
     "no-such-store": (404, "There is no such store"),

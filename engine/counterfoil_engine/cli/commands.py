@@ -285,7 +285,8 @@ def rules_load(context: Context, file: Path, dry_run: bool) -> None:
     Example: counterfoil rules load rules.yaml
     """
     answer = context.client.post("rules", body={"text": _text_of(file), "dry_run": dry_run})
-    context.answer(answer, lambda value: show.line(f"Version {value['version']}; {value['freed']} subject(s) resume."))
+    said = show.or_proposed(lambda value: f"Version {value['version']}; {value['freed']} subject(s) resume.")
+    context.answer(answer, said)
 
 
 @command("show", rules)
@@ -322,7 +323,8 @@ def approve(context: Context, version: str) -> None:
     Example: counterfoil approve 2026-11-24
     """
     answer = context.client.post("approve", body={"version": version})
-    context.answer(answer, lambda value: show.line(f"Approved; {value['subjects']} subject(s) are looked at again."))
+    said = show.or_proposed(lambda value: f"Approved; {value['subjects']} subject(s) are looked at again.")
+    context.answer(answer, said)
 
 
 @command("release-brake")
@@ -333,7 +335,8 @@ def release_brake(context: Context, entity: str) -> None:
     Example: counterfoil release-brake DE01
     """
     answer = context.client.post("release-brake", body={"entity": entity})
-    context.answer(answer, lambda value: show.line(f"Released; {value['subjects']} subject(s) go on."))
+    said = show.or_proposed(lambda value: f"Released; {value['subjects']} subject(s) go on.")
+    context.answer(answer, said)
 
 
 @command("handover")
@@ -359,7 +362,7 @@ def switch(context: Context, store: str, party: str, setting: str, yes: bool) ->
     """
     body = {"store": store, "party": party, "setting": setting, "confirmed": yes}
     answer = context.client.post("switch", body=body)
-    context.answer(answer, lambda value: show.line(f"{party} of {store} is {value['setting']}."))
+    context.answer(answer, show.or_proposed(lambda value: f"{party} of {store} is {value['setting']}."))
 
 
 @command("confirm")
@@ -499,4 +502,4 @@ def completion(context: Context, shell: str) -> None:
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
 
 
-from counterfoil_engine.cli import audit, users, what_if  # noqa: E402, F401  (their commands join the group above)
+from counterfoil_engine.cli import audit, proposals, users, what_if  # noqa: E402, F401  (they join the group above)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -55,6 +55,19 @@ def side(row: Mapping[str, Any], field: str) -> str:
     return amount(row, field) if row[field] else ""
 
 
+def or_proposed(done: Callable[[Any], str]) -> Callable[[Any], None]:
+    """How the answer to a command is shown that may take a second person: what was done, or that it waits for one."""
+
+    def shown(value: Mapping[str, Any]) -> None:
+        number = value.get("proposal")
+        if number is None:
+            return line(done(value))
+        line(f"Proposed as {number}, until {value['expires_at'][:10]}: {value['summary']}", "yellow")
+        return line(f"Somebody else approves it: counterfoil proposals approve {number}")
+
+    return shown
+
+
 def fields(row: Mapping[str, Any]) -> str:
     """A row of the rules as the file has it, on one line; what is to fill in is left blank."""
     return ", ".join(f"{name}: {_value(value)}".rstrip() for name, value in row.items())
@@ -78,6 +91,8 @@ def status(answer: Mapping[str, Any]) -> None:
     line("All is as it should be." if answer["ok"] else problems[0], "bold green" if answer["ok"] else "bold red")
     for problem in problems[1:]:
         line(problem, "red")
+    eyes = answer["four_eyes"]
+    line(eyes["says"] + (f" {eyes['waiting']} proposal(s) wait (counterfoil proposals list)." * bool(eyes["waiting"])))
     if not stores:
         line("No store has said hello yet.")
         return

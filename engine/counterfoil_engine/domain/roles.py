@@ -22,6 +22,8 @@ LEAST_ROLE: Mapping[str, Role] = {
     "restatements": "viewer",
     "users": "viewer",
     "audit": "viewer",
+    "proposals": "viewer",
+    "proposal": "viewer",
     "rotate_user": "viewer",  # one's own; another's token takes an admin
     "retry": "service",
     "replay": "operator",
@@ -30,9 +32,11 @@ LEAST_ROLE: Mapping[str, Role] = {
     "start_shadow": "operator",
     "stop_shadow": "operator",
     "switch": "operator",
+    "reject_proposal": "operator",  # one's own; another's takes whoever may approve
     "load_rules": "controller",
     "approve": "controller",
     "release_brake": "controller",
+    "approve_proposal": "controller",
     "add_user": "admin",
     "remove_user": "admin",
     "confirm": "admin",

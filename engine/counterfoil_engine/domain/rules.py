@@ -120,6 +120,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "caps": (("pool", "store", "sku"), ("share",)),
     "kits": (("pool", "sku"), ("parts",)),
+    "approvals": (("currency", "what"), ("limit_minor",)),
 }
 
 

@@ -12,6 +12,7 @@ from counterfoil_engine.records import (
     intents,
     journal,
     looks,
+    proposals,
     restatements,
     rules_store,
     users,
@@ -38,4 +39,5 @@ def records_over(database: Database) -> Records:
         identity,
         users,
         audit,
+        proposals,
     )

@@ -13,6 +13,8 @@ from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Caller, EventLog, Records, Rejected, RulesBook
 from counterfoil_engine.work import restate, switches, unpark
+from counterfoil_engine.work.decisions import the_decisions
+from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.look import Considered, Looker
 from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.shadow import Shadow
@@ -52,11 +54,13 @@ class OperatorCommands:
         caller: Caller = BOOTSTRAP,
         publisher: Publisher | None = None,
         pass_over: Callable[[Any, str], tuple[int, int] | None] = lambda tx, store: None,
+        four_eyes: FourEyes | None = None,
         shadow: Shadow | None = None,
     ) -> None:
         self._records, self._reports, self._book, self._looker = records, reports, book, looker
         self._events, self._parse, self._subjects_since = events, parse, subjects_since
         self._place, self._caller = place, caller
+        self._four_eyes = four_eyes or FourEyes(records, book, the_decisions(records, book, parse))
         self._publisher, self._pass_over, self._shadow = publisher, pass_over, shadow
 
     def by(self, caller: Caller) -> OperatorCommands:
@@ -75,7 +79,8 @@ class OperatorCommands:
                 stores = self._book.current(tx).stores
             except Unavailable:
                 stores = {}
-            return self._reports.status(tx, {name: store.pool for name, store in stores.items() if store.pool})
+            pools = {name: store.pool for name, store in stores.items() if store.pool}
+            return {**self._reports.status(tx, pools), "four_eyes": self._four_eyes.standing(tx)}
 
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
@@ -175,10 +180,11 @@ class OperatorCommands:
         try:
             if dry_run:
                 return {"version": self._parse(text).version, "freed": 0, "dry_run": True}
-            version, freed = unpark.load_rules(self._records, self._parse, text, self._who)
+            return self._four_eyes.ask("load_rules", {"text": text}, self._caller)
+        except Rejected:
+            raise
         except CounterfoilError as error:
             raise Rejected(error.cause, error.remedy, slug="rules") from None
-        return {"version": version, "freed": freed, "dry_run": False}
 
     def shadow(self, version: str) -> Mapping[str, Any]:
         return self._in_shadow().show(version)
@@ -203,10 +209,10 @@ class OperatorCommands:
         return {"held": [{name: _plain(value) for name, value in row.items()} for row in restate.held(self._records)]}
 
     def approve(self, version: str) -> Mapping[str, Any]:
-        return {"version": version, "subjects": restate.approve(self._records, version, self._who)}
+        return self._four_eyes.ask("approve_restatement", {"version": version}, self._caller)
 
     def release_brake(self, entity: str) -> Mapping[str, Any]:
-        return {"entity": entity, "subjects": restate.release_brake(self._records, entity, self._who)}
+        return self._four_eyes.ask("release_brake", {"entity": entity}, self._caller)
 
     def hand_over(self, store: str) -> Mapping[str, Any]:
         self._events.hand_over(store)
@@ -230,13 +236,12 @@ class OperatorCommands:
     def switch(self, store: str, party: str, setting: str, confirmed: bool) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
             rules = self._book.current(tx)
+        if setting == "on" and confirmed:
+            done = self._four_eyes.ask("switch_on", {"store": store, "party": party}, self._caller)
+            return {**done, **_rows(done, "would_post")}
         switched = switches.switch(self._records, rules, store, party, setting, self._who, confirmed)
-        return {
-            "store": store,
-            "party": party,
-            "setting": switched.setting,
-            "would_post": [{name: _plain(value) for name, value in row.items()} for row in switched.would_post],
-        }
+        done = {"store": store, "party": party, "setting": switched.setting, "would_post": switched.would_post}
+        return {**done, **_rows(done, "would_post")}
 
     def confirm(self) -> Mapping[str, Any]:
         return {"engine_epoch": switches.confirm_identity(self._records, self._place, self._who)}
@@ -265,6 +270,13 @@ def preview(considered: Considered) -> list[dict[str, Any]]:
         }
         for document in considered.dues.documents
     ]
+
+
+def _rows(done: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """Rows of an answer as JSON can say them; nothing where it has none (a proposal)."""
+    if field not in done:
+        return {}
+    return {field: [{name: _plain(value) for name, value in row.items()} for row in done[field]]}
 
 
 def _plain(value: Any) -> Any:

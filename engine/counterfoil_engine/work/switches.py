@@ -51,29 +51,45 @@ def switch(
 ) -> Switched:
     """Set a switch; it takes effect between groups, never inside one. Switching on without `confirmed` changes nothing
     and raises, with what would be posted in its words."""
+    check(rules, store, party, setting)
+    with records.transaction() as tx:
+        return switch_in(records, tx, rules, store, party, setting, who, confirmed)
+
+
+def check(rules: Rules, store: str, party: str, setting: str) -> None:
+    """Raises CounterfoilError where there is no such setting, party or store."""
     if setting not in SETTINGS:
         raise CounterfoilError(f"A switch can't be {setting!r}.", f"Use one of: {', '.join(SETTINGS)}.")
     if party not in PARTIES:
         # Taken without a word, a misspelt `off` would stop nothing.
         raise CounterfoilError(f"There is no party {party[:40]!r}.", f"Use one of: {', '.join(PARTIES)}.")
     rules.store(store)
-    with records.transaction() as tx:
-        would = records.intents.would_post(tx, store, party)
-        if setting == "on" and not confirmed:
-            documents = sum(row["documents"] for row in would)
-            kinds = ", ".join(
-                f"{row['documents']} {row['kind']} {show(int(row['amount_minor']), row['currency'])}" for row in would
-            )
-            raise CounterfoilError(
-                f"Switching {party} on for {store} would post {documents} documents that are ready"
-                + (f": {kinds}." if kinds else "."),
-                "Look at them (counterfoil status, counterfoil order), then say so again with --yes.",
-                "conflict",
-            )
-        records.rules.set_switch(tx, store, party, setting, who)
-        records.work.mark_due(tx, records.looks.subjects_of(tx, store), "repair")
-        records.restatements.audit(tx, who, "switch", store=store, party=party, setting=setting)
-        return Switched(store, party, setting, would)
+
+
+def switch_in(
+    records: Records, tx: Any, rules: Rules, store: str, party: str, setting: str, who: str, confirmed: bool
+) -> Switched:
+    """As `switch`, of what was checked, within a transaction."""
+    would = records.intents.would_post(tx, store, party)
+    if setting == "on" and not confirmed:
+        raise CounterfoilError(
+            f"Switching {party} on for {store} would post {would_be_posted(would)}",
+            "Look at them (counterfoil status, counterfoil order), then say so again with --yes.",
+            "conflict",
+        )
+    records.rules.set_switch(tx, store, party, setting, who)
+    records.work.mark_due(tx, records.looks.subjects_of(tx, store), "repair")
+    records.restatements.audit(tx, who, "switch", store=store, party=party, setting=setting)
+    return Switched(store, party, setting, would)
+
+
+def would_be_posted(would: Sequence[Mapping[str, Any]]) -> str:
+    """What is ready and unsent, as the end of a sentence."""
+    documents = sum(row["documents"] for row in would)
+    kinds = ", ".join(
+        f"{row['documents']} {row['kind']} {show(int(row['amount_minor']), row['currency'])}" for row in would
+    )
+    return f"{documents} documents that are ready" + (f": {kinds}." if kinds else ".")
 
 
 def confirm_identity(records: Records, place: str, who: str) -> int:

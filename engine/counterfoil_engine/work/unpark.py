@@ -17,11 +17,16 @@ def load_rules(records: Records, parse: Callable[[str], Rules], text: str, who: 
     The file is parsed before anything is written: a fault leaves the version before it in force."""
     rules = parse(text)
     with records.transaction() as tx:
-        if not records.rules.load(tx, rules.version, text, who):
-            return rules.version, 0
-        freed = unpark_by(records, tx, rules)
-        records.restatements.audit(tx, who, "load rules", version=rules.version)
-        return rules.version, freed
+        return put_in_force(records, tx, rules, text, who)
+
+
+def put_in_force(records: Records, tx: Any, rules: Rules, text: str, who: str) -> tuple[str, int]:
+    """As `load_rules`, of rules that are parsed already, within a transaction."""
+    if not records.rules.load(tx, rules.version, text, who):
+        return rules.version, 0
+    freed = unpark_by(records, tx, rules)
+    records.restatements.audit(tx, who, "load rules", version=rules.version)
+    return rules.version, freed
 
 
 def unpark_by(records: Records, tx: Any, rules: Rules) -> int:
