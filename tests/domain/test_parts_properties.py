@@ -73,7 +73,8 @@ def test_an_order_that_ships_in_parts_is_balanced_and_proven(story: tuple[Life, 
     event(f"{result.reading} {[case.category for case in result.cases]}")
     assert_journals_balance(result.documents)
     assert_the_erp_takes(result)
-    assert_credits_stay_below_the_invoice(result)
+    if any(document.slot.endswith("store_update/completed") for document in result.documents):
+        assert_credits_stay_below_the_invoice(result)
     # A refund that is withheld in part, or an edit after shipment, may need a person; nothing else does.
     assert {case.category for case in result.cases} <= {"data", "refund"}, (life.story, result.cases)
     if not result.cases:
@@ -84,8 +85,9 @@ def test_an_order_that_ships_in_parts_is_balanced_and_proven(story: tuple[Life, 
 def test_any_order_of_arrival_gives_the_same_balances(story: tuple[Life, list[PartyFact], list[PartyFact]]) -> None:
     life, facts, other = story
     one, two = due(life, facts), due(life, other)
-    if one.cases or two.cases:
-        return
+    delivered = any(document.slot.endswith("store_update/completed") for document in one.documents)
+    if one.cases or two.cases or (life.refunds and not delivered):
+        return  # between two parts a refund falls before one or after it; once all has left the sums are the same
     assert _levels(one) == _levels(two), (life.story, facts, other)
 
 

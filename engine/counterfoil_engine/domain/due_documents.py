@@ -304,7 +304,7 @@ class DueDocuments:
     ) -> Document:
         """A credit note over what was invoiced, at the invoice's own rates; the last one takes what is left of it."""
         invoice, invoiced = self.context.slot("invoice", part), self._invoiced[part]
-        book = invoiced.give_back(gross_minor)
+        book = invoiced.give_back(gross_minor) if invoiced.amount_minor else self.convert(gross_minor, step.day)
         body = {
             "counterparty": self.counterparty(),
             "invoice": invoice,

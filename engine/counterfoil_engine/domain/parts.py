@@ -176,8 +176,7 @@ class _Split:
         self._last: datetime | None = None
 
     def parts(self) -> Parts:
-        goods = [row for row in self._rows.values() if row.line.type == "item"]
-        is_complete = all(row.shipped >= row.quantity for row in goods)
+        is_complete = self._is_complete()
         if is_complete and self._last and any(any(row.open().values()) for row in self._rows.values()):
             rest = [self._line(row, row.open(), Decimal(0)) for row in self._rows.values() if any(row.open().values())]
             self._add(Part(REST, self._last, tuple(rest)))
@@ -190,6 +189,9 @@ class _Split:
             for of in {*self._before, *self._after}
         }
         return Parts(tuple(self._parts), taken, is_complete)
+
+    def _is_complete(self) -> bool:
+        return all(row.shipped >= row.quantity for row in self._rows.values() if row.line.type == "item")
 
     def ship(self, shipment: Shipment) -> None:
         self._last = shipment.at
@@ -212,9 +214,11 @@ class _Split:
     def refund(self, credit: Credit, at: datetime) -> None:
         of = credit.refund.id
         self._last = max(at, self._last or at)
-        for line in credit.lines:
+        for line in sorted(credit.lines, key=lambda line: line.gross_minor < 0):
             if line.id is None:
                 before, after = self._reduction(line)
+            elif total(self._before[of]) + line.gross_minor < 0:
+                before, after = None, line  # a negative fee alone is no cancellation
             else:
                 before, after = self._by_line(line, self._before_quantities.get(of, {}).get(line.id, Decimal(0)))
             if before is not None:

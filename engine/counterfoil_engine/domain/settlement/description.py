@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from counterfoil_engine.domain.errors import Parked
@@ -88,7 +89,11 @@ class Description:
 
     def kind_of(self, type: str) -> str | None:
         """What a row of this type is, with its sign; None where the type is not known."""
-        return {_plain(name): kind for name, kind in self.types.items()}.get(_plain(type))
+        return self._kinds.get(_plain(type))
+
+    @cached_property
+    def _kinds(self) -> dict[str, str]:
+        return {_plain(name): kind for name, kind in self.types.items()}
 
 
 def _plain(type: str) -> str:
