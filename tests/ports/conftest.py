@@ -17,6 +17,7 @@ from counterfoil_sandbox.erp import SandboxErp, create_erp, serve_erp
 from counterfoil_sandbox.erp_in_process import in_process_session
 from fakes.clock import FakeClock
 from fakes.erp import FakeErp
+from ports import other_parties
 
 TOKEN = "t"
 
@@ -162,3 +163,14 @@ def careless_party(request: pytest.FixtureRequest) -> Party:
     sandbox_party = request.getfixturevalue(request.param.replace(" ", "_"))
     sandbox_party.sandbox.change_modes({"unique_keys": False, "commit_delay_s": 0.1})
     return sandbox_party
+
+
+@pytest.fixture(params=["over http", "in process", "fake"])
+def other_party(request: pytest.FixtureRequest, tmp_path: Any) -> other_parties.OtherParty:
+    """Each WMS; what holds of one holds of gateways and tax services, which answer alike."""
+    if request.param == "fake":
+        return other_parties.FakeWms()
+    if request.param == "in process":
+        return other_parties.in_process()
+    serve = request.getfixturevalue("serve")
+    return other_parties.over_http(serve, str(tmp_path / "wms.sqlite3"), RealClock())
