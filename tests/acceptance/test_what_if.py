@@ -27,7 +27,7 @@ COUNTERFOIL = Path(sys.executable).with_name("counterfoil")
 MUGS_APART = RULES.replace("rules: one", "rules: tried").replace(
     "guests:", '  - {store: "*", sku: MUG, item: mug, class: mugs, exempt: false, from: 2020-01-01}\nguests:'
 )
-ORDERS = 650  # more than three groups
+ORDERS = 650  # a dozen groups
 
 
 @pytest.fixture(params=DIALECTS)

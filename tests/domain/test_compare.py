@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from counterfoil_engine.domain.compare import Account, Changed, compare, differing
-from counterfoil_engine.domain.documents import Document, Dues, JournalLine
+from counterfoil_engine.domain.documents import Document, Dues, JournalLine, say_the_same
 from counterfoil_engine.domain.errors import Case
 from fakes.engine import DAY, a_document
 from hypothesis import given
@@ -105,3 +106,15 @@ def test_the_accounts_move_as_the_documents_do_whichever_way_it_is_asked(before,
     moved = sum(each.after_minor - each.before_minor for each in there.accounts if each.role == "receivable")
     assert moved == sum(each.amount_minor for each in after) - sum(each.amount_minor for each in before)
     assert compare(ORDER, before, before).documents == ()
+
+
+keys = st.sampled_from(["line", "net_minor", "book_minor", "net_book_minor", "personal"])
+values = st.one_of(st.none(), st.integers(0, 2), st.sampled_from(["", "1"]))
+bodies = st.dictionaries(keys, st.one_of(values, st.lists(st.dictionaries(keys, values), max_size=2)))
+
+
+@given(bodies, bodies, st.integers(0, 1), st.integers(0, 1))
+def test_documents_say_the_same_just_where_their_hashes_do(body, other_body, amount, other_amount):
+    one, other = a_document("invoice", amount, body=body), a_document("invoice", other_amount, body=other_body)
+    assert say_the_same(one, other) == (one.content_hash == other.content_hash)
+    assert say_the_same(one, replace(one, body=json.loads(json.dumps(one.body))))

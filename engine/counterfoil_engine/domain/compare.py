@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from counterfoil_engine.domain.documents import Document, Dues
+from counterfoil_engine.domain.documents import Document, Dues, say_the_same
 from counterfoil_engine.domain.errors import Case
 
 How = Literal["new", "posted anew", "reversed", "booked otherwise"]
@@ -102,9 +102,7 @@ def _how(one: Document | None, other: Document | None) -> How | None:
         return "new"
     if other is None:
         return "reversed"
-    names = (one.kind, one.entity, one.currency, one.amount_minor)
-    is_same = names == (other.kind, other.entity, other.currency, other.amount_minor) and one.body == other.body
-    if not is_same and one.content_hash != other.content_hash:
+    if not say_the_same(one, other):
         return "posted anew"
     return None if one.journal == other.journal else "booked otherwise"
 

@@ -25,7 +25,7 @@ from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.totals import Totals
 from counterfoil_engine.ports import DuesOf
 
-GROUP = 200  # orders that go to a process at once
+GROUP = 50  # orders that go to a process at once: it holds what it has read of them until all are done
 
 Groups = Iterable[Sequence[OrderFacts]]
 
