@@ -262,11 +262,13 @@ class Outbox:
     def close(self, clean: bool = True) -> None:
         """clean=False is what a crash leaves behind: nothing is tidied up, the next start looks the file over."""
         with self._thread:
-            if clean and self._lock_file is not None:
-                self.remember("clean", "1")
-            self._db.close()
-            if self._lock_file is not None:
-                self._lock_file.close()
+            try:
+                if clean and self._lock_file is not None:
+                    self.remember("clean", "1")
+            finally:
+                self._db.close()
+                if self._lock_file is not None:
+                    self._lock_file.close()
 
     def _ready(self) -> Outbox:
         try:

@@ -334,6 +334,16 @@ def test_who_looks_on_sees_what_the_agent_has_committed(outbox: Outbox) -> None:
     view.close()
 
 
+def test_an_agent_that_stops_on_a_full_disk_lets_go_of_its_outbox(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    outbox = Outbox.open(path, Random(1))
+    outbox._db.execute("pragma query_only = 1")
+    with pytest.raises(Stop, match="can't be written"):
+        outbox.close()
+    assert not at_work(path)
+    Outbox.open(path, Random(1)).close()
+
+
 def test_a_full_disk_at_the_start_is_not_told_as_damage(tmp_path, monkeypatch):
     """Who were told "damaged" would put the file aside, and with it what still waits in it."""
     Outbox.open(tmp_path / "outbox.sqlite", Random(1)).close(clean=False)
