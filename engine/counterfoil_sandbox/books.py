@@ -405,8 +405,9 @@ class Books(DocumentStore):
 
 _AMOUNTS = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
 _STANDING = (
-    "select * from documents d where d.reverses is null and not exists"
-    " (select 1 from documents r where r.reverses = d.key)"
+    # Of several that bear one key, the first are the ones that are reversed.
+    "select * from documents d where d.reverses is null and (select count(*) from documents r where r.reverses = d.key)"
+    " <= (select count(*) from documents e where e.key = d.key and e.id < d.id)"
 )
 
 

@@ -159,6 +159,15 @@ def test_a_key_that_stands_with_other_content_is_a_conflict() -> None:
     assert category == "conflict" and "PA-2026-000001" in cause
 
 
+def test_of_two_that_bear_one_key_the_second_stands_when_one_is_reversed() -> None:
+    books = books_with(a_customer())
+    books.post([a_sales_order()] * 2, unique_keys=False)
+    books.post([reversed_(a_sales_order())])
+    assert [outcome["status"] for outcome in books.post([an_invoice()])] == ["posted"]
+    books.post([reversed_(a_sales_order())], unique_keys=False)
+    assert refused(books, an_invoice(key="eu1/1001/invoice/1/r2"))[0] == "data"
+
+
 def test_without_unique_keys_the_same_key_is_posted_twice_and_both_are_found() -> None:
     books = books_with(a_payment())
     books.post([a_payment()], unique_keys=False)
