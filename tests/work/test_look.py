@@ -428,3 +428,19 @@ def test_a_look_that_another_one_overtook_leaves_no_failure_behind(world):
     world.run()
     assert world.work() == []
     assert world.one("select count(*) from failures") == 0
+
+
+def test_what_was_refused_and_due_otherwise_for_a_while_is_tried_again_when_it_is_due_again(world):
+    """Edited from A to B and back to A: no case is left that could say why A isn't posted."""
+    world.due("1001", *an_order(11900))
+    world.erp.refuse_kinds["sales_order"] = "missing_mapping"
+    world.run()
+    assert world.states()["sales_order/order/r1"] == "refused"
+    world.erp.refuse_kinds.clear()
+    for total in (10000, 11900):
+        world.due("1001", *an_order(total))
+        world.looker().step()
+        world.clock.pass_time(2)
+    world.run()
+    assert "eu1/1001/sales_order/order/r2" in world.erp.standing()
+    assert world.open_cases() == []

@@ -362,6 +362,44 @@ def test_after_a_restore_nothing_goes_beside_a_later_revision_that_stands(world)
     assert world.open_cases() == []
 
 
+def test_after_a_restore_what_was_made_for_an_order_meanwhile_waits_for_a_look_at_what_stands(world):
+    """A credit note of the invoice that the backup knows would be posted against the one that replaced it."""
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.run()
+    last = world.one("select max(id) from intents")
+    world.due("1001", *an_order(900))
+    world.run()
+    assert "eu1/1001/invoice/a/r2" in world.erp.standing()
+    with world.database.transaction() as tx:  # what came since the backup is gone
+        tx.run("delete from intents where id > %s", last)
+        tx.run("delete from journal where document like %s", "%/r2")
+        tx.run("delete from journal where document like %s", "%/reversal")
+    doubt_identity(world.records, "restored from last night's backup", "anna")
+    world.due("1001", *an_order(1000, a_document("credit_note", 100, "x", after=["invoice/a"])))
+    world.looker().step()
+    assert world.states()["credit_note/x/r1"] == "ready"
+    confirm_identity(world.records, "here", "anna")
+    world.poster().step()
+    assert "credit_note/x/r1" not in world.states()
+    assert "eu1/1001/credit_note/x/r1" not in world.erp.posted()
+
+
+def test_after_a_restore_two_documents_of_one_key_are_shown_as_doubled(world):
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.run()
+    world.erp.documents.append(world.erp.documents[0])
+    with world.database.transaction() as tx:
+        for table in ("intents", "waits", "journal", "looks", "subjects", "work"):
+            tx.run(f"delete from {table}")
+    doubt_identity(world.records, "restored from last night's backup", "anna")
+    confirm_identity(world.records, "here", "anna")
+    look_again(world)
+    assert any("holds 2 documents of the key" in cause for cause in world.open_cases())
+    assert set(world.states().values()) == {"done"}
+
+
 RECEIVABLE = "select sum(debit_minor) - sum(credit_minor) from journal where role = 'receivable'"
 
 

@@ -206,12 +206,16 @@ def explain(
     )
 
 
-def withdraw_slot(tx: Transaction, party: str, entity: str, key: str) -> list[str]:
-    """Withdraw what is ready for the slot of this key; the subjects whose looks made it."""
+def withdraw_beside(tx: Transaction, party: str, entity: str, key: str) -> list[str]:
+    """Withdraw what is ready for the slot of this key, and all that is for its order; the subjects whose looks made it.
+
+    A credit note, say, was made for the invoice that stood before this one."""
+    slot = _slot_of(key)
     rows = tx.all(
-        "update intents set state = 'withdrawn' where slot = %s and party = %s and entity = %s and state = 'ready'"
-        " and reverses is null returning id, about",
-        _slot_of(key),
+        "update intents set state = 'withdrawn' where (slot = %s or about = %s) and party = %s and entity = %s"
+        " and state = 'ready' and reverses is null returning id, about",
+        slot,
+        _subject_of(slot),
         party,
         entity,
     )
@@ -223,13 +227,18 @@ def _slot_of(key: str) -> str:
     return key.removesuffix("/reversal").rpartition("/")[0]
 
 
+def _subject_of(slot: str) -> str:
+    owner, order_id, kind, natural = [*slot.split("/", 3), "", "", "", ""][:4]
+    return f"order {owner}/{order_id}" if order_id != "-" else f"{kind} {owner}/{natural}"
+
+
 def adopt(
     tx: Transaction, party: str, entity: str, key: str, number: str, content_hash: str, posted_on: date
 ) -> str | None:
     """Take a document that the ERP holds, and this ledger lost, into it; its subject, or None where it is known."""
     slot = _slot_of(key)
-    owner, order_id, kind, natural = [*slot.split("/", 3), "", "", "", ""][:4]
-    subject = f"order {owner}/{order_id}" if order_id != "-" else f"{kind} {owner}/{natural}"
+    owner, _, kind = [*slot.split("/", 3), "", "", ""][:3]
+    subject = _subject_of(slot)
     now = tx.now()
     row = tx.one(
         "insert into intents (party, entity, key, slot, kind, store, subject, about, class, bucket, state, reverses,"
@@ -410,6 +419,12 @@ def refuse(tx: Transaction, intent: Intent, released: bool = False, number: str 
             intent.id,
         )
     )
+
+
+def end_refusals(tx: Transaction, intents: Sequence[Intent]) -> None:
+    """What refused these postings has ended, or they aren't due any more: a later look may try again."""
+    for intent in intents:
+        tx.run("update intents set released = 1 where id = %s and state = 'refused' and reverses is null", intent.id)
 
 
 # What looks, brakes and people count.

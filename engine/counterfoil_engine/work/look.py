@@ -262,6 +262,10 @@ class Looker:
 
     def _settle_cases(self, tx: Any, considered: Considered, open_now: Sequence[Mapping[str, Any]]) -> None:
         dues = considered.dues
+        told = [row["about_key"] or "" for row in open_now if row["origin"] == "post"]
+        # What isn't refused any more, being due otherwise, may be due again one day: then it is tried again.
+        over = [intent for key in told if not _still_refused(considered, key) and (intent := considered.intent(key))]
+        self._records.intents.end_refusals(tx, over)
         found = {"look": dues.cases, "engine": considered.cases}
         self._records.cases.settle(
             tx,

@@ -283,46 +283,48 @@ class Poster:
 
     def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[_Due]:
         """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
-        first = min(found, key=lambda one: (one.posted_at, one.number))
+        first = _first(found)
         if first.content_hash != intent.content_hash:
             return self._refused(tx, intent, _other_content(intent, first), first.number)
         if len(found) > 1:
-            numbers = ", ".join(one.number for one in found[:5])
-            doubled = Case(
-                "conflict",
-                f"{SAID[intent.party]} holds {len(found)} documents of the key {intent.key}: {numbers}.",
-                "Reverse all but the first there, then retry this subject.",
-                money_minor=intent.amount_minor,
-                currency=intent.currency,
-            )
-            self._records.cases.open_case(tx, intent.subject, intent.store, "doubled", doubled, intent.key)
+            self._doubled(tx, intent, found)
         return self._done(tx, [(intent, first.number)])
+
+    def _doubled(self, tx: Any, intent: Intent, found: Sequence[Found]) -> None:
+        numbers = ", ".join(one.number for one in found[:5])
+        doubled = Case(
+            "conflict",
+            f"{SAID[intent.party]} holds {len(found)} documents of the key {intent.key}: {numbers}.",
+            "Reverse all but the first there, then retry this subject.",
+            money_minor=intent.amount_minor,
+            currency=intent.currency,
+        )
+        self._records.cases.open_case(tx, intent.subject, intent.store, "doubled", doubled, intent.key)
 
     # After a restore.
 
     def _adopt(self, rules: Rules, since: datetime) -> None:
         """Take what the party holds since the last sign of life into the ledger, before the first post (R4)."""
         lane, records = self._lane, self._records
-        number, chunk = 0, list[Found]()
+        bearing: dict[str, list[Found]] = {}
         for found in self._call(lambda: list(self._receiver.list_since(since))):
             owner = found.key.split("/", 1)[0]
-            if (rules.stores[owner].entity if owner in rules.stores else owner) != lane.entity:
-                continue
-            chunk.append(found)
-            number += 1
-            if len(chunk) >= ADOPTED_AT_ONCE:
-                self._adopt_chunk(chunk)
-                chunk = []
-        self._adopt_chunk(chunk)
+            if (rules.stores[owner].entity if owner in rules.stores else owner) == lane.entity:
+                bearing.setdefault(found.key, []).append(found)
+        held = list(bearing.values())
+        for start in range(0, len(held), ADOPTED_AT_ONCE):
+            self._adopt_chunk(held[start : start + ADOPTED_AT_ONCE])
         with records.transaction() as tx:
-            records.identity.adopted(tx, lane.party, lane.entity, since, number)
-        logger.info("adopted", party=lane.party, entity=lane.entity, documents=number)
+            records.identity.adopted(tx, lane.party, lane.entity, since, len(held))
+        logger.info("adopted", party=lane.party, entity=lane.entity, documents=len(held))
 
-    def _adopt_chunk(self, chunk: Sequence[Found]) -> None:
+    def _adopt_chunk(self, chunk: Sequence[Sequence[Found]]) -> None:
+        """chunk: by key, the documents that bear it."""
         lane, records = self._lane, self._records
         place, due = (lane.party, lane.entity), set[_Due]()
         with records.transaction() as tx:
-            for found in chunk:
+            for bearing in chunk:
+                found = _first(bearing)
                 intent = records.intents.by_key(tx, *place, found.key)
                 if intent and intent.content_hash != found.content_hash and records.intents.withdraw(tx, intent):
                     intent = None  # made since the restore, by a ledger that had forgotten this key
@@ -335,9 +337,12 @@ class Poster:
                     records.waits.wake_by_results(tx, *place, [found.key])
                     due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
                     # And was made by a ledger that had forgotten what stands there: a look says what is left to post.
-                    due |= {("repair", about) for about in records.intents.withdraw_slot(tx, *place, found.key)}
+                    due |= {("repair", about) for about in records.intents.withdraw_beside(tx, *place, found.key)}
+                    intent = records.intents.by_key(tx, *place, found.key)
                 elif intent.state in ("ready", "sent", "refused"):
                     due |= self._adopt_known(tx, intent, found)
+                if intent is not None and len(bearing) > 1:
+                    self._doubled(tx, intent, bearing)
             self._mark_due(tx, due)
 
     def _book_adopted_reversal(self, tx: Any, key: str) -> None:
@@ -359,6 +364,11 @@ class Poster:
             return set()
         self._records.intents.mark_sent(tx, [intent])
         return self._settle(tx, replace(intent, posting_date=found.posted_at.date()), [found])
+
+
+def _first(found: Sequence[Found]) -> Found:
+    """Of the documents that bear one key, the one that counts."""
+    return min(found, key=lambda one: (one.posted_at, one.number))
 
 
 def _other_content(intent: Intent, found: Found) -> Case:
