@@ -141,6 +141,7 @@ class DocumentLine:
     type: str
     item: str | None
     item_class: str | None
+    is_unearned: bool
     net: tuple[int, int]
     taxes: tuple[tuple[str, int, int], ...]
 
@@ -164,7 +165,8 @@ def _read_line(row: Mapping[str, Any], with_book: bool) -> DocumentLine:
     return DocumentLine(
         type=kind,
         item=text_of(row, "item") if row.get("item") is not None else None,
-        item_class=_part(row, "class") if kind == "item" else None,
+        item_class=_part(row, "class") if kind == "item" or row.get("class") is not None else None,
+        is_unearned=row.get("unearned") is True,
         net=(amount_of(row, "net_minor"), amount_of(row, "net_book_minor") if with_book else 0),
         taxes=tuple(_read_tax(tax, with_book) for tax in _rows(row, "taxes")),
     )
@@ -267,6 +269,8 @@ def _invoice(entries: _Entries) -> None:
     for line in lines:
         sold = "gift_cards" if line.item_class == "gift_cards" else f"revenue:{line.item_class}"
         role = {"item": sold, "shipping": "revenue:shipping", "fee": "revenue:fees"}
+        if entries.document.get("unearned") is True and sold != "gift_cards":
+            role = dict.fromkeys(role, "unearned")
         if line.type not in role:
             raise _wrong("type", "of an invoice's line is none of item, shipping, fee")
         entries.credit(role[line.type], *line.net)
@@ -283,8 +287,10 @@ def _credit_note(entries: _Entries) -> None:
             "item": "gift_cards" if line.item_class == "gift_cards" else f"returns:{line.item_class}",
             "shipping": "revenue:shipping",
             "fee": "revenue:fees",
-            "allowance": "allowances",
+            "allowance": "goodwill" if line.item_class == "goodwill" else "allowances",
         }[line.type]
+        if line.is_unearned and line.item_class != "gift_cards":
+            role = "unearned"
         entries.debit(role, *line.net)
         for tax_role, tax_minor, tax_book_minor in line.taxes:
             entries.debit(tax_role, tax_minor, tax_book_minor)
@@ -345,6 +351,19 @@ def _application(entries: _Entries) -> None:
     entries.require_sum(sum(move["amount_minor"] for move in moves), "moves")
 
 
+def _transfer(entries: _Entries) -> None:
+    text_of(entries.document, "of")
+    moves = _rows(entries.document, "moves")
+    for move in moves:
+        debit, credit = text_of(move, "debit", 200), text_of(move, "credit", 200)
+        if debit == credit or amount_of(move, "amount_minor") <= 0:
+            raise _wrong("moves", "has a move that is not from one role to another by more than 0")
+        entries.debit(debit, move["amount_minor"], amount_of(move, "debit_book_minor"))
+        entries.credit(credit, move["amount_minor"], amount_of(move, "credit_book_minor"))
+        entries.settle_exchange(move["debit_book_minor"] - move["credit_book_minor"])
+    entries.require_sum(sum(move["amount_minor"] for move in moves), "moves")
+
+
 def _clearing(document: Mapping[str, Any]) -> str:
     return f"clearing:{_part(document, 'gateway')}:{currency_of(document, 'currency')}"
 
@@ -397,6 +416,7 @@ _DERIVED: dict[str, Callable[[_Entries], None]] = {
     "credit_note": _credit_note,
     "refund_payment": _refund_payment,
     "application": _application,
+    "transfer": _transfer,
     "return": _return,
     "fee": _fee,
     "payout": _payout,

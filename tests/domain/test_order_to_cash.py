@@ -382,3 +382,76 @@ def test_the_store_hears_of_each_shipment_and_of_the_end() -> None:
     assert told == [("completed", "completed"), ("hub-s1", None), ("hub-s2", None)]
     first = of_kind(part, "store_update")
     assert len(first) == 1 and first[0].body["note"] == "Shipped from BER by DHL, tracking 00s1."
+
+
+# Finance by rule.
+
+
+def test_revenue_later_than_the_invoice_is_earned_with_each_shipment() -> None:
+    rule = {"wms": "hub", "revenue_on": "shipment"}
+    order, ships = an_order(*THREE), [a_shipment("s1", 30, item_1=1), a_shipment("s2", 31, item_1=2)]
+    none, one, all_of_it = (due(order, others=ships[:n], rule=rule) for n in (0, 1, 2))
+    assert balances(none.documents)["unearned"] == -999 and "revenue:goods" not in balances(none.documents)
+    assert (balances(one.documents)["unearned"], balances(one.documents)["revenue:goods"]) == (-666, -333)
+    assert "unearned" not in balances(all_of_it.documents) and balances(all_of_it.documents)["revenue:goods"] == -999
+
+
+def test_what_is_refunded_before_it_is_earned_takes_no_revenue_back() -> None:
+    order = an_order(*THREE)
+    refund = refund_of(order, {1: 1})
+    refunded = (an_order(*THREE, refunds=[refund]), [refund])
+    rule = {"wms": "hub", "revenue_on": "shipment"}
+    result = due(order, refunded, others=[a_shipment("s1", 30, item_1=2)], rule=rule)
+    assert "returns:goods" not in balances(result.documents)
+    assert balances(result.documents)["revenue:goods"] == -666 and "unearned" not in balances(result.documents)
+
+
+def test_tax_on_a_prepayment_is_due_when_it_is_received_and_undone_by_the_invoice() -> None:
+    rule = {**WMS, "tax_on_deposits": True}
+    order = an_order(*THREE)
+    before = due(order, rule=rule)
+    assert balances(before.documents) == {
+        "clearing:bacs:EUR": 1189,
+        "deposits": -1189,
+        "tax_on_deposits": 190,
+        "tax:domestic:DE:19": -190,
+    }
+    part = due(order, others=[a_shipment("s1", 30, item_1=1)], rule=rule)
+    assert balances(part.documents)["tax:domestic:DE:19"] == -189  # 63 invoiced, 126 inside what is left on deposit
+    whole = due(order, others=[a_shipment("s1", 30, item_1=3)], rule=rule)
+    assert (
+        "tax_on_deposits" not in balances(whole.documents) and balances(whole.documents)["tax:domestic:DE:19"] == -190
+    )
+
+
+def test_a_shortfall_within_the_rules_bound_counts_as_paid() -> None:
+    paid = [a_capture("c1", 0, 1180)]
+    order = an_order(paid=None, status="processing")
+    assert balances(due(order, others=paid, rule={"shortfall_minor": "9"}).documents)["receivable"] == 10
+    within = due(order, others=paid, rule={"shortfall_minor": "10"})
+    assert balances(within.documents)["payment_differences"] == 10 and "receivable" not in balances(within.documents)
+    later = due(order, others=[*paid, a_capture("c2", 9, 10, "ch_2")], rule={"shortfall_minor": "10"})
+    assert "payment_differences" not in balances(later.documents)
+
+
+def test_what_a_rule_calls_damages_takes_no_revenue_and_no_tax_back() -> None:
+    reasons = [a_row(match={"reason": "Damaged*"}, reads_as="goodwill")]
+    refund = {**a_refund("2.00"), "reason": "Damaged on the way"}
+    result = due(an_order(), (an_order(refunds=[refund]), [refund]), reasons=reasons)
+    assert balances(result.documents)["goodwill"] == 200
+    assert balances(result.documents)["tax:domestic:DE:19"] == -190 and "allowances" not in balances(result.documents)
+    rest = {**a_refund("9.90", id=5002, created=START + timedelta(hours=5)), "reason": ""}
+    both = (an_order(refunds=[refund, rest]), [refund, rest])
+    assert "receivable" not in balances(due(an_order(), both, reasons=reasons).documents)
+
+
+def test_a_gift_card_that_is_sold_is_owed_and_is_no_revenue() -> None:
+    items = [a_row(match={"sku": "CARD*"}, **{"class": "gift_cards", "exempt": True, "digital": True})]
+    order = an_order(a_line("CARD-50", 1, "50.00", "none"), a_line("MUG", 1, "10.00"))
+    result = due(order, items=items)
+    assert balances(result.documents) == {
+        "clearing:bacs:EUR": 6190,
+        "gift_cards": -5000,
+        "revenue:goods": -1000,
+        "tax:domestic:DE:19": -190,
+    }

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.life import Context
 from counterfoil_engine.domain.order import Line, Order
+from counterfoil_engine.domain.postings import GOODWILL
 from counterfoil_engine.domain.tax import split_taxes
 
 _T = TypeVar("_T")
@@ -109,7 +110,7 @@ def document_line(context: Context, order: Order, line: Line, day: date) -> dict
 
 def _item_and_class(context: Context, line: Line, day: date) -> tuple[str | None, str | None]:
     if line.type != "item":
-        return None, None
+        return None, GOODWILL if line.key == GOODWILL else None
     values = context.rules.look_up("items", f"The item {line.key!r}", day, store=context.store, sku=line.key)
     return str(values.get("item") or line.key), str(values.get("class") or "goods")
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.money import round_half_up, show, spread
 from counterfoil_engine.domain.order import Line, Order, Refund
+from counterfoil_engine.domain.postings import GOODWILL
 from counterfoil_engine.domain.tax import unit_minor
 
 
@@ -26,13 +27,18 @@ class Credit:
 
 
 def credits_of(
-    order: Order, lines: Sequence[Line], refunds: Sequence[Refund], tenders_minor: int, is_refunded: bool
+    order: Order,
+    lines: Sequence[Line],
+    refunds: Sequence[Refund],
+    tenders_minor: int,
+    is_refunded: bool,
+    damages: frozenset[str] = frozenset(),
 ) -> tuple[list[Credit], list[Line]]:
     """The credits of the refunds that stand, oldest first, and the lines as they leave them.
 
     lines: the invoice's, taxes settled. A refund up to the order's total, or the last one of an order in status
-    `refunded`, credits every open line, whatever its form, and gives the tenders back. Parks as `refund` where one
-    credits more than was invoiced.
+    `refunded`, credits every open line, whatever its form, and gives the tenders back. damages: the refunds that are
+    goodwill. Parks as `refund` where one credits more than was invoiced.
     """
     open_lines, returned = list(lines), 0
     credits: list[Credit] = []
@@ -43,6 +49,8 @@ def credits_of(
             credited, tender = tuple(line for line in open_lines if _something(line)), tenders_minor
         elif refund.lines:
             credited, tender = _within_open(order, open_lines, list(_by_line(order, open_lines, refund))), 0
+        elif refund.id in damages:
+            credited, tender = (_goodwill(order, open_lines, refund),), 0
         else:
             credited, tender = tuple(_reduction(order, open_lines, refund)), 0
         open_lines = _less(order, open_lines, credited)
@@ -128,6 +136,13 @@ def _reduction(order: Order, open_lines: Sequence[Line], refund: Refund) -> Iter
         )
 
 
+def _goodwill(order: Order, open_lines: Sequence[Line], refund: Refund) -> Line:
+    """Damages: money without revenue or tax; never more than the order has open."""
+    if refund.amount_minor > sum(max(0, line.net_minor) for line in open_lines):
+        raise _too_much(order, refund)
+    return Line(None, "allowance", GOODWILL, "Damages", Decimal(1), refund.amount_minor, (), 0)
+
+
 def _tax_within(
     order: Order, rates: Sequence[int], group: Sequence[Line], share_minor: int, gross_minor: int
 ) -> list[int]:
@@ -160,8 +175,8 @@ def _less(order: Order, open_lines: Sequence[Line], credited: Sequence[Line]) ->
             left[line.id] = _minus(left[line.id], line.net_minor, dict(line.taxes), line.quantity)
             continue
         rates = {rate for rate, _ in line.taxes}
-        group = [other for other in left.values() if {rate for rate, _ in other.taxes} == rates]
-        weights = [max(0, other.gross_minor) for other in group]
+        group = [other for other in left.values() if line.key == GOODWILL or {rate for rate, _ in other.taxes} == rates]
+        weights = [max(0, other.net_minor if line.key == GOODWILL else other.gross_minor) for other in group]
         nets = spread(line.net_minor, weights)
         taxes = {rate: spread(tax, weights) for rate, tax in line.taxes}
         for index, other in enumerate(group):

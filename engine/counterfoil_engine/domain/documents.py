@@ -29,6 +29,7 @@ KINDS: tuple[str, ...] = (
     "credit_note",
     "refund_payment",
     "application",
+    "transfer",
     "refund_order",
     "fee",
     "payout",

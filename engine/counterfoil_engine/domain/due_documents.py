@@ -23,7 +23,7 @@ from counterfoil_engine.domain.life import Context
 from counterfoil_engine.domain.money import convert
 from counterfoil_engine.domain.money_moves import Money
 from counterfoil_engine.domain.order import Line, Order, Refund
-from counterfoil_engine.domain.parts import ACCEPTANCE, CANCELLATION, Part, Parts
+from counterfoil_engine.domain.parts import ACCEPTANCE, CANCELLATION, NO_PARTS, Part, Parts
 from counterfoil_engine.domain.postings import journal, tax_role
 from counterfoil_engine.domain.sequence import Sequence as OrderSequence
 from counterfoil_engine.domain.standing import Standing
@@ -90,6 +90,12 @@ class Accepted:
     is_taxed: bool = True
 
     @property
+    def is_unearned(self) -> bool:
+        """Whether revenue comes later than the invoice."""
+        is_at_once = self.parts.parts[:1] and self.parts.parts[0].id == ACCEPTANCE
+        return bool(is_at_once and self.sequence.revenue_on == "shipment" and self.shipped is not NO_PARTS)
+
+    @property
     def is_delivered(self) -> bool:
         """Whether all that is to leave has left."""
         return self.shipped.is_complete
@@ -97,6 +103,8 @@ class Accepted:
 
 Family = Callable[["DueDocuments"], Iterator[Step]]
 """The steps of one kind of documents."""
+
+Close = Callable[["DueDocuments", Sequence[Document]], Iterator[Document]]
 
 Follow = Callable[["DueDocuments", Document], Iterator[Document]]
 """What a document makes due on its own day: a commit of its tax."""
@@ -110,11 +118,13 @@ class DueDocuments:
         self.ordered = context.day(known.order.created)
         self.standing = Standing(self.convert)
         self.paid_minor = self.paid_back_minor = 0
+        self.prepaid_tax_minor: dict[str, int] = defaultdict(int)
         self._invoiced: dict[str, _Invoiced] = defaultdict(_Invoiced)
         self._taxed: dict[tuple[str, str], _Invoiced] = defaultdict(_Invoiced)
 
-    def all(self, families: Sequence[Family], follow: Follow) -> list[Document]:
-        """All of them, each followed by what it made due itself and by its application.
+    def all(self, families: Sequence[Family], follow: Follow, level: Follow, close: Close) -> list[Document]:
+        """All of them, each followed by what it made due itself and by its application, then by what else it levels;
+        close: what is due once all of them are booked.
 
         While a payment waits for proof nothing is applied, since every level would change with it. While the tax isn't
         quoted only the money is posted.
@@ -128,7 +138,8 @@ class DueDocuments:
             documents += [document, *follow(self, document)]
             if not self.known.money.waits:
                 documents += self._application(document)
-        return documents
+                documents += level(self, document)
+        return [*documents, *close(self, documents)]
 
     # What is asked for first: the counterparty and the order itself.
     def _customer(self) -> Document:
@@ -219,6 +230,7 @@ class DueDocuments:
             "sales_order": sales_order,
             "lines": lines,
             "book_minor": book,
+            **({"unearned": True} if self.known.is_unearned else {}),
         }
         self.standing.book("receivable", -gross, -book)
         self.standing.invoiced_minor += gross
@@ -260,7 +272,7 @@ class DueDocuments:
             max(day, invoiced),
             "credit_note",
             slot,
-            lambda step: self._credit_note(step, self.lines(lines), gross, of, part, reason, keeps),
+            lambda step: self._credit_note(step, self._credited(of, lines), gross, of, part, reason, keeps),
             last=of == CANCELLATION,
         )
 
@@ -285,6 +297,14 @@ class DueDocuments:
         self.standing.kept_minor -= amount
         body = {"sales_order": sales_order, "lines": self.lines(lines)}
         return self.document(step.slot, "cancellation", amount, step.day, body, "cancellation", reason, sales_order)
+
+    def _credited(self, of: str, lines: Sequence[Line]) -> list[dict[str, Any]]:
+        """A credit note's lines; what was invoiced and never earned is marked."""
+        taken = self.known.shipped.taken.get(of) if self.known.is_unearned else None
+        if taken is None:
+            return self.lines(lines)
+        unearned = [{**line, "unearned": True} for line in self.lines(taken.before)]
+        return [*unearned, *(line for _, part in taken.after for line in self.lines(part))]
 
     # What they share.
 

@@ -37,12 +37,13 @@ from counterfoil_engine.domain.life import (
 )
 from counterfoil_engine.domain.money import show
 from counterfoil_engine.domain.money_moves import Money, money_of
-from counterfoil_engine.domain.order import Line, Order
-from counterfoil_engine.domain.parts import Parts, at_acceptance, by_shipment
+from counterfoil_engine.domain.order import Line, Order, Refund
+from counterfoil_engine.domain.parts import NO_PARTS, Parts, at_acceptance, by_shipment
 from counterfoil_engine.domain.proof import document_proofs, equation, header_proof, refund_proof, require
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.sequence import Sequence as OrderSequence
 from counterfoil_engine.domain.sequence import sequence_of
+from counterfoil_engine.domain.transfers import earning_steps, prepaid_tax, shortfall
 
 
 @dataclass
@@ -101,9 +102,9 @@ def dues(facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
 
 def _place(document: Document) -> tuple[date, int, str]:
     """By accounting date, then kind, then slot; an application goes with the document that made it due."""
-    if document.kind == "application":
-        kind = document.body["of"].split("/")[2]
-        return (document.day, KINDS.index(kind), document.body["of"] + "~")
+    if document.kind in ("application", "transfer"):
+        of, later = document.body["of"], "~" if document.kind == "application" else "~~"
+        return (document.day, KINDS.index(of.split("/")[2]), of + later)
     return (document.day, KINDS.index(document.kind), document.slot)
 
 
@@ -286,7 +287,8 @@ def _accepted(
         raise _other_currency(order, claim)
     charge = charge_of(context, order, taxed_before(known[:-1]))
     result.proofs += _charge_proofs(order, charge)
-    credits, left = credits_of(order, charge.sold, refunds, charge.tenders_minor, status == "refunded")
+    damages = frozenset(refund.id for refund in refunds if _is_for_damages(context, refund))
+    credits, left = credits_of(order, charge.sold, refunds, charge.tenders_minor, status == "refunded", damages)
     result.proofs.append(refund_proof(order, credits))
     for proof in result.proofs:
         require(proof, order)
@@ -299,7 +301,7 @@ def _accepted(
     cancelled = _cancelled_at(known, claim) if is_cancelled else None
     sequence = sequence_of(context, order)
     delivery = _delivery(context, order, charge.sold, sequence, facts, claim)
-    shipped = by_shipment(order, charge.sold, credits, delivery, cancelled) if sequence.needs_parts else _NO_PARTS
+    shipped = by_shipment(order, charge.sold, credits, delivery, cancelled) if sequence.needs_parts else NO_PARTS
     is_by_shipment = sequence.invoice_on == "shipment" and any(line.type == "item" for line in charge.sold)
     due = DueDocuments(
         context,
@@ -321,7 +323,7 @@ def _accepted(
     )
     result.beside += [*delivery.cases, *_goods_cases(order, delivery, shipped), *_dispute_cases(money)]
     _ask_for_tax(due, facts, result)
-    result.documents = due.all((money_steps, goods_steps), commits)
+    result.documents = due.all((money_steps, goods_steps, earning_steps), commits, prepaid_tax, shortfall)
     result.unproven = claim is not None and any(capture.source is None for capture in money.captures)
     captured_minor = sum(one.amount_minor for one in money.captured if one.currency == order.currency)
     is_whole = due.known.is_taxed and (not is_by_shipment or shipped.is_complete)
@@ -337,9 +339,6 @@ def _accepted(
     )
     if not due.known.is_taxed:
         result.reading, result.reason = "waiting", "The tax service hasn't said yet what tax is due."
-
-
-_NO_PARTS = Parts((), {}, False)
 
 
 def _delivery(
@@ -410,6 +409,14 @@ def _dispute_cases(money: Money) -> Iterator[Case]:
                 money_minor=dispute.withdrawn_minor,
                 currency=dispute.currency,
             )
+
+
+def _is_for_damages(context: Context, refund: Refund) -> bool:
+    """Whether the rules read the refund's reason as damages: goodwill, which takes no revenue and no tax back."""
+    if refund.lines or not refund.reason:
+        return False
+    row = context.rules.find("reasons", context.day(refund.created), store=context.store, reason=refund.reason)
+    return bool(row and row.values.get("reads_as") == "goodwill")
 
 
 def _charge_proofs(order: Order, charge: Charge) -> list[Proof]:

@@ -20,6 +20,7 @@ from counterfoil_engine.domain.delivery import Delivery, Quantities, Shipment
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.money import round_half_up, show, spread
 from counterfoil_engine.domain.order import Line, Order
+from counterfoil_engine.domain.postings import GOODWILL
 
 Amounts = dict[int | None, int]
 """A line's amounts in minor units: its net under None, each tax under its rate's id."""
@@ -59,6 +60,10 @@ class Parts:
     parts: tuple[Part, ...]
     taken: Mapping[str, Taken]
     is_complete: bool
+
+
+NO_PARTS = Parts((), {}, False)
+"""Where nobody counts what is shipped."""
 
 
 def at_acceptance(sold: Sequence[Line], credits: Sequence[Credit], left: Sequence[Line], at: datetime) -> Parts:
@@ -257,17 +262,16 @@ class _Split:
 
     def _reduction(self, line: Line) -> tuple[Line | None, Line | None]:
         """A price reduction: off the invoices that are there, as far as they have it open, else off those to come."""
-        rates = {rate for rate, _ in line.taxes}
         invoiced = sum(
             max(0, other.gross_minor)
             for lines in self._open.values()
             for other in lines.values()
-            if {rate for rate, _ in other.taxes} == rates
+            if _is_like(line, other)
         )
         if invoiced >= line.gross_minor:
             return None, line
         share = Decimal(invoiced) / line.gross_minor if line.gross_minor else Decimal(0)
-        rows = [row for row in self._rows.values() if {rate for rate, _ in row.line.taxes} == rates]
+        rows = [row for row in self._rows.values() if _is_like(line, row.line)]
         before: Amounts = {}
         for key, amount in _amounts(line).items():
             weights = [max(0, row.open()[key]) for row in rows]
@@ -317,8 +321,7 @@ class _Split:
             units = min(quantity, opened.quantity) if line.type == "item" else Decimal(0)
             lines[line.id] = _with(opened, _minus(_amounts(opened), took), opened.quantity - units)
             return took, units
-        rates = {rate for rate, _ in line.taxes}
-        group = [other for other in lines.values() if {rate for rate, _ in other.taxes} == rates]
+        group = [other for other in lines.values() if _is_like(line, other)]
         whole = {key: sum(_amounts(other)[key] for other in group) for key in left} if group else {}
         took = {key: _within(amount, whole.get(key, 0)) for key, amount in left.items()}
         for key, amount in took.items():
@@ -356,6 +359,11 @@ def _minus(amounts: Amounts, less: Mapping[int | None, int]) -> Amounts:
 def _within(wanted: int, opened: int) -> int:
     """As much of what is wanted as is open, of either sign."""
     return max(0, min(wanted, opened)) if wanted >= 0 else min(0, max(wanted, opened))
+
+
+def _is_like(reduction: Line, line: Line) -> bool:
+    """Whether a price reduction is off this line: one of its rates; damages are off any."""
+    return reduction.key == GOODWILL or {rate for rate, _ in line.taxes} == {rate for rate, _ in reduction.taxes}
 
 
 def total(lines: Iterable[Line]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from counterfoil_engine.domain.documents import Document, JournalLine
 
 GIFT_CARDS = "gift_cards"  # the class of items that are gift cards, in the rules
+GOODWILL = "goodwill"  # the class of a price reduction for damages
 
 Amounts = tuple[str, int, int]  # role, minor units and book minor units; a debit is positive, a credit negative
 
@@ -39,15 +40,19 @@ def tax_role(tax: Mapping[str, Any]) -> str:
     return f"tax:{tax['treatment']}:{tax['jurisdiction']}:{tax['rate']}"
 
 
+def _earned(body: Mapping[str, Any], line: Mapping[str, Any]) -> str:
+    return "unearned" if body.get("unearned") and line["class"] != GIFT_CARDS else revenue_role(line)
+
+
 def _invoice(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
     yield "receivable", amount_minor, body["book_minor"]
     for line in body["lines"]:
-        yield _revenue(line), -line["net_minor"], -line["net_book_minor"]
+        yield _earned(body, line), -line["net_minor"], -line["net_book_minor"]
         for tax in line["taxes"]:
             yield tax_role(tax), -tax["tax_minor"], -tax["tax_book_minor"]
 
 
-def _revenue(line: Mapping[str, Any]) -> str:
+def revenue_role(line: Mapping[str, Any]) -> str:
     """A gift card that is sold is no revenue: it is owed until it is used (EU VAT art. 30b)."""
     if line["class"] == GIFT_CARDS:
         return "gift_cards"
@@ -60,7 +65,8 @@ _CREDITED = {"shipping": "revenue:shipping", "fee": "revenue:fees", "allowance":
 def _credit_note(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
     for line in body["lines"]:
         role = _CREDITED.get(line["type"], f"returns:{line['class']}")
-        role = "gift_cards" if line["class"] == GIFT_CARDS else role
+        role = {GIFT_CARDS: "gift_cards", GOODWILL: "goodwill"}.get(line["class"], role)
+        role = "unearned" if line.get("unearned") and line["class"] != GIFT_CARDS else role
         yield role, line["net_minor"], line["net_book_minor"]
         for tax in line["taxes"]:
             yield tax_role(tax), tax["tax_minor"], tax["tax_book_minor"]
@@ -132,6 +138,7 @@ _POSTINGS: dict[str, Callable[[Mapping[str, Any], int, str], Iterator[Amounts]]]
     "tender": _tender,
     "refund_payment": _refund_payment,
     "application": _application,
+    "transfer": _application,
     "fee": _fee,
     "dispute": _dispute,
 }

@@ -22,6 +22,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "restatements": "viewer",
     "users": "viewer",
     "audit": "viewer",
+    "close_check": "viewer",
     "proposals": "viewer",
     "proposal": "viewer",
     "rotate_user": "viewer",  # one's own; another's token takes an admin
@@ -36,6 +37,8 @@ LEAST_ROLE: Mapping[str, Role] = {
     "load_rules": "controller",
     "approve": "controller",
     "release_brake": "controller",
+    "close_lock": "controller",
+    "close_unlock": "controller",
     "approve_proposal": "controller",
     "add_user": "admin",
     "remove_user": "admin",

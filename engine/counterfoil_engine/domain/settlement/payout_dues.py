@@ -139,10 +139,11 @@ class _Found:
         self.cases.append(_unknown_case(line, likely))
 
     def _is_fee_posted(self, line: SettlementLine, writer: Writer) -> bool:
-        """Are there fees of this transaction, not yet taken, that come to this line's fee?"""
+        """Are there fees of this transaction, not yet taken? A refund's are its own, never those of its charge."""
+        ids = line.ids if line.kind in ("charge", "fee") else line.ids[:1] if line.transaction else ()
         fees = {
             posting.slot: posting
-            for id in line.ids
+            for id in ids
             for posting in self.postings.by_id.get(id, ())
             if (posting.kind, posting.source, posting.currency) == ("fee", line.source, line.currency)
             and posting.slot not in self._taken
