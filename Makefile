@@ -77,7 +77,7 @@ fuzz: $(READY)
 # and the machine's load. load: a peak day through the whole chain, FACTOR times as fast, into docs/load.svg.
 .PHONY: bench load
 bench: $(READY)
-	@failed=; for each in ingest worker posting replay agent ats feed; do \
+	@failed=; for each in ingest worker posting replay try_rules agent ats feed; do \
 	  echo "== $$each"; $(BIN)/python bench/$$each.py || failed="$$failed $$each"; done; \
 	test -z "$$failed" || { echo "short of a goal:$$failed"; exit 1; }
 

@@ -81,3 +81,15 @@ def test_another_programs_file_is_told(tmp_path: Path, clock: FakeClock):
     sqlite3.connect(tmp_path / "other.sqlite").execute("create table t (a)").connection.close()
     with pytest.raises(CounterfoilError, match="no engine's"), snapshot(f"sqlite:///{tmp_path}/other.sqlite", clock):
         pass
+
+
+def test_a_database_of_an_older_engine_is_told(database: Database, clock: FakeClock):
+    with database.transaction() as tx:
+        (row,) = tx.all("select * from migrations order by name desc limit 1")
+        tx.run("delete from migrations where name = %s", row["name"])
+    try:
+        with pytest.raises(CounterfoilError, match="older version"), snapshot(database.url, clock):
+            pass
+    finally:
+        with database.transaction() as tx:
+            tx.run("insert into migrations (name, applied_at) values (%s, %s)", row["name"], row["applied_at"])

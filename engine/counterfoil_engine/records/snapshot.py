@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -74,15 +75,28 @@ def _read_only(path: str) -> peewee.SqliteDatabase:
 
 
 def _check_is_an_engines(tx: Transaction) -> None:
-    sql = "select name from sqlite_master where name = 'rules_versions'"
+    sql = "select name from sqlite_master where name = 'migrations'"
     if not tx.is_sqlite:
-        sql = "select relname as name from pg_class where relname = 'rules_versions'"
+        sql = "select relname as name from pg_class where relname = 'migrations'"
     if tx.one(sql) is None:
         raise CounterfoilError(
             "The database holds no engine's records.",
             "Name the engine's own with --database or COUNTERFOIL_DATABASE, as its settings have it.",
             "contract",
         )
+    applied = {row["name"] for row in tx.all("select name from migrations")}
+    if not applied.issuperset(_migrations()):
+        raise CounterfoilError(
+            "The database is of an older version of the engine than this command line.",
+            "Use the command line of the engine's own version, or start this version's engine on it first.",
+            "contract",
+        )
+
+
+def _migrations() -> list[str]:
+    """The names of all migrations that this version has."""
+    folder = resources.files("counterfoil_engine.records") / "migrations"
+    return [path.name for path in folder.iterdir() if path.name.endswith(".sql")]
 
 
 def groups_since(tx: Snapshot, since: datetime, store: str | None, size: int) -> Iterator[Sequence[OrderFacts]]:
