@@ -89,6 +89,10 @@ def test_paypal_s_report_without_its_own_footer_may_lack_an_account() -> None:
 def test_paypal_s_totals_are_held_against_its_lines() -> None:
     fault = parked("paypal", sample("paypal").replace(b'"CR",11900,"EUR"', b'"CR",11901,"EUR"'))
     assert fault.cause.startswith("Row 11 of the report (SF) says 194.00 EUR of credits, its lines come to 194.01 EUR")
+    fault = parked("paypal", sample("paypal").replace(b'"CR",500,"CR",2669', b'"CR",400,"CR",2669'))
+    assert fault.cause.startswith(
+        "Row 11 of the report (SF) says 26.69 EUR of closing balance, its lines come to 25.69 EUR"
+    )
     fault = parked("paypal", sample("paypal").replace(b'"SC",6', b'"SC",7'))
     assert "counts 7 lines, its section has 6" in fault.cause
 
@@ -120,6 +124,8 @@ def test_a_report_put_together_from_two_encodings_names_the_byte() -> None:
 def test_a_report_cut_off_in_the_middle_of_a_character_is_not_taken_for_windows() -> None:
     with pytest.raises(Parked, match="not UTF-8 throughout"):
         text.text_of("Müller, Straß".encode()[:-1])
+    with pytest.raises(Parked, match="not UTF-8 throughout: byte 4"):
+        text.text_of("Straß".encode()[:-1])
 
 
 def test_a_byte_that_the_named_encoding_doesn_t_have_is_named() -> None:
@@ -200,7 +206,7 @@ def test_too_many_bytes_rows_or_letters_are_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_open_quote_is_torn_and_an_empty_report_is_none() -> None:
-    assert "is torn" in parked("stripe", stripe('txn_1,"2026')).cause
+    assert parked("stripe", stripe('txn_1,"2026')).cause == "Row 2 of the report is torn (unexpected end of data)."
     assert parked("stripe", b" \n").cause == "The report is empty."
     assert parked("stripe", stripe()).cause == "The report has no line of any payout."
 

@@ -73,6 +73,22 @@ def test_the_reference_needs_the_amount_as_well() -> None:
     assert isinstance(found(replace(line, gross_minor=4989), a_posting()), Unmatched)
 
 
+def test_a_refund_of_another_amount_is_not_taken_for_the_only_one_of_its_charge() -> None:
+    other = a_posting("1001", -500, kind="refund", ids=("ch_1",))
+    assert isinstance(found(a_line(-700, kind="refund", transaction="re_9", related=("ch_1",)), other), Unmatched)
+
+
+def test_a_number_is_the_same_however_its_signs_are_written() -> None:
+    posting = a_posting("WC-1001")
+    assert found(a_line(reference="wc 1001"), posting) == Matched(posting, "reference and amount", 0)
+
+
+def test_another_currency_s_look_alike_is_hardly_a_candidate() -> None:
+    result = found(a_line(currency="USD", reference="1001"), a_posting())
+    assert isinstance(result, Unmatched)
+    assert result.candidates[0].score == Decimal("0.20")
+
+
 def test_where_two_would_do_none_is_taken() -> None:
     twice = [a_posting(slot="eu1/1001/payment/a", ids=()), a_posting(slot="eu1/1001/payment/b", ids=())]
     result = found(a_line(reference="1001"), *twice)

@@ -154,6 +154,16 @@ def test_a_fee_that_is_posted_already_posts_nothing() -> None:
     assert (case.category, case.money_minor) == ("unbalanced", 4)
 
 
+def test_a_refund_s_fee_is_its_own_and_no_fee_pays_for_two_lines() -> None:
+    report, fee = po_88(), a_posting("fee", "ch_1A", 204)
+    charge, refund = report.lines[0], replace(report.lines[2], fee_minor=204, net_minor=-2104)
+    again = replace(charge, id="txn_again")
+    result = settled(replace(report, lines=(refund, charge, again)), fee)
+    assert [slot for slot, _, _ in named(result.documents) if slot.startswith("fee/")] == [
+        *("fee/stripe.po_88.txn_again", "fee/stripe.po_88.txn_1C"),
+    ]
+
+
 def test_a_charge_that_differs_from_what_was_settled_is_a_case_with_the_difference() -> None:
     (case,) = settled(po_88(), replace(POSTED[0], amount_minor=12000), *POSTED[1:]).cases
     assert case.category == "unbalanced"
