@@ -383,8 +383,16 @@ def _fee(entries: _Entries) -> None:
 def _payout(entries: _Entries) -> None:
     entries.require_sign(entries.amount_minor != 0, "other than 0")
     gateway, book_minor = _part(entries.document, "gateway"), amount_of(entries.document, "book_minor")
-    entries.debit(f"in_transit:{gateway}", entries.amount_minor, book_minor)
-    entries.credit(_clearing(entries.document), entries.amount_minor, book_minor)
+    to = entries.document.get("to", "in_transit")
+    if to not in ("in_transit", "reserve", "conversion"):
+        raise _wrong("to", "is none of in_transit, reserve, conversion")
+    carried_book_minor = book_minor
+    if "carried_book_minor" in entries.document:
+        carried_book_minor = amount_of(entries.document, "carried_book_minor")
+    role = f"{to}:{gateway}" + (f":{entries.document['currency']}" if to == "reserve" else "")
+    entries.debit(role, entries.amount_minor, book_minor)
+    entries.credit(_clearing(entries.document), entries.amount_minor, carried_book_minor)
+    entries.settle_exchange(book_minor - carried_book_minor)
 
 
 def _dispute(entries: _Entries) -> None:

@@ -202,6 +202,11 @@ class DueDocuments:
             f"{self.context.entity.id}/-/customer/{counterparty}",
         )
 
+    @property
+    def has_invoiced(self) -> bool:
+        """Whether anything was invoiced so far, whatever was credited since."""
+        return bool(self._invoiced)
+
     # Invoicing: all at acceptance, or a part with each shipment.
 
     def _invoicing(self) -> Iterator[Step]:

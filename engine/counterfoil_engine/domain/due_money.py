@@ -239,7 +239,7 @@ def _dispute_step(due: DueDocuments, dispute: Dispute) -> Step:
 def _book_dispute(due: DueDocuments, step: Step, dispute: Dispute) -> Document:
     """Opened: what was withdrawn is disputed; won: it came back; lost: a loss once invoiced, else off the deposits."""
     amount, book = dispute.withdrawn_minor, due.convert(dispute.withdrawn_minor, step.day)
-    is_early = dispute.state == "lost" and not due.standing.invoiced_minor
+    is_early = dispute.state == "lost" and not due.has_invoiced
     if is_early:
         carried = due.standing.carried("deposits", amount, step.day)
         due.standing.book("deposits", -amount, -carried)

@@ -7,6 +7,7 @@ and however often they are looked at (I6).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from counterfoil_engine.domain.charge import Charge, charge_of
-from counterfoil_engine.domain.credit import credits_of
+from counterfoil_engine.domain.credit import Credit, credits_of
 from counterfoil_engine.domain.delivery import Delivery, delivery_of, plain
 from counterfoil_engine.domain.documents import KINDS, Document, Dues, Proof
 from counterfoil_engine.domain.due_documents import Accepted, DueDocuments
@@ -321,7 +322,11 @@ def _accepted(
             is_secured=money.is_secured or is_trusted(context, order),
         ),
     )
-    result.beside += [*delivery.cases, *_goods_cases(order, delivery, shipped), *_dispute_cases(money)]
+    result.beside += [
+        *delivery.cases,
+        *([] if is_cancelled else _goods_cases(order, delivery, shipped, credits)),
+        *_dispute_cases(money),
+    ]
     _ask_for_tax(due, facts, result)
     result.documents = due.all((money_steps, goods_steps, earning_steps), commits, prepaid_tax, shortfall)
     result.unproven = claim is not None and any(capture.source is None for capture in money.captures)
@@ -331,6 +336,7 @@ def _accepted(
     for proof in result.proofs:
         require(proof, order)
     _check_paid_back(order, due, result)
+    result.beside += _overpaid(order, due)
     result.reading = "cancelled" if is_cancelled else "posted"
     result.reason = (
         "The store cancelled it after it was accepted."
@@ -372,8 +378,20 @@ def _ask_for_tax(due: DueDocuments, facts: OrderFacts, result: _Result) -> None:
     due.known = replace(due.known, is_taxed=answer is not None and case is None)
 
 
-def _goods_cases(order: Order, delivery: Delivery, shipped: Parts) -> Iterator[Case]:
-    """Goods that will not come and aren't refunded; a cancellation that the WMS refused."""
+def _came_back_unrefunded(delivery: Delivery, credits: Sequence[Credit]) -> dict[str, Decimal]:
+    """How much of each line was received beyond what refunds and cancellations give back."""
+    back: dict[str, Decimal] = defaultdict(Decimal)
+    for receipt in delivery.receipts:
+        for name, quantity in receipt.quantities.items():
+            back[name] += quantity
+    for line in (line for credit in credits for line in credit.lines):
+        if line.id in back:
+            back[line.id] -= line.quantity
+    return {name: quantity for name, quantity in back.items() if quantity > 0}
+
+
+def _goods_cases(order: Order, delivery: Delivery, shipped: Parts, credits: Sequence[Credit]) -> Iterator[Case]:
+    """Goods that will not come and aren't refunded, that came back and aren't; a cancellation that the WMS refused."""
     taken = [line for one in shipped.taken.values() for line in one.before if line.type == "item"]
     for name, quantity in sorted(delivery.short.items()):
         missing = quantity - sum((line.quantity for line in taken if line.id == name), Decimal(0))
@@ -384,6 +402,13 @@ def _goods_cases(order: Order, delivery: Delivery, shipped: Parts) -> Iterator[C
                 "Refund it in the store, or let the warehouse ship it once it is there.",
                 currency=order.currency,
             )
+    for name, quantity in sorted(_came_back_unrefunded(delivery, credits).items()):
+        yield Case(
+            "refund",
+            f"{plain(quantity)} of line {name} came back, and no refund says what becomes of it.",
+            "Refund it in the store, or send it out anew; stock has it back already.",
+            currency=order.currency,
+        )
     for fact in delivery.refused:
         yield Case(
             "conflict",
@@ -454,6 +479,20 @@ def _check_paid_back(order: Order, due: DueDocuments, result: _Result) -> None:
     if not due.known.money.refunds:
         raise _Cases([case])
     result.beside.append(case)
+
+
+def _overpaid(order: Order, due: DueDocuments) -> Iterator[Case]:
+    """More than one payment, and together more than the order comes to."""
+    several = sum(capture.amount_minor > 0 for capture in due.known.money.captured) > 1
+    surplus = due.paid_minor - due.paid_back_minor - due.charge.gross_minor
+    if several and surplus > 0:
+        yield Case(
+            "refund",
+            f"{show(surplus, order.currency)} more came in than the order comes to: it was paid more than once.",
+            "Pay the surplus back at the gateway; it is owed to the customer until then.",
+            money_minor=surplus,
+            currency=order.currency,
+        )
 
 
 def _is_cancelled(moment: Moment, claim: Claim | None) -> bool:

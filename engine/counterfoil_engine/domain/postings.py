@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from counterfoil_engine.domain.documents import Document, JournalLine
+from counterfoil_engine.domain.settlement.journals import payout_journal
 
 GIFT_CARDS = "gift_cards"  # the class of items that are gift cards, in the rules
 GOODWILL = "goodwill"  # the class of a price reduction for damages
@@ -139,6 +140,7 @@ _POSTINGS: dict[str, Callable[[Mapping[str, Any], int, str], Iterator[Amounts]]]
     "refund_payment": _refund_payment,
     "application": _application,
     "transfer": _application,
+    "payout": payout_journal,
     "fee": _fee,
     "dispute": _dispute,
 }
