@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from flask import Flask
 from loguru import logger
@@ -37,9 +37,10 @@ from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.server import Server, settle
 from counterfoil_engine.domain.dues import dues as domain_dues
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
+from counterfoil_engine.domain.facts import Party as PartyKind
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.jobs import Jobs, schedule
-from counterfoil_engine.ports import Clock, DuesOf, Erp, Records
+from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records
 from counterfoil_engine.records import (
     ats,
     cases,
@@ -51,6 +52,7 @@ from counterfoil_engine.records import (
     lanes,
     looks,
     moves,
+    party_facts,
     positions,
     reports,
     shadows,
@@ -69,8 +71,10 @@ from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
+from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.look import Looker, LookSettings
+from counterfoil_engine.work.party_facts import FactReader
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
@@ -80,6 +84,7 @@ from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.users import Users
 
 PARTY = "erp"
+FACTS_S = 2.0  # between two questions to a source that had nothing more to say
 IDLE_S = 0.2
 AFTER_FAILURE_S = 2.0
 PUBLISH_IDLE_S = 0.25  # it is told when something is marked, and looks besides
@@ -98,9 +103,24 @@ class SystemClock:
         threading.Event().wait(seconds)
 
 
+class OtherParty(PostingParty, PartyFacts, Protocol):
+    """A WMS, a gateway or a tax service: takes documents, and says what happened."""
+
+
+@dataclass(frozen=True)
+class PartyLine:
+    """One of them as the settings have it: for which entities it takes documents, and the way to it."""
+
+    kind: PartyKind
+    source: str
+    port: OtherParty
+    entities: Sequence[str] = ()
+
+
 @dataclass
 class Engine:
-    """One engine over one database. erps: by entity. Steps do one thing and return whether they did."""
+    """One engine over one database. erps: by entity. parties: those beside them. Steps do one thing and return whether
+    they did."""
 
     database: Database
     clock: Clock
@@ -116,6 +136,7 @@ class Engine:
     jitter: Callable[[], float]
     new_id: Callable[[], str]
     registry: lanes.Registry = field(default_factory=lanes.Registry)
+    parties: Sequence[PartyLine] = ()
     _looker: Looker | None = None
     _posters: list[Poster] | None = None
     _publisher: Publisher | None = None
@@ -138,10 +159,22 @@ class Engine:
         """What computes by the rules in shadow: one of one's own for each thread."""
         return Shadow(self.records, shadows, self.dues, lambda text: self.parse(text, None))
 
-    def posters(self, entity: str) -> list[Poster]:
-        """A poster for each lane of an entity's ERP. Asks the ERP how many it takes."""
-        erp = self.erps[entity]
-        return [self._poster(entity, erp, lane, erp.lanes) for lane in range(erp.lanes)]
+    def receivers(self) -> dict[tuple[str, str], PostingParty]:
+        """Who takes documents, by party and entity."""
+        taking: dict[tuple[str, str], PostingParty] = {(PARTY, entity): erp for entity, erp in self.erps.items()}
+        gateways: dict[str, dict[str, PostingParty]] = {}
+        for line in self.parties:
+            for entity in line.entities:
+                if line.kind == "gateway":
+                    gateways.setdefault(entity, {})[line.source] = line.port
+                else:
+                    taking[line.kind, entity] = line.port
+        return taking | {("gateway", entity): Gateways(by_name) for entity, by_name in gateways.items()}
+
+    def posters(self, entity: str, party: str = PARTY) -> list[Poster]:
+        """A poster for each lane of an entity's ERP, or another party. Asks it how many it takes."""
+        receiver = self.receivers()[party, entity]
+        return [self._poster(party, entity, receiver, lane, receiver.lanes) for lane in range(receiver.lanes)]
 
     def step_look(self) -> bool:
         """Look at a group of subjects, if some are due."""
@@ -150,9 +183,9 @@ class Engine:
         return self._looker.step()
 
     def step_post(self) -> bool:
-        """One step of every lane of every ERP."""
+        """One step of every lane of every party."""
         if self._posters is None:
-            self._posters = [poster for entity in self.erps for poster in self.posters(entity)]
+            self._posters = [poster for party, entity in self.receivers() for poster in self.posters(entity, party)]
         did = False
         for poster in self._posters:
             did = poster.step() or did
@@ -202,6 +235,18 @@ class Engine:
             if not is_free:
                 return False
             return PositionReader(self.database, self.book, positions, cases, owner, PARTY, entity).step() > 0
+
+    def step_facts(self) -> bool:
+        """Read a page of what each other party has to say; whether one of them has more."""
+        more = [self.read_facts(line) for line in self.parties]
+        return any(more)
+
+    def read_facts(self, line: PartyLine) -> bool:
+        """Read a page of one source, unless another process is at it; whether it has more."""
+        with ats.PoolLocks(self.database).hold(f"facts {line.kind} {line.source}") as is_free:
+            if not is_free:
+                return False
+            return FactReader(self.records, party_facts, line.port, line.kind, line.source, self.jitter).step()
 
     def step_jobs(self) -> bool:
         """Every job of the schedule once."""
@@ -290,9 +335,10 @@ class Engine:
                 f"The database doesn't answer ({type(error).__name__}).", "It is tried again by itself; see its log."
             ) from error
 
-    def _poster(self, entity: str, erp: Erp, lane: int, of: int) -> Poster:
-        hold = lanes.Hold(self.database, self.registry, PARTY, entity, f"{socket.gethostname()} {self.new_id()}")
-        return Poster(self.records, self.book, erp, Lane(PARTY, entity, lanes.dealt(lane, of)), hold, self.jitter)
+    def _poster(self, party: str, entity: str, receiver: PostingParty, lane: int, of: int) -> Poster:
+        hold = lanes.Hold(self.database, self.registry, party, entity, f"{socket.gethostname()} {self.new_id()}")
+        served = Lane(party, entity, lanes.dealt(lane, of))
+        return Poster(self.records, self.book, receiver, served, hold, self.jitter)
 
     def _numbers(self, party: str, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
         """The ERP's own numbers of documents taken over, where it has them (R3)."""
@@ -314,26 +360,31 @@ class Engine:
                 start(f"worker {number}", lambda: self._work(stop))
             start("publisher", lambda: self._publish(stop))
         if role in ("all", "poster"):
-            for entity in self.erps:
-                start(f"lanes {entity}", lambda entity=entity: self._deal(entity, stop, start))  # type: ignore[misc]
+            for place in self.receivers():
+                start(f"lanes {' '.join(place)}", lambda place=place: self._deal(place, stop, start))  # type: ignore[misc]
         if role in ("all", "scheduler"):
             start("scheduler", lambda: self._schedule(stop))
             for entity in self.erps:
                 start(f"positions {entity}", lambda entity=entity: self._read(entity, stop))  # type: ignore[misc]
+            for line in self.parties:
+                start(f"facts {line.source}", lambda line=line: self._listen(line, stop))  # type: ignore[misc]
         return threads
 
-    def _deal(self, entity: str, stop: threading.Event, start: Callable[[str, Callable[[], None]], None]) -> None:
-        """One thread a lane; the first lane runs here. How many there are only an ERP that answers can say: dealt out
+    def _deal(
+        self, place: tuple[str, str], stop: threading.Event, start: Callable[[str, Callable[[], None]], None]
+    ) -> None:
+        """One thread a lane; the first lane runs here. How many there are only a party that answers can say: dealt out
         while it is down, they would be one for as long as this process lives."""
+        party, entity = place
         pause_s = AFTER_FAILURE_S
-        while not (health := self.erps[entity].health()).ok:
-            logger.warning("lanes wait for their party", entity=entity, cause=health.detail)
+        while not (health := self.receivers()[place].health()).ok:
+            logger.warning("lanes wait for their party", party=party, entity=entity, cause=health.detail)
             if stop.wait(pause_s):
                 return
             pause_s = min(2 * pause_s, LONGEST_WAIT_S)
-        first, *others = self.posters(entity)
+        first, *others = self.posters(entity, party)
         for number, poster in enumerate(others, start=1):
-            start(f"poster {entity} {number}", lambda poster=poster: self._post(poster, stop))  # type: ignore[misc]
+            start(f"poster {party} {entity} {number}", lambda poster=poster: self._post(poster, stop))  # type: ignore[misc]
         self._post(first, stop)
 
     def _post(self, poster: Poster, stop: threading.Event) -> None:
@@ -357,6 +408,10 @@ class Engine:
             return self.read_positions(entity) and not stop.wait(POSITIONS_S)
 
         self._loop(step, stop, rest=lambda: stop.wait(POSITIONS_S))
+        self._reopen()
+
+    def _listen(self, line: PartyLine, stop: threading.Event) -> None:
+        self._loop(lambda: self.read_facts(line), stop, rest=lambda: stop.wait(FACTS_S))
         self._reopen()
 
     def _loop(
@@ -406,8 +461,9 @@ def build(
     jitter: Callable[[], float] = random.random,
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     witnessed_starts: int = 0,
+    parties: Sequence[PartyLine] = (),
 ) -> Engine:
-    """An engine over an open, migrated database; says who it is (R4). erps: by entity."""
+    """An engine over an open, migrated database; says who it is (R4). erps: by entity. parties: those beside them."""
     records = records_over(database)
     place = identity.place_of(database, socket.gethostname())
     with database.transaction() as tx:
@@ -426,6 +482,7 @@ def build(
         parse=parse,
         jitter=jitter,
         new_id=new_id,
+        parties=parties,
     )
 
 
@@ -466,19 +523,36 @@ def erps_of(settings: config.Settings) -> dict[str, Erp]:
 
     erps: dict[str, Erp] = {}
     for entity, each in settings.erps.items():
-        if each.adapter != "http":
-            raise CounterfoilError(
-                f"Settings: [erp.{entity}] names the adapter {each.adapter!r}.", "There is: http.", "contract"
-            )
-        try:
+        with _named_in(f"[erp.{entity}]", each.adapter):
             erps[entity] = HttpErp(each.url, each.token, **each.options)
-        except TypeError as error:
-            raise CounterfoilError(
-                f"Settings: [erp.{entity}] has an option that the adapter doesn't know ({error}).",
-                "See counterfoil-engine.example.toml for those it has.",
-                "contract",
-            ) from None
     return erps
+
+
+def parties_of(settings: config.Settings) -> list[PartyLine]:
+    """The parties beside the ERPs, by the adapters that the settings name."""
+    from counterfoil_engine.adapters.party.http import HttpParty
+
+    lines: list[PartyLine] = []
+    for name, each in settings.parties.items():
+        with _named_in(f"[party.{name}]", each.adapter):
+            port = HttpParty(each.kind, name, each.url, each.token, **each.options)
+            lines.append(PartyLine(each.kind, name, port, each.entities))
+    return lines
+
+
+@contextlib.contextmanager
+def _named_in(where: str, adapter: str) -> Iterator[None]:
+    """Making an adapter by what stands in this part of the settings."""
+    if adapter != "http":
+        raise CounterfoilError(f"Settings: {where} names the adapter {adapter!r}.", "There is: http.", "contract")
+    try:
+        yield
+    except TypeError as error:
+        raise CounterfoilError(
+            f"Settings: {where} has an option that the adapter doesn't know ({error}).",
+            "See counterfoil-engine.example.toml for those it has.",
+            "contract",
+        ) from None
 
 
 def looks_by(limits: config.Limits) -> LookSettings:
@@ -502,6 +576,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
                 erps_of(settings),
                 settings=looks_by(settings.limits),
                 witnessed_starts=_starts(witness),
+                parties=parties_of(settings),
             )
             _note_lives(engine, witness)
             if not database.is_sqlite:

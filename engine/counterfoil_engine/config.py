@@ -11,16 +11,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.facts import Party as PartyKind
 
 SECRET_PREFIX = "COUNTERFOIL_STORE_SECRET_"  # noqa: S105  (a name, no secret)
 OLD_SECRET_PREFIX = "COUNTERFOIL_OLD_STORE_SECRET_"  # noqa: S105
 SHORTEST_SECRET = 16
 
 _STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_KINDS = ", ".join(get_args(PartyKind))
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,20 @@ class ErpSettings:
 
 
 @dataclass(frozen=True)
+class PartySettings:
+    """How a WMS, a gateway or a tax service is reached, and for which entities it takes documents; none: it is only
+    read. name: as its facts name it."""
+
+    name: str
+    kind: PartyKind
+    adapter: str
+    url: str
+    token: str = field(default="", repr=False)
+    entities: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FeedSettings:
     """Where the feed listens, and at which address agents find it; None: at the engine's own (a proxy sorts them)."""
 
@@ -71,6 +88,7 @@ class Settings:
     api_token: str = field(repr=False)
     erps: Mapping[str, ErpSettings]
     feed: FeedSettings = FeedSettings()
+    parties: Mapping[str, PartySettings] = field(default_factory=dict)
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -80,7 +98,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from what the file holds and the environment."""
-    _only(table, "the top", {"engine": dict, "limits": dict, "stores": dict, "erp": dict, "feed": dict})
+    _only(table, "the top", {"engine": dict, "limits": dict, "stores": dict, "erp": dict, "feed": dict, "party": dict})
     engine = table.get("engine", {})
     _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
     rules = environment.get("COUNTERFOIL_RULES") or engine.get("rules")
@@ -93,6 +111,7 @@ def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
         api_token=_secret(engine.get("api_token_env", "COUNTERFOIL_API_TOKEN"), environment, needed=False),
         erps={entity: _erp(entity, each, environment) for entity, each in table.get("erp", {}).items()},
         feed=_feed(table.get("feed", {}), environment),
+        parties=_parties(table.get("party", {}), environment),
     )
 
 
@@ -191,6 +210,40 @@ def _erp(entity: str, table: Mapping[str, Any], environment: Mapping[str, str]) 
             raise _wrong(f"Settings: {where} has no {name}.", 'Add it, such as adapter = "http".')
     token = _secret(table["token_env"], environment) if "token_env" in table else ""
     return ErpSettings(entity, table["adapter"], table["url"], token, table.get("options", {}))
+
+
+def _parties(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, PartySettings]:
+    """Each by its name. Only gateways may be several of one entity: a document for one names it."""
+    parties = {name: _party(name, each, environment) for name, each in table.items()}
+    served: dict[tuple[str, str], str] = {}
+    for name, each in sorted(parties.items()):
+        for entity in each.entities if each.kind != "gateway" else ():
+            other = served.setdefault((each.kind, entity), name)
+            if other != name:
+                raise _wrong(
+                    f"Settings: [party.{other}] and [party.{name}] are both the {each.kind} of {entity}.",
+                    "Leave the entity with one of them.",
+                )
+    return parties
+
+
+def _party(name: str, table: Mapping[str, Any], environment: Mapping[str, str]) -> PartySettings:
+    where = f"[party.{name}]"
+    if not _SOURCE.fullmatch(name):
+        raise _wrong(f"Settings: {name!r} is no name of a party.", "Use small letters, digits, `_` and `-`.")
+    known = {"kind": str, "adapter": str, "url": str, "token_env": str, "entities": list, "options": dict}
+    _only(table, where, known)
+    for needed in ("kind", "adapter", "url"):
+        if not table.get(needed):
+            raise _wrong(f"Settings: {where} has no {needed}.", 'Add it, such as kind = "wms" and adapter = "http".')
+    if table["kind"] not in get_args(PartyKind):
+        raise _wrong(f"Settings: kind in {where} is {table['kind']!r}.", f"Use one of: {_KINDS}.")
+    entities = table.get("entities", [])
+    if not all(isinstance(entity, str) and entity for entity in entities):
+        raise _wrong(f"Settings: entities in {where} are no names.", 'Write them like entities = ["DE01"].')
+    token = _secret(table["token_env"], environment) if "token_env" in table else ""
+    unique = tuple(dict.fromkeys(entities))
+    return PartySettings(name, table["kind"], table["adapter"], table["url"], token, unique, table.get("options", {}))
 
 
 def _secret(variable: str, environment: Mapping[str, str], needed: bool = True) -> str:

@@ -35,11 +35,39 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
     lines = EXAMPLE.read_text().splitlines()
     text = "\n".join(line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in lines)
     (tmp_path / "all.toml").write_text(text)
-    environment = {"SHOP_2_SECRET": SECRET, "COUNTERFOIL_ERP_TOKEN_DE01": SECRET}
+    environment = dict.fromkeys(("SHOP_2_SECRET", "COUNTERFOIL_ERP_TOKEN_DE01", "COUNTERFOIL_WMS_TOKEN"), SECRET)
     told = load(tmp_path / "all.toml", environment)
     assert told.store_secrets == {"Shop_2": (SECRET,)}
     assert (told.erps["DE01"].url, told.erps["DE01"].token) == ("https://erp.example.com", SECRET)
     assert told.erps["DE01"].options == {"timeout_s": 30}
+    wms = told.parties["hub-berlin"]
+    assert (wms.kind, wms.url, wms.token, wms.entities) == ("wms", "https://wms.example.com", SECRET, ("DE01",))
+
+
+PARTY = {"kind": "wms", "adapter": "http", "url": "https://wms.example.com", "entities": ["DE01"]}
+
+
+@pytest.mark.parametrize(
+    "parties",
+    [
+        {"Hub": PARTY},
+        {"hub": {**PARTY, "kind": "erp"}},
+        {"hub": {**PARTY, "url": ""}},
+        {"hub": {**PARTY, "entities": "DE01"}},
+        {"hub": {**PARTY, "entities": [7]}},
+        {"hub": {**PARTY, "warehouse": "BER"}},
+        {"hub": PARTY, "other": PARTY},
+    ],
+    ids=["capitals", "kind", "no url", "entities as text", "entity is no text", "unknown", "two of one entity"],
+)
+def test_a_party_that_can_not_be_meant_so_is_refused(parties):
+    with pytest.raises(CounterfoilError):
+        settings({"party": parties}, {})
+
+
+def test_an_entity_may_have_several_gateways():
+    gateway = {**PARTY, "kind": "gateway"}
+    assert set(settings({"party": {"stripe": gateway, "paypal": gateway}}, {}).parties) == {"stripe", "paypal"}
 
 
 def test_a_store_s_secret_comes_from_the_environment():

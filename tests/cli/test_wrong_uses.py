@@ -96,7 +96,7 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         ([], 2),
         (["eu1", "erp"], 2),
         (["eu1", "erp", "full"], 2),
-        (["eu1", "wms", "on"], 2),
+        (["eu1", "pim", "on"], 2),
         (["nowhere", "erp", "off"], 1),
         (["eu1", "erp", "on"], 1),
     ],

@@ -44,7 +44,7 @@ def a_document(
     return Document(
         slot=slot,
         kind=kind,
-        party="erp",
+        party=more.pop("party", "erp"),
         entity=more.pop("entity", "DE01"),
         subject=subject or f"order eu1/{order}",
         currency="EUR",

@@ -352,7 +352,7 @@ def handover(context: Context, store: str) -> None:
 
 @command("switch")
 @click.argument("store")
-@click.argument("party", type=click.Choice(["erp"]))
+@click.argument("party", type=click.Choice(["erp", "wms", "gateway", "tax"]))
 @click.argument("setting", type=click.Choice(["off", "preview", "on"]))
 @click.option("--yes", is_flag=True, help="post what is ready; without it, switching on only says what that is")
 def switch(context: Context, store: str, party: str, setting: str, yes: bool) -> None:

@@ -132,7 +132,25 @@ def status(answer: Mapping[str, Any]) -> None:
             for row in answer["parties"]
         ],
     )
+    if answer.get("sources"):
+        line("")
+        table(["source", "of", "last read", "all read", "facts", "unmatched", "unread"], _sources(answer["sources"]))
     line(f"\n{answer['work']['subjects']} subject(s) wait for a look. Rules {answer['rules_version'] or 'none'}.")
+
+
+def _sources(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    ages = [["never" if row[name] is None else f"{round(row[name])} s ago" for name in _AGES] for row in rows]
+    counts = [[row[name] for name in ("facts", "unmatched", "unread")] for row in rows]
+    named = [[row["source"], row["party"]] for row in rows]
+    return [[*each, *age, *count] for each, age, count in zip(named, ages, counts, strict=True)]
+
+
+_AGES = ("last_read_s", "lag_s")
+
+
+def _said(fact: Mapping[str, Any]) -> str:
+    told = [f"{name.removesuffix('_minor')} {value}" for name, value in fact["said"].items()]
+    return ", ".join([*told, *fact["lines"]])
 
 
 def _stock_row(store: str, stock: Mapping[str, Any]) -> list[Any]:
@@ -186,6 +204,12 @@ def order(answer: Mapping[str, Any]) -> None:
         ],
         "Facts",
     )
+    if said := answer.get("party_facts"):
+        table(
+            ["at", "who", "kind", "what"],
+            [[fact["at"], f"{fact['party']} {fact['source']}", fact["kind"], _said(fact)] for fact in said],
+            "What others said",
+        )
     table(
         ["document", "state", "ERP number", "amount", "day", "why"],
         [[row["key"], row["state"], row["number"], amount(row), row["day"], row["why"]] for row in answer["documents"]],

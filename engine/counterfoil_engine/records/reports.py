@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from counterfoil_engine.domain.facts import PartyFact
+from counterfoil_engine.ports import SourceState
 from counterfoil_engine.records import (
     ats,
     breakers,
@@ -16,6 +18,7 @@ from counterfoil_engine.records import (
     intents,
     journal,
     looks,
+    party_facts,
     restatements,
     rules_store,
     stock_reports,
@@ -35,11 +38,12 @@ def status(tx: Transaction, pools: Mapping[str, str] | None = None) -> dict[str,
     versions = ats.versions(tx)
     stores = [_store_line(tx, state, now, pools.get(state.store), versions) for state in store_states(tx)]
     parties = _parties(tx)
+    sources = [_source_line(state, now) for state in party_facts.states(tx)]
     held = restatements.totals(tx)
     brakes = restatements.brakes(tx)
     place = identity.read(tx)
     work = tx.one("select count(*) as subjects, min(marked_at) as oldest from work") or {}
-    problems = [*_store_problems(stores), *_party_problems(parties)]
+    problems = [*_store_problems(stores), *_party_problems(parties), *_source_problems(sources)]
     if held:
         problems.append(f"{len(held)} restatement(s) wait for approval (counterfoil restatements).")
     problems += [f"The brake of {brake['entity']} is on: {brake['reason']}" for brake in brakes]
@@ -51,6 +55,7 @@ def status(tx: Transaction, pools: Mapping[str, str] | None = None) -> dict[str,
         "problems": problems,
         "stores": stores,
         "parties": parties,
+        "sources": sources,
         "work": {"subjects": work.get("subjects", 0), "oldest_age_s": _age_s(now, work.get("oldest"))},
         "rules_version": rules_store.current_version(tx),
         "restatements": [_plain(row) for row in held],
@@ -135,6 +140,31 @@ def _parties(tx: Transaction) -> list[dict[str, Any]]:
     return [{"party": party, "entity": entity, **line} for (party, entity), line in sorted(by_party.items())]
 
 
+def _source_line(state: SourceState, now: datetime) -> dict[str, Any]:
+    """A source of facts. last_read_s: since it last answered; lag_s: since it last had nothing more to say."""
+    return {
+        "party": state.party,
+        "source": state.source,
+        "last_read_s": _age_s(now, state.read_at),
+        "lag_s": _age_s(now, state.caught_up_at),
+        "facts": state.facts,
+        "unmatched": state.unmatched,
+        "unread": state.unread,
+    }
+
+
+def _source_problems(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    said = []
+    for line in sources:
+        lag_s, name = line["lag_s"], f"{line['party']} {line['source']}"
+        if lag_s is None or lag_s > SILENT_AFTER.total_seconds():
+            since = "never" if lag_s is None else f"{round(lag_s)} s ago"
+            said.append(f"What {name} has to say was last read to its end {since}: does it answer?")
+        if line["unread"]:
+            said.append(f"{line['unread']} fact(s) of {name} break their contract; kept, not used (counterfoil cases).")
+    return said
+
+
 def _store_problems(stores: Sequence[Mapping[str, Any]]) -> list[str]:
     said = []
     for line in stores:
@@ -169,12 +199,13 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
     facts = facts_of(tx, store, order_id)
     reading = looks.reading(tx, subject)
     unread = _unread(tx, subject)
-    if not facts.snapshots and reading is None and unread is None:
+    is_known = bool(facts.snapshots or facts.party_facts)
+    if not is_known and reading is None and unread is None:
         return None
     return {
         "subject": subject,
-        "reading": reading["reading"] if reading else "waiting" if facts.snapshots else "parked",
-        "reason": reading["reason"] if reading else _FIRST_LOOK if facts.snapshots else str(unread),
+        "reading": reading["reading"] if reading else "waiting" if is_known else "parked",
+        "reason": reading["reason"] if reading else _FIRST_LOOK if is_known else str(unread),
         "currency": reading["currency"] if reading else "",
         "total_minor": reading["total_minor"] if reading else None,
         "unproven": bool(reading["unproven"]) if reading else False,
@@ -182,6 +213,7 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
         "waits": reading["waits"] if reading else [],
         "proof": proofs(reading),
         "facts": [_fact(snapshot) for snapshot in facts.snapshots],
+        "party_facts": [_party_fact(fact) for fact in facts.party_facts],
         "unread": unread,
         "documents": [document(intent) for intent in intents.of_subject(tx, subject)],
         "journal": [_plain(row) for row in journal.lines(tx, subject)],
@@ -225,6 +257,21 @@ def _fact(snapshot: Any) -> dict[str, Any]:
         "total": str(said["total"]) if "total" in said else None,
         "paid": said.get("date_paid_gmt"),
         "refunds": len(said.get("refunds") or ()),
+    }
+
+
+def _party_fact(fact: PartyFact) -> dict[str, Any]:
+    """What another party said, without what it wrote in words."""
+    named = ("transaction", "amount_minor", "withdrawn_minor", "tax_minor", "currency", "state", "warehouse", "of")
+    lines = [f"{line['quantity']} of {line['line']}" for line in fact.body.get("lines", ())]
+    return {
+        "party": fact.party,
+        "source": fact.source,
+        "id": fact.id,
+        "kind": fact.kind,
+        "at": fact.at.isoformat(),
+        "said": {name: fact.body[name] for name in named if name in fact.body},
+        "lines": lines,
     }
 
 
@@ -276,7 +323,7 @@ def knows_subject(tx: Transaction, subject: str) -> bool:
     """Whether anything came of it, a look read it, or a document goes in its lane."""
     return any(
         tx.one(f"select 1 as known from {table} where subject = %s limit 1", subject)
-        for table in ("events", "subjects", "intents", "cases")
+        for table in ("events", "subjects", "intents", "cases", "party_facts")
     )
 
 
