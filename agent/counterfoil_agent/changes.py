@@ -144,6 +144,21 @@ class Changes:
         back = self._outbox.recall(BACK)
         return self.is_well and (back is None or now.timestamp() - float(back) >= BACK_FOR_S)
 
+    def is_still_ours(self, now: datetime) -> bool:
+        """Asked just before the shop is read over REST: its address may lead to a copy since the log was read last. A
+        plugin that fails says nothing against it; what it says is met when the log is read."""
+        if not self.is_well:
+            return True
+        try:
+            page = self._plugin.changes(1)
+        except Denied as error:
+            if error.slug == COPY:
+                self._hold(COPY, now)
+            return error.slug != COPY
+        except (NotThere, Retry):
+            return True
+        return self._is_ours(page, now)
+
     def left_s(self, now: datetime) -> float:
         if self._outbox.recall(HELD):
             return self._held_every.left_s(now)

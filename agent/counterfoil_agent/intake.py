@@ -123,6 +123,8 @@ class Intake:
         job, left_s = self._next(now, jobs)
         if job is None:
             return left_s
+        if self.changes is not None and job is not self._jobs[0] and not self.changes.is_still_ours(now):
+            return 0.0
         try:
             job.run(now)
         except (Retry, Denied) as error:

@@ -276,6 +276,21 @@ def test_a_copy_of_the_store_is_neither_read_nor_written(store: StockStore) -> N
     assert store.moves() == [("MUG", "-1", "order")] and store.stock_of(mug) == 3, "the sale isn't counted yet"
 
 
+def test_no_order_of_a_copy_is_read_over_rest_before_its_log_is(store: StockStore) -> None:
+    mug = store.product("MUG", 10)
+    store.plugin_settings |= {"poll_s": 3600, "safety_poll_s": 1}
+    store.run(25)
+    assert store.plugin is not None
+    store.plugin.place["host"] = "staging"
+    order = store.sell((mug, 1))
+    store.agent.hint(order)
+    store.run(60)
+    assert store.events() == [] and "may be a copy" in str(store.agent.intake.held)
+    store.plugin.place["host"] = "localhost"
+    store.run(300)
+    assert {subject for subject, _ in store.events()} == {f"order/{order}"}
+
+
 def test_a_store_that_went_back_waits_for_a_person_and_goes_on_in_a_new_epoch(store: StockStore) -> None:
     mug = store.product("MUG", 10)
     store.feed.tell("MUG", 10)

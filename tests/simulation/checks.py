@@ -148,7 +148,7 @@ def _facts(simulation: Simulation) -> Iterator[str]:
             bodies[row["event_id"]] = row["body"]
         if row["verdict"] == "stored" and row["subject"] and row["type"] in ORDER_FACTS:
             latest[row["subject"]] = row
-        is_gone, order_id = row["type"] == "counterfoil.gone.v1", int((row["subject"] or "/0").rpartition("/")[2])
+        is_gone, order_id = row["type"].startswith("counterfoil.gone."), int((row["subject"] or "/0").rpartition("/")[2])
         if is_gone and order_id not in simulation.notes.get("deleted", ()):
             yield f"E10 order {order_id} was taken for gone, and nobody deleted it"
         spoilt = order_id in simulation.notes.get("spoilt", ()) or row["event_id"].partition("~")[0] in strange
@@ -167,11 +167,11 @@ def _facts(simulation: Simulation) -> Iterator[str]:
     for subject, fact in latest.items():
         # Orders from before the first day that was read are not gone through again.
         is_old = int(subject.rpartition("/")[2]) in simulation.notes.get("old", ())
-        if fact["type"] != "counterfoil.gone.v1" and not is_old:
+        if not fact["type"].startswith("counterfoil.gone.") and not is_old:
             yield f"I8 {subject} is gone from the shop, and the engine doesn't know"
 
 
-ORDER_FACTS = ("counterfoil.order.v1", "counterfoil.gone.v1")
+ORDER_FACTS = ("counterfoil.order.v1", "counterfoil.gone.v1", "counterfoil.gone.v2")
 
 
 def _paid(simulation: Simulation) -> Iterator[str]:

@@ -55,6 +55,8 @@ def _rules(label: str, goods: str) -> dict[str, Any]:
                 "switches": {"erp": "on"},
             }
         ],
+        "warehouses": [{"id": "BER", "owner": "erp", "entity": ENTITY}],
+        "pools": [{"id": "eu", "warehouses": ["BER"]}],
         "payment_methods": [{"store": "*", "method": m, "gateway": m, **SINCE} for m in ("bacs", "cod", "cheque")],
         "tax_rates": [{"store": "*", "code": c, "treatment": t, "jurisdiction": j, **SINCE} for c, t, j in codes],
         "items": [

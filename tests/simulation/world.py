@@ -42,6 +42,7 @@ from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.records import identity
 from counterfoil_engine.records.database import Database
+from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.hold import LookSettings
 from counterfoil_engine.work.look import Looker
 from counterfoil_engine.work.post import Poster
@@ -115,6 +116,7 @@ class EngineLife:
 
     engine: Engine
     receiver: Receiver
+    feed: Feed
     store_secrets: tuple[str, ...]
     lookers: list[Looker]
     posters: list[Poster]
@@ -160,6 +162,7 @@ class World:
         self.firewall: Callable[[bytes], int | None] = lambda body: None  # the status with which it blocks events
         self.before_erp: Callable[[requests.PreparedRequest], int | None] = lambda request: None
         self.defect: Callable[[str], None] = lambda subject: None  # in the engine's code: raises for some subjects
+        self.equip: Callable[[Settings], tuple[Settings, dict[str, Any]]] = lambda settings: (settings, {})
         self.steps = 0
         self._in_a_step: list[Looker | Poster] = []
         self.front: Any = None
@@ -258,7 +261,7 @@ class World:
             self.starts = int(row["starts"]) if row else 0  # the note that is kept beside it
         engine.jobs = dataclasses.replace(engine.jobs, note=lambda lives: setattr(self, "starts", lives))
         engine.load_rules(self.rules_text)
-        life = EngineLife(engine, engine.receiver(), self.store_secrets, [], [])
+        life = EngineLife(engine, engine.receiver(), engine.feed(), self.store_secrets, [], [])
         for _ in range(options.workers):
             life.lookers.append(engine.looker())
             life.posters += engine.posters(ENTITY)
@@ -304,21 +307,27 @@ class World:
             ),
             OutboxSettings(outbox_file, **self.bounds),
         )
+        settings, more = self.equip(settings)
+        with patched_sqlite(self.disk):
+            return agent_bootstrap.agent(
+                settings,
+                engine=self.uplink(),
+                clock=self.clock.of("agent"),
+                random=Random(f"agent {self.seed} {self.lives['agent']}"),
+                free_bytes=lambda: self.free_bytes,
+                environment=self.agent_environment,
+                **more,
+            )
+
+    def uplink(self) -> Uplink:
+        """A line of an agent's to the engine."""
         uplink = Uplink(
             "http://engine", STORE, self.agent_environment["COUNTERFOIL_ENGINE_SECRET"], self.clock.of("agent")
         )
         uplink._session = wires.session_over(
             wires.Wire(wires.line_gate, self._into_engine, self.gates, self.weather, self.fell)
         )
-        with patched_sqlite(self.disk):
-            return agent_bootstrap.agent(
-                settings,
-                engine=uplink,
-                clock=self.clock.of("agent"),
-                random=Random(f"agent {self.seed} {self.lives['agent']}"),
-                free_bytes=lambda: self.free_bytes,
-                environment=self.agent_environment,
-            )
+        return uplink
 
     def _into_engine(self, request: Any, timeout: Any) -> Any:
         if self.clock.true < self.down_until["engine"]:
@@ -511,8 +520,17 @@ class _Api:
         self.life: Any = None
         self.clock: Any = None
         settings = ApiSettings("", "", None, Limits(), _Secrets(self), "", {})
-        app = create_app(ApiEngine(_Now(lambda: self.life.receiver), None, None, _Now(lambda: self.clock), settings))  # type: ignore[arg-type]
+        receiver, feed, clock = (_Now(lambda name=name: getattr(self, name)) for name in ("receiver", "feed", "clock"))
+        app = create_app(ApiEngine(receiver, None, None, clock, settings, feed=feed))  # type: ignore[arg-type]
         self.adapter = in_process_session(app).get_adapter("http://engine")  # type: ignore[arg-type]
+
+    @property
+    def receiver(self) -> Receiver:
+        return self.life.receiver
+
+    @property
+    def feed(self) -> Feed:
+        return self.life.feed
 
 
 class _Now:
