@@ -44,6 +44,7 @@ from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingPart
 from counterfoil_engine.records import (
     ats,
     cases,
+    close,
     events,
     facts,
     feed,
@@ -67,6 +68,7 @@ from counterfoil_engine.records.sequences import current_epoch, lock_store, wate
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.feed import Feed
@@ -319,12 +321,18 @@ class Engine:
     def control(self) -> Control:
         """Who may command, and what stays provable."""
         users = Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32)))
-        return Control(users, AuditLog(self.records), self.four_eyes())
+        return Control(users, AuditLog(self.records), self.four_eyes(), self.close())
+
+    def close(self) -> Close:
+        """A period's check and its lock."""
+        ledgers: dict[str, Any] = {entity: erp for entity, erp in self.erps.items() if hasattr(erp, "balances")}
+        return Close(self.records, close, self.book, ledgers)
 
     def four_eyes(self) -> FourEyes:
         """What takes a second person."""
         parse = lambda text: self.parse(text, None)  # noqa: E731
-        return FourEyes(self.records, self.book, the_decisions(self.records, self.book, parse))
+        decisions = [*the_decisions(self.records, self.book, parse), UnlockPeriod(self.records)]
+        return FourEyes(self.records, self.book, decisions)
 
     def check_database(self) -> None:
         try:

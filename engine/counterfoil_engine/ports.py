@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from counterfoil_engine.domain.audit import Entry
 from counterfoil_engine.domain.availability import Cap, Stock
 from counterfoil_engine.domain.difference import IntentState, State
-from counterfoil_engine.domain.documents import Document, Dues
+from counterfoil_engine.domain.documents import Document, Dues, JournalLine
 from counterfoil_engine.domain.errors import Case, Category, CounterfoilError
 from counterfoil_engine.domain.facts import OrderFacts, Party
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
@@ -129,6 +129,13 @@ class Erp(PostingParty, Protocol):
 
     def rate(self, currency: str, book: str, on: date) -> Decimal | None:
         """Units of currency for one unit of book on that day; None where the ERP knows none."""
+
+
+class Ledger(Protocol):
+    """An ERP that says its balances by role. May raise Unavailable or RateLimited."""
+
+    def balances(self, entity: str) -> Mapping[tuple[str, str], JournalLine]:
+        """Turnover of each role and currency, to date: both sides added up over all documents."""
 
 
 # Intake: what receives the stores' events.
@@ -805,6 +812,18 @@ class ProposalRecords(Protocol):
     def decide(self, tx: Any, proposal: int, state: str, who: str, reason: str | None = None) -> bool: ...
 
 
+class PeriodRecords(Protocol):
+    """Locked periods (`records/periods.py`)."""
+
+    def locked(self, tx: Any, entity: str) -> frozenset[str]: ...
+    def share(self, tx: Any, entity: str) -> None: ...
+    def alone(self, tx: Any, entity: str) -> None: ...
+    def read(self, tx: Any, entity: str, period: str) -> Mapping[str, Any] | None: ...
+    def lock(self, tx: Any, entity: str, period: str, who: str) -> None: ...
+    def unlock(self, tx: Any, entity: str, period: str) -> bool: ...
+    def on_their_way(self, tx: Any, entity: str, first: date, last: date) -> int: ...
+
+
 class IdentityRecords(Protocol):
     """Which database this is (`records/identity.py`)."""
 
@@ -836,6 +855,7 @@ class Records:
     users: UserRecords
     audit_log: AuditRecords
     proposals: ProposalRecords
+    periods: PeriodRecords
 
     def transaction(self) -> AbstractContextManager[Any]:
         return self.database.transaction()

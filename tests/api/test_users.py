@@ -25,6 +25,7 @@ def test_every_command_has_its_least_role():
         "viewer": [
             "audit",
             "cases",
+            "close_check",
             "order",
             "proposal",
             "proposals",
@@ -46,7 +47,7 @@ def test_every_command_has_its_least_role():
             "stop_shadow",
             "switch",
         ],
-        "controller": ["approve", "approve_proposal", "load_rules", "release_brake"],
+        "controller": ["approve", "approve_proposal", "close_lock", "close_unlock", "load_rules", "release_brake"],
         "admin": ["add_user", "confirm", "remove_user"],
     }
 

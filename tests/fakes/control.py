@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 
 from counterfoil_engine.api.control import Control
+from counterfoil_engine.records import close
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.users import Users
@@ -16,7 +18,9 @@ from counterfoil_engine.work.users import Users
 
 def a_control(database: Database) -> Control:
     records = records_over(database)
-    return Control(the_users(database), AuditLog(records), FourEyes(records, Book(parse_rules), []))
+    book = Book(parse_rules)
+    eyes = FourEyes(records, book, [UnlockPeriod(records)])
+    return Control(the_users(database), AuditLog(records), eyes, Close(records, close, book))
 
 
 def the_users(database: Database) -> Users:

@@ -1,4 +1,4 @@
-"""Who may command, and what stays provable: users, proposals, the audit log. Behind the same tokens."""
+"""Who may command, and what stays provable: users, proposals, the audit log, periods. Behind the same tokens."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from counterfoil_engine.api.access import Access, caller_of_request
 from counterfoil_engine.api.requests import Moment, Name, Strict, answer, asked, named
 from counterfoil_engine.config import Settings
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.close import Close
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.users import DAYS, Users
 
@@ -27,6 +28,7 @@ class Control:
     users: Users
     audit_log: AuditLog
     four_eyes: FourEyes
+    close: Close
 
 
 class _NewUser(Strict):
@@ -62,6 +64,15 @@ class _Approved(Strict):
 class _Refused(Strict):
     proposal: _Number
     reason: Name
+
+
+class _Period(Strict):
+    entity: Name
+    period: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])\Z")]
+
+
+class _Lock(_Period):
+    confirmed: bool = False
 
 
 def control(does: Control, settings: Settings, access: Access) -> Blueprint:
@@ -112,6 +123,22 @@ def control(does: Control, settings: Settings, access: Access) -> Blueprint:
     def reject_proposal() -> Response:
         wanted = asked(request, _Refused, limits)
         return _said(does.four_eyes.reject(wanted.proposal, wanted.reason, caller_of_request()))
+
+    @blueprint.get("/close")
+    def close_check() -> Response:
+        wanted = named(request.args.to_dict(), _Period)
+        return _said(does.close.check(wanted.entity, wanted.period))
+
+    @blueprint.post("/close/lock")
+    def close_lock() -> Response:
+        wanted = asked(request, _Lock, limits)
+        return _said(does.close.lock(wanted.entity, wanted.period, wanted.confirmed, caller_of_request()))
+
+    @blueprint.post("/close/unlock")
+    def close_unlock() -> Response:
+        wanted = asked(request, _Period, limits)
+        what = {"entity": wanted.entity, "period": wanted.period}
+        return _said(does.four_eyes.ask("unlock_period", what, caller_of_request()))
 
     return blueprint
 

@@ -12,6 +12,7 @@ from counterfoil_engine.records import (
     intents,
     journal,
     looks,
+    periods,
     proposals,
     restatements,
     rules_store,
@@ -40,4 +41,5 @@ def records_over(database: Database) -> Records:
         users,
         audit,
         proposals,
+        periods,
     )

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from loguru import logger
 
 from counterfoil_engine.domain.errors import Case, CounterfoilError, DatabaseUnavailable, Retry, Unavailable
+from counterfoil_engine.domain.periods import Period, first_open_day
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
     Found,
@@ -74,6 +75,7 @@ class Poster:
         self._lane, self._hold, self._jitter = lane, hold, jitter
         self._draw = Draw()
         self._open_days: dict[date, tuple[date, datetime]] = {}
+        self._locked: frozenset[str] = frozenset()  # the entity's periods, when this step began
         self._is_closed = False  # the breaker, when this step began
 
     def step(self) -> bool:
@@ -109,6 +111,7 @@ class Poster:
             allowance = records.breakers.allowance(tx, lane.party, lane.entity)
             rules = self._book.current(tx)
             adopt_since = records.identity.to_adopt(tx, lane.party, lane.entity)
+            self._locked = self._periods_locked(tx)
         if not allowance:
             return False
         self._is_closed = allowance == records.breakers.FULL
@@ -199,10 +202,21 @@ class Poster:
         records = self._records
         with records.transaction() as tx:
             self._hold.confirm(tx)
-            ids = set(records.intents.mark_sent(tx, batch))
+            records.periods.share(tx, self._lane.entity)
+            locked = self._periods_locked(tx)  # one that was locked just now: its documents get another date next time
+            open_still = [one for one in batch if str(Period.of(one.posting_date or one.day)) not in locked]
+            ids = set(records.intents.mark_sent(tx, open_still))
         return [intent for intent in batch if intent.id in ids]
 
+    def _periods_locked(self, tx: Any) -> frozenset[str]:
+        """Only what is posted to a ledger has a period."""
+        return self._records.periods.locked(tx, self._lane.entity) if self._lane.party == "erp" else frozenset()
+
     def _posting_date(self, day: date, now: datetime) -> date:
+        """The event's day, or the first one after it that both the engine and the party have open."""
+        return first_open_day(day, self._locked, lambda on: self._their_open_day(on, now))
+
+    def _their_open_day(self, day: date, now: datetime) -> date:
         known = self._open_days.get(day)
         if known is None or now - known[1] > timedelta(seconds=OPEN_DAY_KEPT_S):
             known = (self._call(lambda: self._receiver.open_day(self._lane.entity, day)), now)

@@ -1,0 +1,88 @@
+"""A period's check, line by line: our figure, the ERP's, the difference, and the orders behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+SUBJECTS_MAX = 100  # named behind a line; the rest is counted
+AGES = ((30, "up to 30 days"), (60, "31 to 60 days"), (90, "61 to 90 days"))
+OLDER = "over 90 days"
+
+
+@dataclass(frozen=True)
+class Line:
+    """name: what is checked; detail: of what (a role, a category, an age). unit: a currency, or what is counted.
+
+    ours, erps: minor units or a number; erps None: the ERP's port can't say. needs_somebody: it ought to be settled
+    before the period is locked. subjects: those behind it, the first ones by name; of how many."""
+
+    name: str
+    detail: str
+    unit: str
+    ours: int
+    erps: int | None = None
+    needs_somebody: bool = False
+    subjects: Sequence[str] = field(default=())
+    of: int = 0
+
+    @property
+    def difference(self) -> int | None:
+        return None if self.erps is None else self.ours - self.erps
+
+
+def line(name: str, detail: str, unit: str, ours: int, subjects: Iterable[str], needs_somebody: bool = False) -> Line:
+    """A line that the ERP has no figure for."""
+    names = sorted(set(subjects))
+    return Line(name, detail, unit, ours, None, needs_somebody, names[:SUBJECTS_MAX], len(names))
+
+
+def balanced(rows: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """Debits less credits of the period, by currency and in the book currency: 0, or the journal is broken."""
+    sums: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for name, currency, prefix in (
+            ("document", row["currency"], ""),
+            ("book", row["book_currency"], "book_"),
+        ):
+            moved = int(row[f"{prefix}debit_minor"]) - int(row[f"{prefix}credit_minor"])
+            sums[name, currency] = sums.get((name, currency), 0) + moved
+    for (name, currency), left in sorted(sums.items()):
+        yield Line("debits less credits", f"{name} currency", currency, left, 0, left != 0)
+
+
+def aged(rows: Iterable[Mapping[str, Any]], last: date) -> Iterator[Line]:
+    """What is owed or unapplied at that day's end, by role, currency and age: since when it was last 0.
+
+    rows: the movements of each subject, role and currency, together and by day."""
+    standing: dict[tuple[str, str, str], tuple[int, date]] = {}
+    for row in rows:
+        key = (row["about"], row["role"], row["currency"])
+        before, since = standing.get(key, (0, last))
+        since = since if before else date.fromisoformat(row["posting_date"])
+        standing[key] = (before + int(row["amount_minor"]), since)
+    buckets: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
+    for (about, role, currency), (amount_minor, since) in standing.items():
+        if amount_minor:
+            buckets.setdefault((role, currency, _age((last - since).days)), []).append((about, amount_minor))
+    order = [text for _, text in AGES] + [OLDER]
+    for (role, currency, age), parts in sorted(buckets.items(), key=lambda one: (*one[0][:2], order.index(one[0][2]))):
+        total_minor = sum(amount_minor for _, amount_minor in parts)
+        yield line("owed", f"{role}, {age}", currency, total_minor, [about for about, _ in parts])
+
+
+def _age(days: int) -> str:
+    return next((text for most, text in AGES if days <= most), OLDER)
+
+
+def summed(
+    name: str, rows: Iterable[Mapping[str, Any]], detail: str, subject: str, needs_somebody: bool, unit: str
+) -> Iterator[Line]:
+    """How many rows there are by what stands in a column; detail, subject: the columns."""
+    parts: dict[str, list[str]] = {}
+    for row in rows:
+        parts.setdefault(str(row[detail]), []).append(row[subject])
+    for value, subjects in sorted(parts.items()):
+        yield line(name, value, unit, len(subjects), subjects, needs_somebody)
