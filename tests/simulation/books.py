@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from simulation.rules import ENTITY
+
 Row = Mapping[str, Any]
 
 
@@ -44,8 +46,8 @@ def _read(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> li
 
 
 def erp_documents(folder: Path) -> list[Row]:
-    """In the order in which they were posted."""
-    return rows(folder / "erp.sqlite", "select * from documents order by id")
+    """Of our entity, in the order in which they were posted."""
+    return rows(folder / "erp.sqlite", "select * from documents where entity = ? order by id", ENTITY)
 
 
 def erp_content(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
@@ -66,7 +68,10 @@ def by_role(lines: Iterable[Row]) -> dict[tuple[str, str], tuple[int, int]]:
     return {role: (pair[0], pair[1]) for role, pair in net.items() if pair != [0, 0]}
 
 
-ERP_JOURNAL = "select d.key, d.slot, j.role, d.currency, j.* from journal j join documents d on d.id = j.document"
+ERP_JOURNAL = (
+    "select d.key, d.slot, j.role, d.currency, j.* from journal j join documents d on d.id = j.document"
+    f" where d.entity = '{ENTITY}'"
+)
 
 
 def erp_ledger(folder: Path, without: Collection[str] = ()) -> dict[tuple[str, str], tuple[int, int]]:
@@ -102,14 +107,17 @@ def facts(folder: Path) -> list[Row]:
 
 
 def standing(folder: Path) -> dict[str, Row]:
-    """By slot, the ERP's document that stands in it."""
-    found: dict[str, Row] = {}
+    """By slot, the ERP's document that stands in it: the last one, where there is more than one."""
+    found: dict[str, list[Row]] = defaultdict(list)
     for document in erp_documents(folder):
+        there = found[document["slot"]]
         if document["reverses"]:
-            found.pop(document["slot"], None)
+            undone = next((one for one in there if one["key"] == document["reverses"]), None)
+            if undone is not None:
+                there.remove(undone)
         else:
-            found[document["slot"]] = document
-    return found
+            there.append(document)
+    return {slot: there[-1] for slot, there in found.items() if there}
 
 
 def paid_by_order(folder: Path) -> dict[int, tuple[int, int]]:

@@ -20,11 +20,14 @@ from typing import Any
 
 import requests
 from counterfoil_agent.errors import Stop
+from counterfoil_engine.adapters.erp.http import HttpErp
+from counterfoil_engine.domain.errors import DatabaseUnavailable
 from counterfoil_engine.records.database import Database
 
 from simulation import books
 from simulation.actors import actors
 from simulation.checks import check
+from simulation.curt_erp import CurtErp
 from simulation.disk import Disk
 from simulation.gates import Crash, Defect, Party, party_of
 from simulation.world import MEMORY, Options, World
@@ -32,7 +35,7 @@ from simulation.world import MEMORY, Options, World
 ROUNDS = 120
 FIRST_ROUND = 3
 CALM_S = 6 * 3600.0
-CALM_ROUNDS = 600
+CALM_ROUNDS = 1500
 MOST_STEPS = 300
 
 
@@ -64,7 +67,7 @@ def plan_of(seed: int) -> list[Happening]:
     acts = {what: weight for what, weight, is_fault in _known() if not is_fault}
     drawn = ["places an order"] * random.randint(1, 2)
     drawn += random.choices(list(acts), list(acts.values()), k=random.randint(2, 6))
-    drawn += random.choices(list(faults), list(faults.values()), k=random.randint(2, 7))
+    drawn += random.choices(list(faults), list(faults.values()), k=random.randint(3, 7))
     happenings = [Happening(random.randrange(ROUNDS - 10), what, random.getrandbits(32)) for what in drawn[2:]]
     first = [Happening(random.randrange(FIRST_ROUND), what, random.getrandbits(32)) for what in drawn[:2]]
     return sorted([*first, *happenings], key=lambda one: one.round)
@@ -89,8 +92,10 @@ def options_of(seed: int) -> Options:
         poll_s=random.choice((20.0, 60.0)),
         heartbeat_s=random.choice((100.0, 300.0)),
         batch_events=random.choice((1, 2, 100)),
-        batch_bytes=random.choice((10_000, 1_000_000)),
+        batch_bytes=random.choice((4_000, 1_000_000)),
         page_orders=random.choice((1, 2, 100)),
+        erp_make=random.choice((HttpErp, HttpErp, CurtErp)),
+        rules_are_there=random.random() < 0.9,
     )
 
 
@@ -238,11 +243,14 @@ class Simulation:
     def _engine_needs(self) -> tuple[bool, bool]:
         if self.world._engine is None or self.world._database is None:
             return True, True
-        with Database.transaction(self.world._database) as tx:
-            row = tx.one(
-                "select exists (select 1 from work) as look,"
-                " exists (select 1 from intents where state in ('ready', 'sent')) as post"
-            )
+        try:
+            with Database.transaction(self.world._database) as tx:
+                row = tx.one(
+                    "select exists (select 1 from work) as look,"
+                    " exists (select 1 from intents where state in ('ready', 'sent')) as post"
+                )
+        except DatabaseUnavailable:
+            return True, True
         return (bool(row["look"]), bool(row["post"])) if row else (True, True)
 
     def live_on(self, at_once: bool = False) -> None:
@@ -266,8 +274,8 @@ class Simulation:
             self.dies(crash.party)
         except Stop as error:
             self.say(f"the agent stops: {error.cause}")
-        except Defect:
-            self.say("a step failed")  # its thread, or who starts the process, tries again
+        except (Defect, DatabaseUnavailable) as error:
+            self.say(f"a step failed: {error}")  # its thread, or who starts the process, tries again
         return None
 
     def dies(self, party: Party) -> None:
@@ -309,11 +317,11 @@ class Simulation:
         return bool(self.guarded(self._post))
 
     def _post(self) -> bool:
-        """As the poster's thread does, which lives on where a step meets a defect, and takes its lanes anew."""
+        """As the poster's thread does, which lives on where a step fails, and takes its lanes anew."""
         number = self.random.randrange(len(self.world.engine.posters))
         try:
             return self.world.step_post(number)
-        except Defect:
+        except (Defect, DatabaseUnavailable):
             self.world.engine.posters[number].forget()
             return False
 

@@ -39,6 +39,7 @@ class Weather(Protocol):
 
 # Faults of a line. What "blocked" stands for is a firewall; 429 and 503 ask for a pause of two seconds.
 LOST, CUT, DOUBLED, LATE, BUSY, AWAY, BLOCKED = "lost", "cut", "doubled", "late", "429", "503", "blocked"
+DOUBLED_CUT = "doubled and cut"
 FAULTS = (LOST, CUT, DOUBLED, LATE, BUSY, AWAY)
 
 
@@ -70,9 +71,9 @@ class Wire(HTTPAdapter):
             self._weather.later(lambda: self._carry(request, timeout))
             raise requests.ReadTimeout("No answer came in time.", request=request)
         answer = self._carry(request, timeout)
-        if fault == DOUBLED:
+        if fault in (DOUBLED, DOUBLED_CUT):
             answer = self._carry(request, timeout)
-        if fault == CUT:
+        if fault in (CUT, DOUBLED_CUT):
             raise requests.ConnectionError("The line was cut.", request=request)
         return answer
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import errno
 import functools
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -124,7 +126,9 @@ class EngineLife:
 
 @dataclass
 class Options:
-    """How a world is made. workers: threads that look, and as many sets of posters, each of `lanes` lanes."""
+    """How a world is made. workers: threads that look, and as many sets of posters, each of `lanes` lanes.
+
+    erp_make: the adapter to the ERP. rules_are_there: whether a controller has loaded any yet."""
 
     unique_keys: bool = True
     commit_delay_s: float = 0.0
@@ -135,6 +139,8 @@ class Options:
     batch_events: int = 100
     batch_bytes: int = 1_000_000
     page_orders: int = 100
+    erp_make: type[HttpErp] = HttpErp
+    rules_are_there: bool = True
     shop: dict[str, Any] = field(default_factory=dict)
 
 
@@ -148,6 +154,7 @@ class World:
         self.random, self.clock, self.gates = Random(seed), Clock(), Gates()
         self.weather = weather or FairWeather()
         self.disk: Callable[..., Any] = self._open_outbox
+        self.outbox_host = OutboxHost()
         self.lives, self.starts = {"agent": 0, "engine": 0}, 0
         self.down_until = {"agent": START, "engine": START}
         self.store_secrets: tuple[str, ...] = (STORE_SECRET,)
@@ -240,7 +247,7 @@ class World:
         self._database = Database(f"sqlite:///{self.engine_file}", clock)
         crashing(self._database, self.gates)  # type: ignore[arg-type]
         options = self.options
-        erp = HttpErp(
+        erp = options.erp_make(
             "http://erp", self.erp_token, self._erp_session, monotonic=self.clock.monotonic, lanes=options.lanes
         )
         names = Random(f"engine {self.seed} {self.lives['engine']}")
@@ -260,7 +267,8 @@ class World:
             row = identity.read(tx)
             self.starts = int(row["starts"]) if row else 0  # the note that is kept beside it
         engine.jobs = dataclasses.replace(engine.jobs, note=lambda lives: setattr(self, "starts", lives))
-        engine.load_rules(self.rules_text)
+        if options.rules_are_there:
+            engine.load_rules(self.rules_text)
         life = EngineLife(engine, engine.receiver(), engine.feed(), self.store_secrets, [], [])
         for _ in range(options.workers):
             life.lookers.append(engine.looker())
@@ -308,7 +316,7 @@ class World:
             OutboxSettings(outbox_file, **self.bounds),
         )
         settings, more = self.equip(settings)
-        with patched_sqlite(self.disk):
+        with self.outbox_host.opening(self.disk):
             return agent_bootstrap.agent(
                 settings,
                 engine=self.uplink(),
@@ -487,20 +495,43 @@ class World:
         self.shop.close()
 
 
-class patched_sqlite:
-    """While the outbox opens its file, `sqlite3.connect` is this one; errors and all else stay the module's own."""
+@dataclass
+class OutboxHost:
+    """What the outbox meets where it is opened. unwritable: of what it can't write there, "folder" or "file"; layout:
+    the one that the installed agent knows, None: today's."""
 
-    def __init__(self, connect: Callable[..., Any]) -> None:
-        self._connect = connect
+    unwritable: str = ""
+    layout: int | None = None
 
-    def __enter__(self) -> None:
-        names = {
-            name: getattr(sqlite3, name) for name in ("Error", "OperationalError", "DatabaseError", "IntegrityError")
-        }
-        agent_outbox.sqlite3 = SimpleNamespace(connect=self._connect, Connection=sqlite3.Connection, **names)  # type: ignore[attr-defined]
+    @contextlib.contextmanager
+    def opening(self, connect: Callable[..., Any] = sqlite3.connect) -> Iterator[None]:
+        """While the outbox opens its file, `sqlite3.connect` is this one; errors and all else stay the module's own."""
+        errors = {name: getattr(sqlite3, name) for name in _SQLITE_ERRORS}
+        changed: dict[str, Any] = {"sqlite3": SimpleNamespace(connect=connect, Connection=sqlite3.Connection, **errors)}
+        if self.unwritable == "folder":
+            changed["open"] = _is_read_only
+        if self.unwritable == "file":
+            changed["os"] = SimpleNamespace(open=_is_anothers, close=os.close, O_CREAT=os.O_CREAT, O_RDWR=os.O_RDWR)
+        if self.layout is not None:
+            changed["LAYOUT"] = self.layout
+        before = {name: getattr(agent_outbox, name) for name in changed if hasattr(agent_outbox, name)}
+        vars(agent_outbox).update(changed)
+        try:
+            yield
+        finally:
+            vars(agent_outbox).update(before)
+            vars(agent_outbox).pop("open", None)
 
-    def __exit__(self, *_: object) -> None:
-        agent_outbox.sqlite3 = sqlite3  # type: ignore[attr-defined]
+
+_SQLITE_ERRORS = ("Error", "OperationalError", "DatabaseError", "IntegrityError")
+
+
+def _is_read_only(path: str, *_: Any) -> Any:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+
+def _is_anothers(path: Path, *_: Any) -> Any:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _dies_further(crash: Crash) -> None:

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import books
-from simulation.actors.merchant import one_of
+from simulation.orders import one_of
 from simulation.rules import STORE
 
 if TYPE_CHECKING:

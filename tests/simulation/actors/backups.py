@@ -1,4 +1,4 @@
-"""Backups are taken, and agent, store or engine go back to theirs: by minutes or by an hour."""
+"""Backups are taken, and what they hold only grows (I7)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
-
-from counterfoil_engine.work.switches import confirm_identity
-from counterfoil_sandbox.shop_orders import Shop
 
 from simulation import books
 
@@ -50,45 +46,7 @@ def _copy(path: Path, copy: Path) -> None:
         source.backup(target)
 
 
-def hour_passes(simulation: Simulation, random: Random) -> None:
-    simulation.world.clock.pass_time(random.uniform(600, 3600))
-
-
-def is_first(simulation: Simulation, party: str) -> bool:
-    """An engine that lost which rules its documents were made by, and now has others, asks a person. So one of the two,
-    "engine" and "rules", happens in one storm."""
-    return bool(simulation.notes.setdefault("went back", party) == party)
-
-
-def restore_agent(simulation: Simulation, random: Random) -> str | None:
-    """That takes a while, in which the shop goes on."""
-    world = simulation.world
-    if "damaged" in simulation.notes:
-        return "not now"  # its backup is of an installation that was handed over
-    simulation.dies("agent")
-    simulation.notes["agent lost"] = True
-    _put_back(world.outbox_file)
-    world.down_until["agent"] = world.clock.true + timedelta(seconds=random.uniform(0, 200))
-    return None
-
-
-def restore_engine(simulation: Simulation, random: Random) -> str | None:
-    """It says by itself that it was restored; a person confirms it after a while."""
-    world = simulation.world
-    if simulation.notes.get("by hand"):
-        return None  # it would forget that a person put something right in the ERP, which its books don't tell
-    if not is_first(simulation, "engine"):
-        return "not now"
-    world.clock.pass_time(61)
-    simulation.live_on(at_once=True)  # no backup is younger than the last sign of life
-    simulation.dies("engine")
-    _put_back(world.engine_file)
-    simulation.notes["engine restored"] = True
-    simulation.after(random.uniform(0, 60), lambda: confirm(simulation))
-    return None
-
-
-def _put_back(path: Path) -> None:
+def put_back(path: Path) -> None:
     for suffix in ("-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     for suffix in ("", "-wal"):
@@ -96,43 +54,15 @@ def _put_back(path: Path) -> None:
             shutil.copy(kept, f"{path}{suffix}")
 
 
-def confirm(simulation: Simulation) -> None:
-    engine = simulation.world.engine.engine
-    with engine.records.transaction() as tx:
-        confirmed = engine.records.identity.is_confirmed(tx)
-    if not confirmed:
-        confirm_identity(engine.records, engine.place, "operator")
+def hour_passes(simulation: Simulation, random: Random) -> None:
+    simulation.world.clock.pass_time(random.uniform(600, 3600))
 
 
-def restore_store(simulation: Simulation, random: Random) -> str:
-    """What was placed since is gone, and its ids come again; what was changed since is as it was."""
-    world, old = simulation.world, simulation.world.shop
-    shop = Shop(clock=old.clock, utc_offset_minutes=60, site_url=old.site_url, seed=random.getrandbits(32))
-    simulation.notes["shop backup"].backup(shop.connection)
-    changed = [number for number in old.order_ids() if old.order(number) != shop.order(number)]
-    simulation.explained |= dict.fromkeys(changed, "the store went back")
-    simulation.notes.setdefault("deleted", set()).update(set(old.order_ids()) - set(shop.order_ids()))
-    world.take_shop(shop)
-    old.close()
-    return f"orders {changed}"
-
-
-HAPPENINGS = {
-    "backups are taken": (4, back_up),
-    "an hour passes": (2, hour_passes),
-    "the agent is restored": (2, restore_agent),
-    "the engine is restored": (2, restore_engine),
-    "the store is restored": (1, restore_store),
-}
-FAULTS = ("the agent is restored", "the engine is restored", "the store is restored")
-
-
-def heal(simulation: Simulation) -> None:
-    simulation.guarded(lambda: confirm(simulation))
+HAPPENINGS = {"backups are taken": (4, back_up), "an hour passes": (2, hour_passes)}
 
 
 def check(simulation: Simulation) -> Iterator[str]:
-    """I7: facts and journal only grow, but where the engine itself went back."""
+    """Facts and journal only grow, but where the engine itself went back."""
     kept = _kept(simulation.world.engine_file)
     if simulation.notes.get("engine restored") or not kept.exists():
         return

@@ -6,13 +6,13 @@ Once the storm is over a person does what the case says: reverses the other one 
 from __future__ import annotations
 
 from collections import deque
-from datetime import date
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_engine.work.wire import posting_of
 
 from simulation import books, wires
+from simulation.hands import is_posted, reverse
 from simulation.rules import ENTITY
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _post(simulation: Simulation, random: Random, is_other: bool, is_lost: bool)
             continue
         if is_other:
             document["content_hash"] = f"{random.getrandbits(256):064x}"
-        if _is_posted(simulation, document) and is_other:
+        if is_posted(simulation, document) and is_other:
             notes.setdefault("by hand", {})[document["key"]] = document
             simulation.say(f"by hand: {document['key']}")
         if is_lost:
@@ -54,24 +54,11 @@ def _sent(simulation: Simulation) -> list[dict[str, Any]]:
         return [dict(posting_of(one, one.posting_date or one.day).document) for one in found if one and one.document]
 
 
-def _is_posted(simulation: Simulation, document: dict[str, Any]) -> bool:
-    world = simulation.world
-    document["date"] = world.books.open_day(ENTITY, date.fromisoformat(document["date"])).isoformat()
-    modes, world.erp.modes = world.erp.modes, world.erp.modes.changed({"fault": None, "commit_delay_s": 0.0})
-    try:
-        world.erp.post([document])
-    finally:
-        world.erp.modes = modes
-    return any(one["key"] == document["key"] for one in books.erp_documents(world.folder))
-
-
-HAPPENINGS = {"somebody posts by hand": (6, post)}
+HAPPENINGS = {"somebody posts by hand": (4, post)}
 FAULTS = tuple(HAPPENINGS)
 
 
 def heal(simulation: Simulation) -> None:
-    for number, document in enumerate(simulation.notes.get("by hand", {}).values()):
-        undo = {"key": f"by hand/{number}/r1/reversal", "reverses": document["key"]}
-        if not _is_posted(simulation, {**document, **undo, "amount_minor": -document["amount_minor"]}):
-            simulation.failures.append(f"{document['key']} can't be reversed by hand")
+    for key in simulation.notes.get("by hand", {}):
+        reverse(simulation, key)
     simulation.guarded(lambda: simulation.world.engine.engine.commands().retry(None, "conflict"))

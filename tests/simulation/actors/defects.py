@@ -1,14 +1,13 @@
-"""Defects of our own code, for a while: an order whose look raises (L4), an adapter that fails unforeseen, and a proxy
-before the ERP that takes no large call (K6)."""
+"""A defect of our own code, for a while: an order whose look raises (L4)."""
 
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simulation import books
-from simulation.actors.merchant import one_of
 from simulation.gates import Defect
+from simulation.orders import one_of
 from simulation.rules import STORE
 
 if TYPE_CHECKING:
@@ -30,12 +29,15 @@ def looks_raise(simulation: Simulation, random: Random) -> str | None:
     def mended() -> None:
         world.defect = lambda subject: None
         simulation.dies("engine")
-        simulation.guarded(lambda: _retry(simulation))
+        simulation.guarded(lambda: retry(simulation))
 
     world.defect = raises
     others = [f"order {STORE}/{order_id}" for order_id in world.shop.order_ids()]
     simulation.guarded(lambda: _mark(simulation, others))
-    lasts_s = random.choice((20, 600, 1000))
+    for _ in range(random.choice((0, 8))):  # nobody notices for a while
+        world.clock.pass_time(random.uniform(20, 200))
+        simulation.looks()
+    lasts_s = random.choice((20, 600))
     simulation.after(lasts_s, mended)
     return f"{subject}, for {lasts_s} s"
 
@@ -48,40 +50,20 @@ def _mark(simulation: Simulation, subjects: list[str]) -> None:
         records.work.mark_due(tx, known, "live")
 
 
-def _retry(simulation: Simulation) -> None:
+def retry(simulation: Simulation) -> None:
     simulation.world.engine.engine.commands().retry(None, "contract")
 
 
-def before_the_erp(simulation: Simulation, random: Random) -> str:
-    """The adapter's code fails, or what stands before the ERP rejects calls: large ones, or those of finding."""
-    kind, calls = random.choice(("defect", "413", "413", "404")), [random.randint(1, 4)]
-
-    def meets(request: Any) -> int | None:
-        is_post = request.method == "POST" and request.path_url == "/v1/documents"
-        if simulation.calm or calls[0] <= 0 or (kind == "404" and is_post):
-            return None
-        if kind == "413":
-            return 413 if is_post and request.body.count(b'"content_hash"') > 1 else None
-        calls[0] -= 1
-        if kind == "defect":
-            raise Defect
-        return 404
-
-    simulation.world.before_erp = meets
-    return kind
-
-
-HAPPENINGS = {"looks at an order raise": (3, looks_raise), "something before the ERP": (6, before_the_erp)}
+HAPPENINGS = {"looks at an order raise": (3, looks_raise)}
 FAULTS = tuple(HAPPENINGS)
 
 
 def heal(simulation: Simulation) -> None:
-    """New code is here, what is large passes, and a person retries what has parked."""
+    """New code is here, and a person retries what has parked."""
     world = simulation.world
-    world.before_erp = lambda request: None
     for _ in range(10):
         if not books.rows(world.engine_file, "select 1 from work where claims > 0"):
             break
         world.clock.pass_time(100)
         simulation.looks()
-    simulation.guarded(lambda: _retry(simulation))
+    simulation.guarded(lambda: retry(simulation))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from simulation.actors.merchant import rename
+from simulation.actors.edits import rename
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation

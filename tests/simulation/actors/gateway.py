@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from counterfoil_sandbox.shop_rest import Rest
 
 from simulation import books
-from simulation.actors.merchant import PAID, gift_card, one_of, refundable
+from simulation.orders import PAID, gift_card, one_of, refundable
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation

@@ -7,7 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import wires
-from simulation.actors.merchant import edit, rename
+from simulation.actors.edits import edit, rename
+from simulation.orders import read_now
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
@@ -41,12 +42,6 @@ def firewall(simulation: Simulation, random: Random) -> str:
             change(simulation, random)
             simulation.guarded(lambda order_id=order_id: read_now(simulation, order_id))
     return f"{blocked} times"
-
-
-def read_now(simulation: Simulation, order_id: int) -> None:
-    simulation.world.agent.hint(order_id)
-    for _ in range(4):
-        simulation.world.agent.step_store()
 
 
 HAPPENINGS = {

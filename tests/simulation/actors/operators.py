@@ -1,7 +1,4 @@
-"""Operators look, preview, replay and retry in the middle of it: looking changes nothing, the rest nothing that is due.
-
-And they stop and start what is at work, as a service is stopped, or start it a second time.
-"""
+"""Operators look, preview, replay and retry amid it all: looking changes nothing, the rest nothing that is due."""
 
 from __future__ import annotations
 
@@ -9,13 +6,11 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from counterfoil_agent import status as agent_status
-from counterfoil_agent.config import EngineSettings, OutboxSettings, Settings, ShopSettings
-from counterfoil_agent.errors import Stop
 from counterfoil_engine.domain.errors import CounterfoilError
 
 from simulation import books
 from simulation.gates import Defect
+from simulation.outbox_view import outbox_shown
 from simulation.rules import STORE
 
 if TYPE_CHECKING:
@@ -45,11 +40,8 @@ def _ask(simulation: Simulation, random: Random) -> None:
     for order_id in random.sample(world.shop.order_ids(), min(2, len(world.shop.order_ids()))):
         _if_known(lambda order_id=order_id: commands.order(STORE, str(order_id)))
     _if_known(lambda: commands.replay(world.clock.true - timedelta(hours=1), STORE, dry_run=True))
-    if simulation.disk is None and world.outbox_file.exists() and not simulation.notes.get("damaged"):
-        settings = Settings(
-            STORE, ShopSettings("https://shop"), EngineSettings("http://engine"), OutboxSettings(world.outbox_file)
-        )
-        agent_status.status(settings, world.clock.true)
+    if simulation.disk is None and not simulation.notes.get("damaged"):
+        outbox_shown(simulation)
 
 
 def _if_known(act: Any) -> None:
@@ -76,18 +68,4 @@ def try_again(simulation: Simulation, random: Random) -> None:
     simulation.guarded(lambda: _if_known(random.choice(acts)))
 
 
-def restart(simulation: Simulation, random: Random) -> str:
-    """In good order; the agent may find its first self still at work."""
-    party: Any = random.choice(("agent", "engine", "engine"))
-    if party == "agent":
-        simulation.guarded(lambda: simulation.world.agent)
-        try:
-            simulation.world.make_agent(simulation.world.outbox_file).close()
-            simulation.failures.append("E1 two agents were at work with one outbox")
-        except Stop as error:
-            simulation.say(error.cause)
-    simulation.guarded(lambda: simulation.world.stop(party))
-    return str(party)
-
-
-HAPPENINGS = {"operators look": (3, ask), "an operator tries again": (2, try_again), "a restart": (3, restart)}
+HAPPENINGS = {"operators look": (3, ask), "an operator tries again": (2, try_again)}

@@ -6,8 +6,8 @@ import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from simulation.actors.lines import read_now
-from simulation.actors.merchant import edit, one_of, rename
+from simulation.actors.edits import edit, rename
+from simulation.orders import one_of, read_now
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation

@@ -1,4 +1,4 @@
-"""People at the engine: a controller loads other rules, an operator restarts it, somebody starts a second agent."""
+"""A controller loads other rules: they alone reverse nothing that stands (R2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from simulation import books
-from simulation.actors.backups import is_first
+from simulation.actors.restores import is_first
 from simulation.rules import STORE, rules_text
 
 if TYPE_CHECKING:
@@ -48,51 +48,14 @@ def _invoices(simulation: Simulation) -> dict[str, Any]:
     return {slot: one["key"] for slot, one in found.items() if one["kind"] == "invoice"}
 
 
-def other_lanes(simulation: Simulation, random: Random) -> str:
-    options = simulation.world.options
-    options.lanes, options.workers = random.choice((1, 2, 4)), random.choice((1, 2))
-    simulation.dies("engine")
-    return f"{options.lanes} lanes, {options.workers} workers"
-
-
-def second_agent(simulation: Simulation, random: Random) -> str | None:
-    """Somebody starts the agent on another machine too: the engine takes nothing from it."""
-    world = simulation.world
-    begun = world.engine and books.rows(world.engine_file, "select 1 from epochs")
-    if not begun or "second" in simulation.notes or "damaged" in simulation.notes:
-        return None  # who comes first is the one
-    disk, world.disk = world.disk, world._open_outbox
-    second = world.make_agent(world.folder / "second.sqlite")
-    world.disk = disk
-    simulation.notes["second"] = False
-    try:
-        for _ in range(random.randint(4, 12)):
-            world.clock.pass_time(random.uniform(0.1, 2))
-            second.step()
-            simulation.notes["second"] |= second.pump.welcomed
-    finally:
-        second.close(clean=False)
-    return None
-
-
-HAPPENINGS = {
-    "a controller loads other rules": (1, load_rules),
-    "the engine restarts with other lanes": (1, other_lanes),
-    "a second agent is started": (1, second_agent),
-}
-FAULTS = ("the engine restarts with other lanes", "a second agent is started")
+HAPPENINGS = {"a controller loads other rules": (1, load_rules)}
 
 
 def check(simulation: Simulation) -> Iterator[str]:
-    """Rules alone reverse nothing; one installation speaks for the store."""
-    world = simulation.world
     invoices, orders = simulation.notes.get("by old rules", ({}, {}))
-    now = _invoices(simulation)
-    shop = world.shop
+    now, shop = _invoices(simulation), simulation.world.shop
     for slot, key in invoices.items():
         number = int(slot.split("/")[1])
         untouched = orders[number] == (shop.order(number), shop.refunds(number)) if number in orders else False
         if untouched and number not in simulation.explained and now.get(slot) != key:
             yield f"R2 {key} was reversed by rules alone"
-    if simulation.notes.get("second"):
-        yield "E1 a second installation of the agent was welcome"

@@ -1,0 +1,43 @@
+"""The merchant edits orders: what is due changes; or writes into them what changes nothing."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from simulation.orders import PAID, gift_card, one_of, orders
+
+if TYPE_CHECKING:
+    from simulation.storm import Simulation
+
+
+def edit(simulation: Simulation, random: Random) -> str | None:
+    order = one_of(simulation, random, *PAID, "pending", "on-hold")
+    return edit_order(simulation, random, order) if order else None
+
+
+def edit_order(simulation: Simulation, random: Random, order: dict[str, Any]) -> str | None:
+    """Fewer units, or as many as there were: above what was paid, and beside refunds, it would be another story."""
+    if order["refunds"] or not order["line_items"] or gift_card(order):
+        return None
+    line = random.choice(order["line_items"])
+    most = simulation.notes.setdefault(("quantity", line["id"]), line["quantity"])
+    quantity = random.randint(1, most)
+    simulation.world.shop.edit_quantity(order["id"], quantity, line["id"])
+    simulation.notes.setdefault("edited", set()).add(order["id"])
+    return f"{order['id']} to {quantity}"
+
+
+def edit_all(simulation: Simulation, random: Random) -> None:
+    for order in orders(simulation, "processing"):
+        edit_order(simulation, random, order)
+
+
+def rename(simulation: Simulation, random: Random) -> str | None:
+    """What changes nothing that is due."""
+    if order := one_of(simulation, random):
+        simulation.world.shop.update(order["id"], {"customer_note": f"Ring twice. {random.random()}"})
+    return str(order["id"]) if order else None
+
+
+HAPPENINGS = {"edits": (6, edit), "writes a note": (1, rename)}
