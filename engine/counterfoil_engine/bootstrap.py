@@ -73,8 +73,8 @@ from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
-from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.four_eyes import FourEyes
+from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.party_facts import FactReader
 from counterfoil_engine.work.positions import PositionReader
