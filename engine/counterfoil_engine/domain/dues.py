@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -67,7 +67,8 @@ def dues(facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
 
     Never raises: whatever can't be read or mapped comes back as a case, with what stood before.
     """
-    result, cases = _Result(), []
+    facts, early = _happened(facts, as_of)
+    result, cases = _Result(beside=list(early)), []
     moments: list[Moment] = []
     day: date | None = None
     try:
@@ -99,6 +100,25 @@ def dues(facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
         rules_version=rules.version,
         day=day,
     )
+
+
+AHEAD = timedelta(days=2)  # what is dated further ahead of the look is somebody's wrong clock
+
+
+def _happened(facts: OrderFacts, as_of: datetime) -> tuple[OrderFacts, list[Case]]:
+    """The facts without those of other parties that are dated in the future, and a case for each of these."""
+    early = [fact for fact in facts.party_facts if fact.at > as_of + AHEAD]
+    if not early:
+        return facts, []
+    cases = [
+        Case(
+            "data",
+            f"{fact.source} dates its {fact.kind} {fact.id} {fact.at:%Y-%m-%d}, and it was read on {as_of:%Y-%m-%d}.",
+            "Correct the date or the clock there and let it be sent under a new id; it counts once that day has come.",
+        )
+        for fact in early
+    ]
+    return replace(facts, party_facts=tuple(fact for fact in facts.party_facts if fact not in early)), cases
 
 
 def _place(document: Document) -> tuple[date, int, str]:
