@@ -30,7 +30,7 @@ class NoCommonVersion(ValueError):
 
 
 def spoken(group: str = "events") -> dict[str, list[int]]:
-    """What this side knows, as `hello` says it: {"order": [1], "gone": [1], …}; the envelope is not negotiated."""
+    """What this side knows of a group: {"order": [1], "gone": [1], …}; the envelope is not negotiated."""
     known: dict[str, list[int]] = {}
     for name in names():
         folder, _, rest = name.partition("/")
@@ -38,6 +38,11 @@ def spoken(group: str = "events") -> dict[str, list[int]]:
         if folder == group and stem != "envelope" and not stem.startswith("_"):
             known.setdefault(stem, []).append(int(version))
     return {stem: sorted(versions) for stem, versions in sorted(known.items())}
+
+
+def greeting() -> dict[str, list[int]]:
+    """What each side says at `hello`: its events, and whether it speaks of what a store's orders are told."""
+    return spoken() | {"updates": spoken("feed")["updates"]}
 
 
 def agree(ours: Mapping[str, Sequence[int]], theirs: Mapping[str, Sequence[int]]) -> dict[str, int]:

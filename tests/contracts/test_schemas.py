@@ -48,7 +48,7 @@ def test_every_contract_that_the_parts_speak_is_there() -> None:
         "documents/_common.v1",
         *(f"facts/{kind}.v1" for kinds in FACTS.values() for kind in kinds),
         "facts/_common.v1",
-        *(f"feed/{name}.v1" for name in ("ask", "numbers", "writes")),
+        *(f"feed/{name}.v1" for name in ("ask", "numbers", "writes", "results", "updates")),
         "config/rules.v1",
         "rehearsal/report.v1",
     }

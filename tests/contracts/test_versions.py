@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from counterfoil_contracts import names, schema
-from counterfoil_contracts.versions import NoCommonVersion, agree, breaking_changes, spoken, whole
+from counterfoil_contracts.versions import NoCommonVersion, agree, breaking_changes, greeting, spoken, whole
 
 RELEASED = Path(__file__).parents[2] / "contracts" / "released"
 Change = Callable[[dict[str, Any]], object]
@@ -39,6 +39,12 @@ def test_no_version_in_common_says_who_has_to_be_updated() -> None:
 def test_what_is_spoken_is_what_there_are_contracts_for() -> None:
     expected = {"gone": [1, 2], "heartbeat": [1], "order": [1], "stock": [1], "tombstone": [1], "void": [1]}
     assert spoken() == expected
+
+
+def test_updates_are_agreed_on_at_hello_so_that_an_older_side_works_without() -> None:
+    assert agree(greeting(), greeting())["updates"] == 1
+    assert "updates" not in agree(greeting(), spoken())
+    assert "updates" not in agree(spoken(), greeting())
 
 
 @pytest.mark.parametrize("name", [name for name in names() if schema(name)["x-status"] == "released"])
