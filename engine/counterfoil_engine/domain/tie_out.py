@@ -1,0 +1,243 @@
+"""Whether the ERP's books are ours: document by document, by key, and its ledger role by role (domain.md, section 7).
+
+What differs is a break, named for what it is, with what it moves. What the breaks leave of a role's difference is its
+remainder, which is shown and never plugged. Pure: close checks and sweeps bring both sides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from counterfoil_engine.domain.money import show
+
+Kind = Literal["missing", "doubled", "other amount", "other accounts", "foreign"]
+KINDS: tuple[Kind, ...] = ("missing", "doubled", "other amount", "other accounts", "foreign")
+
+Net = Mapping[tuple[str, str], tuple[int, int]]
+"""(role, currency) → debits less credits, in minor units of the currency and of the book currency."""
+
+# What stands for other parties' claims and for taxes: nobody but the engine books there. Roles by their first part.
+CONTROL = frozenset(
+    {"receivable", "deposits", "refunds_owed", "clearing", "unapplied", "in_transit", "reserve", "conversion"}
+    | {"gift_cards", "disputed", "tax", "tax_on_deposits", "unearned"}
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document as one of the two ledgers has it.
+
+    key: the engine's, which the ERP carries as external reference; None: it bears none. number: the ERP's own.
+    about: the subject behind it, where we know it. net: what it moved; a document that posts nothing moves nothing.
+    """
+
+    key: str | None
+    number: str
+    kind: str
+    amount_minor: int
+    currency: str
+    day: date
+    net: Net = field(default_factory=dict)
+    about: str = ""
+
+    @property
+    def moved(self) -> Net:
+        """Its net without what comes to nothing."""
+        return {place: amounts for place, amounts in self.net.items() if amounts != (0, 0)}
+
+
+@dataclass(frozen=True)
+class Break:
+    """A document in which the two ledgers differ. number: the ERP's, of the one that is too many or wrong; "" where it
+    is the one that is missing. amount_minor: at stake. effect: what the ERP moved more than we did."""
+
+    kind: Kind
+    key: str | None
+    number: str
+    about: str
+    document: str
+    amount_minor: int
+    currency: str
+    cause: str
+    remedy: str
+    effect: Net
+
+
+@dataclass(frozen=True)
+class Tie:
+    """One role in one currency: debits less credits of ours and the ERP's, what the breaks explain of the difference,
+    and what they leave; in the currency's minor units, then in the book currency's."""
+
+    role: str
+    currency: str
+    ours: tuple[int, int]
+    theirs: tuple[int, int]
+    explained: tuple[int, int]
+
+    @property
+    def difference(self) -> tuple[int, int]:
+        return self.theirs[0] - self.ours[0], self.theirs[1] - self.ours[1]
+
+    @property
+    def remainder(self) -> tuple[int, int]:
+        return self.difference[0] - self.explained[0], self.difference[1] - self.explained[1]
+
+
+def compare(ours: Iterable[Entry], theirs: Iterable[Entry]) -> list[Break]:
+    """Every document in which the ledgers differ, by kind, key and number.
+
+    A document without a key of ours that says and moves what one of ours does is that one's double, made by hand.
+    """
+    due = {entry.key: entry for entry in ours}
+    bearing: dict[str | None, list[Entry]] = defaultdict(list)
+    for entry in theirs:
+        bearing[entry.key if entry.key in due else None].append(entry)
+    found = [_missing(entry) for key, entry in due.items() if key not in bearing]
+    for key, entries in bearing.items():
+        if key is not None:
+            found += _same_key(due[key], entries)
+    alike: dict[tuple[str, int, frozenset[object]], list[Entry]] = defaultdict(list)
+    for entry in due.values():
+        if entry.moved:  # what moves nothing is like none
+            alike[_likeness(entry)].append(entry)
+    found += [_foreign(entry, alike.get(_likeness(entry), ())) for entry in bearing.get(None, ())]
+    return sorted(found, key=lambda each: (KINDS.index(each.kind), each.key or "", each.number))
+
+
+def tie_out(ours: Net, theirs: Net, breaks: Iterable[Break]) -> list[Tie]:
+    """Both ledgers role by role, those that stand at nothing on both sides and moved by no break left out."""
+    explained = added(each.effect for each in breaks)
+    nothing = (0, 0)
+    return [
+        Tie(*place, ours.get(place, nothing), theirs.get(place, nothing), explained.get(place, nothing))
+        for place in sorted({*ours, *theirs, *explained})
+        if any(amounts != nothing for side in (ours, theirs, explained) if (amounts := side.get(place, nothing)))
+    ]
+
+
+def added(nets: Iterable[Net]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Several nets as one."""
+    total: dict[tuple[str, str], tuple[int, int]] = {}
+    for net in nets:
+        for place, (amount, book) in net.items():
+            before = total.get(place, (0, 0))
+            total[place] = (before[0] + amount, before[1] + book)
+    return total
+
+
+def less(net: Net, other: Net) -> dict[tuple[str, str], tuple[int, int]]:
+    """What a net is more than another, what comes to nothing left out."""
+    negative = {place: (-amount, -book) for place, (amount, book) in other.items()}
+    return {place: amounts for place, amounts in added([net, negative]).items() if amounts != (0, 0)}
+
+
+def _same_key(our: Entry, entries: Sequence[Entry]) -> Iterator[Break]:
+    """The first counts; what it has otherwise, and every further one, is a break."""
+    first, *more = sorted(entries, key=lambda each: (each.day, each.number))
+    effect = less(first.net, our.net)
+    if (first.amount_minor, first.currency) != (our.amount_minor, our.currency):
+        yield Break(
+            "other amount",
+            our.key,
+            first.number,
+            our.about,
+            our.kind,
+            first.amount_minor - our.amount_minor,
+            our.currency,
+            f"{_named(first)} is {show(first.amount_minor, first.currency)} in the ERP, and"
+            f" {show(our.amount_minor, our.currency)} was posted as {our.key}: it was changed there.",
+            "Set it back in the ERP, or reverse it there and retry its order.",
+            effect,
+        )
+    elif effect:
+        yield _other_accounts(our, first, effect)
+    for each in more:
+        yield _double(our, each, "bears the same key")
+
+
+def _missing(our: Entry) -> Break:
+    return Break(
+        "missing",
+        our.key,
+        "",
+        our.about,
+        our.kind,
+        -our.amount_minor,
+        our.currency,
+        f"{_named(our)} of {show(our.amount_minor, our.currency)} was posted as {our.key} and is not in the ERP:"
+        " it was deleted there.",
+        "Restore it in the ERP; if it can't be, post it there by hand under this key.",
+        less({}, our.net),
+    )
+
+
+def _other_accounts(our: Entry, first: Entry, effect: Net) -> Break:
+    wrong = sorted({role for (role, _) in effect if (role, our.currency) in first.moved})
+    right = sorted({role for (role, _) in effect} - set(wrong))
+    is_tax = all(role.startswith("tax:") for role in (*wrong, *right))
+    what = "the tax" if is_tax else "part of it"
+    return Break(
+        "other accounts",
+        our.key,
+        first.number,
+        our.about,
+        our.kind,
+        max((abs(amount) for amount, _ in effect.values()), default=0),
+        our.currency,
+        f"{_named(first)} ({our.key}) has {what} on {', '.join(wrong)} in the ERP where {', '.join(right)} is right.",
+        "Correct the ERP's tax codes by which it was booked, and the document."
+        if is_tax
+        else "Correct the ERP's accounts by which it was booked, and the document.",
+        effect,
+    )
+
+
+def _double(our: Entry, surplus: Entry, how: str) -> Break:
+    return Break(
+        "doubled",
+        our.key,
+        surplus.number,
+        our.about,
+        our.kind,
+        surplus.amount_minor,
+        surplus.currency,
+        f"{_named(surplus)} of {show(surplus.amount_minor, surplus.currency)} is the double of {our.number}"
+        f" ({our.key}): it {how}.",
+        "Reverse the double in the ERP; the first one is the engine's.",
+        surplus.moved,
+    )
+
+
+def _foreign(entry: Entry, alike: Sequence[Entry]) -> Break:
+    if alike:
+        nearest = min(alike, key=lambda each: (abs((each.day - entry.day).days), each.key or ""))
+        return _double(nearest, entry, "has its amount and its accounts, and was made by hand")
+    control = sorted({role for role, _ in entry.moved if role.split(":")[0] in CONTROL})
+    where = f" on the control account{'s' if len(control) > 1 else ''} {', '.join(control)}" if control else ""
+    return Break(
+        "foreign",
+        entry.key,
+        entry.number,
+        "",
+        entry.kind,
+        entry.amount_minor,
+        entry.currency,
+        f"{_named(entry)} of {show(entry.amount_minor, entry.currency)} was booked by hand in the ERP{where}.",
+        "Reverse it in the ERP and correct what it was for in the store or at the gateway."
+        if control
+        else "Nothing, where it is the accountant's own; else reverse it in the ERP.",
+        entry.moved,
+    )
+
+
+def _likeness(entry: Entry) -> tuple[str, int, frozenset[object]]:
+    """Two documents are alike that are of one kind and move the same."""
+    return entry.kind, entry.amount_minor, frozenset(entry.moved.items())
+
+
+def _named(entry: Entry) -> str:
+    return f"{entry.kind.replace('_', ' ').capitalize()} {entry.number}".strip()
