@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from counterfoil_engine import demo_proof
+from counterfoil_engine import demo_proof, demo_stock
 from counterfoil_engine.demo_proof import Places, Proof
 from counterfoil_engine.domain.errors import CounterfoilError
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background process would ignore
     try:
         if options.prove:
-            return 0 if show_proof(story, demo_proof.prove(read_places(options.prove))) else 1
+            return 0 if show_proof(story, prove(read_places(options.prove))) else 1
         with Demo(story) as demo:
             held = demo.run()
             if not options.once:
@@ -202,6 +202,7 @@ class Demo:
         self.start()
         self.first_orders()
         self.merchants_day()
+        self.the_warehouse_speaks()
         self.the_erp_goes_down()
         self.an_answer_is_lost()
         self.a_delivery_comes_twice()
@@ -214,8 +215,9 @@ class Demo:
     # Starting
 
     def start(self) -> None:
-        key, secret, token = (secrets.token_hex(12) for _ in range(3))
+        key, secret, token, self.plugin_key = (secrets.token_hex(12) for _ in range(4))
         shop_environment = {"SHOP_CONSUMER_KEY": f"ck_{key}", "SHOP_CONSUMER_SECRET": f"cs_{secret}"}
+        shop_environment["SHOP_PLUGIN_KEY"] = self.plugin_key
         shop = self.python("shop", "counterfoil_sandbox.shop", shop_environment, "--database", self.path("shop.sqlite"))
         rates = [f"--rate={currency}/EUR={rate}" for currency, rate in RATES.items()]
         erp_environment = {"COUNTERFOIL_ERP_TOKEN": token}
@@ -247,13 +249,13 @@ class Demo:
         return str(self.folder / name)
 
     def start_engine(self) -> None:
-        listen = f"127.0.0.1:{free_port()}"
+        listen, feed = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self.engine_url, secret = f"http://{listen}", secrets.token_hex(24)
         (self.folder / "rules.yaml").write_text(json.dumps(rules(), indent=1))
         (self.folder / "engine.toml").write_text(
             f'[engine]\ndatabase = "sqlite:///{self.path("engine.sqlite")}"\nlisten = "{listen}"\n'
             f'rules = "{self.path("rules.yaml")}"\n\n[erp.{ENTITY}]\nadapter = "http"\nurl = "{self.erp_url}"\n'
-            'token_env = "COUNTERFOIL_ERP_TOKEN"\n'
+            f'token_env = "COUNTERFOIL_ERP_TOKEN"\n\n[feed]\nlisten = "{feed}"\nurl = "http://{feed}"\n'
         )
         self.engine_environment = {
             "COUNTERFOIL_ERP_TOKEN": self.places.erp_token,
@@ -271,13 +273,16 @@ class Demo:
         (self.folder / "agent.toml").write_text(
             f'store = "{STORE}"\n\n[shop]\nurl = "{self.shop_url}"\npoll_s = 1\noverlap_s = 5\nreread_every_h = 0.01\n'
             f'reread_page_s = 0\n\n[engine]\nurl = "{self.engine_url}"\nheartbeat_s = 2\nlongest_pause_s = 2\n\n'
-            f'[outbox]\npath = "{self.path("outbox.sqlite")}"\ndisk_free_bytes = 0\n\n[webhook]\nlisten = "{hook}"\n'
+            f'[outbox]\npath = "{self.path("outbox.sqlite")}"\ndisk_free_bytes = 0\n\n[webhook]\nlisten = "{hook}"\n\n'
+            '[plugin]\nkey_env = "COUNTERFOIL_PLUGIN_KEY"\nnudge_listen = ""\npoll_s = 1\nsafety_poll_s = 1\n\n'
+            '[stock]\nswitch = "on"\naccept_when = { most_changes_share = 1.0 }\nidle_s = 0.5\nwait_s = 1\n'
         )
         environment = {
             "COUNTERFOIL_SHOP_KEY": self.places.shop_key,
             "COUNTERFOIL_SHOP_SECRET": self.places.shop_secret,
             "COUNTERFOIL_ENGINE_SECRET": self.engine_secret,
             "COUNTERFOIL_WEBHOOK_SECRET": hook_secret,
+            "COUNTERFOIL_PLUGIN_KEY": self.plugin_key,
         }
         command = [script("counterfoil-agent"), "run", "--config", self.path("agent.toml")]
         agent = self.child("agent", command, environment)
@@ -308,6 +313,20 @@ class Demo:
         for _ in range(2):
             self.tell(self.step_histories())
             time.sleep(STEP_PAUSE_S)
+
+    def the_warehouse_speaks(self) -> None:
+        self.story.head("The warehouse says what is there, and the shop offers it")
+        products = demo_stock.add_products(self.places)
+        demo_stock.put(self.places, demo_stock.ON_HAND)
+        self.until(lambda: demo_stock.agrees(self.places).ok or None, "the first numbers to reach the shop")
+        self.tell(f"The shop had none: now it offers {told_of(demo_stock.offered(self.places))}.")
+        order = recorded("order_simple_paid")
+        order["line_items"][0] |= {"product_id": products["MUG"], "sku": "MUG"}
+        order_id = self.control("orders", order=order)["order_id"]
+        demo_stock.put(self.places, {"TEAPOT": 30})
+        self.until(lambda: demo_stock.agrees(self.places).ok or None, "the sale and the goods to be counted")
+        now = told_of(demo_stock.offered(self.places))
+        self.tell(f"Order {order_id} takes 2 mugs while 24 teapots come in: it offers {now}.")
 
     def the_erp_goes_down(self) -> None:
         self.story.head("The ERP goes down")
@@ -401,7 +420,7 @@ class Demo:
 
     def prove_all(self) -> bool:
         self.story.head("The proof: shop, engine and ERP compared from outside")
-        proof = demo_proof.prove(self.places)
+        proof = prove(self.places)
         proof.checks.append(self.replay_changes_nothing())
         held = show_proof(self.story, proof)
         seconds = time.monotonic() - self.story.began_s
@@ -560,6 +579,17 @@ class Demo:
         raise failed(f"Waited {timeout_s:.0f} s in vain for {what}.", child or self.children["engine"])
 
 
+def prove(places: Places) -> Proof:
+    """Orders and stock, all parties as they are now."""
+    proof = demo_proof.prove(places)
+    proof.checks.append(demo_stock.agrees(places))
+    return proof
+
+
+def told_of(units: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} of {sku}" for sku, number in sorted(units.items()))
+
+
 def show_proof(story: Story, proof: Proof) -> bool:
     """The proof on the screen, cases first. Returns whether all held."""
     for case in proof.cases:
@@ -596,7 +626,8 @@ def table_of(proof: Proof) -> Table:
 def rules() -> dict[str, Any]:
     """The rules file: JSON is YAML too, and its strings are quoted."""
     since = {"from": "2020-01-01"}
-    skus = sorted({line["sku"] for order in recorded_orders() for line in order["line_items"] if line["sku"]})
+    sold = {line["sku"] for order in recorded_orders() for line in order["line_items"] if line["sku"]}
+    skus = sorted(sold | demo_stock.ON_HAND.keys())
     untaxed = {line["sku"] for order in recorded_orders() for line in order["line_items"] if not line["taxes"]}
     jurisdictions = (("DE", "domestic"), ("FR", "oss"), ("CA-QC", "export"))
     codes = (
@@ -637,6 +668,7 @@ def rules() -> dict[str, Any]:
         ],
         "rates": [{"book": "EUR", "currency": c, "rate": r, **since} for c, r in RATES.items()],
         "sequence": [{"entity": "*", "method": "*", "invoice_on": "acceptance", **since}],
+        **demo_stock.rules_of(ENTITY),
     }
 
 

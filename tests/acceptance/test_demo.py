@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import requests
-from counterfoil_engine import demo, demo_proof
+from counterfoil_engine import demo, demo_proof, demo_stock
 from counterfoil_engine.demo_proof import Ledger, Line
 from counterfoil_engine.work.rules_file import parse_rules
 
@@ -179,3 +180,14 @@ def test_the_demo_proves_itself_and_finds_a_document_that_is_edited_behind_its_b
         status = running.end(signal.SIGINT)
     assert status == 0
     assert running.left_behind() == []
+
+
+def test_stock_that_the_shop_offers_beyond_what_is_there_fails_the_proof(monkeypatch):
+    told = {"offered": {"MUG": 38}, "there": {"MUG": 40}, "sold": Counter({"MUG": 2}), "numbers": {"MUG": 38}}
+    for name, units in told.items():
+        monkeypatch.setattr(demo_stock, name, lambda places, units=units: units)
+    assert demo_stock.agrees(None).ok
+    for name, wrong in (("offered", {"MUG": 39}), ("there", {"MUG": 39}), ("sold", Counter()), ("numbers", {})):
+        monkeypatch.setattr(demo_stock, name, lambda places, wrong=wrong: wrong)
+        assert not demo_stock.agrees(None).ok
+        monkeypatch.setattr(demo_stock, name, lambda places, units=told[name]: units)
