@@ -71,6 +71,7 @@ from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.decisions import the_decisions
+from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
 from counterfoil_engine.work.four_eyes import FourEyes
@@ -321,7 +322,8 @@ class Engine:
     def control(self) -> Control:
         """Who may command, and what stays provable."""
         users = Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32)))
-        return Control(users, AuditLog(self.records), self.four_eyes(), self.close())
+        evidence = Evidence(self.records, close, self.book, self.close())
+        return Control(users, AuditLog(self.records), self.four_eyes(), self.close(), evidence)
 
     def close(self) -> Close:
         """A period's check and its lock."""

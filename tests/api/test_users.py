@@ -47,7 +47,15 @@ def test_every_command_has_its_least_role():
             "stop_shadow",
             "switch",
         ],
-        "controller": ["approve", "approve_proposal", "close_lock", "close_unlock", "load_rules", "release_brake"],
+        "controller": [
+            "approve",
+            "approve_proposal",
+            "close_lock",
+            "close_unlock",
+            "evidence",
+            "load_rules",
+            "release_brake",
+        ],
         "admin": ["add_user", "confirm", "remove_user"],
     }
 

@@ -11,6 +11,7 @@ from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.close import Close, UnlockPeriod
+from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.users import Users
@@ -20,7 +21,8 @@ def a_control(database: Database) -> Control:
     records = records_over(database)
     book = Book(parse_rules)
     eyes = FourEyes(records, book, [UnlockPeriod(records)])
-    return Control(the_users(database), AuditLog(records), eyes, Close(records, close, book))
+    its_close = Close(records, close, book)
+    return Control(the_users(database), AuditLog(records), eyes, its_close, Evidence(records, close, book, its_close))
 
 
 def the_users(database: Database) -> Users:

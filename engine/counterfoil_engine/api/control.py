@@ -14,6 +14,7 @@ from counterfoil_engine.api.requests import Moment, Name, Strict, answer, asked,
 from counterfoil_engine.config import Settings
 from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.close import Close
+from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.users import DAYS, Users
 
@@ -29,6 +30,7 @@ class Control:
     audit_log: AuditLog
     four_eyes: FourEyes
     close: Close
+    evidence: Evidence
 
 
 class _NewUser(Strict):
@@ -139,6 +141,11 @@ def control(does: Control, settings: Settings, access: Access) -> Blueprint:
         wanted = asked(request, _Period, limits)
         what = {"entity": wanted.entity, "period": wanted.period}
         return _said(does.four_eyes.ask("unlock_period", what, caller_of_request()))
+
+    @blueprint.get("/evidence")
+    def evidence() -> Response:
+        wanted = named(request.args.to_dict(), _Period)
+        return _said(does.evidence.of(wanted.entity, wanted.period))
 
     return blueprint
 

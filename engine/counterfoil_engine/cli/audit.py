@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +13,10 @@ import click
 from counterfoil_engine.cli import show
 from counterfoil_engine.cli.client import Client
 from counterfoil_engine.cli.commands import Context, Moment, command, counterfoil
+from counterfoil_engine.cli.evidence import read_file
 from counterfoil_engine.domain.audit import Entry, Verified, verify
+from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.work import pack
 
 PAGE = 1000
 
@@ -53,14 +57,29 @@ def audit_list(context: Context, since: datetime | None, limit: int) -> None:
     exit_status="Exit status: 0 the log is what was written, 1 it isn't (the first entry that differs is said),"
     " 2 wrong usage.",
 )
-def audit_verify(context: Context) -> int:
-    """Recompute the whole chain here. Reads only.
+@click.option("--pack", "packs", multiple=True, type=click.Path(path_type=Path), help="compare with this evidence pack")
+@click.option("--key", type=click.Path(path_type=Path), help="the public key that the packs have to be signed with")
+def audit_verify(context: Context, packs: tuple[Path, ...], key: Path | None) -> int:
+    """Recompute the whole chain here, and compare it with what evidence packs kept. Reads only.
 
-    Example: counterfoil audit verify
+    A log that somebody rewrote with the database's own rights agrees with itself; only a pack shows it.
+
+    Example: counterfoil audit verify --pack 2026-10.zip --key evidence.pub
     """
-    verified = verify(entries(context.client), {})
+    verified = verify(entries(context.client), {str(path): anchored(path, key) for path in packs})
     context.answer(asdict(verified), lambda _: _shown(verified))
+    if packs and key is None and not context.as_json:
+        show.line("Nobody has checked who signed the packs: name the public key with --key.", "yellow")
     return int(bool(verified.faults))
+
+
+def anchored(path: Path, key: Path | None) -> dict[int, str]:
+    """The chain as a pack has it. key: that its signature has to fit. Raises CounterfoilError where it doesn't."""
+    content = pack.read(path)
+    wrong = pack.faults(content, pack.public_key(read_file(key), str(key))) if key else []
+    if wrong:
+        raise CounterfoilError(f"The pack {path} is not as it was signed: {wrong[0]}", "Use the original.", "conflict")
+    return pack.chain_of(content)
 
 
 def entries(client: Client) -> Iterator[Entry]:

@@ -18,7 +18,7 @@ ANSWER_BYTES_MAX = 64 * 1024 * 1024
 class Client:
     """url: the engine's address. The token comes from COUNTERFOIL_API_TOKEN."""
 
-    def __init__(self, url: str, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 60.0, answer_bytes_max: int = ANSWER_BYTES_MAX) -> None:
         token = os.environ.get("COUNTERFOIL_API_TOKEN", "")
         if not (token.isascii() and token.isprintable()):
             raise CounterfoilError(
@@ -26,7 +26,7 @@ class Client:
                 "Set it to the engine's token.",
                 "contract",
             )
-        self._url, self._timeout_s = url.rstrip("/"), timeout_s
+        self._url, self._timeout_s, self._answer_bytes_max = url.rstrip("/"), timeout_s, answer_bytes_max
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -44,7 +44,7 @@ class Client:
             with self._session.request(
                 method, url, timeout=self._timeout_s, allow_redirects=False, stream=True, **options
             ) as answer:
-                status, content = answer.status_code, _bounded(answer)
+                status, content = answer.status_code, _bounded(answer, self._answer_bytes_max)
         except (requests.RequestException, ValueError, OSError):
             raise CounterfoilError(
                 f"The engine at {self._url} doesn't answer.",
@@ -74,10 +74,10 @@ class Client:
         return body
 
 
-def _bounded(answer: requests.Response) -> bytes:
+def _bounded(answer: requests.Response, most: int) -> bytes:
     content = bytearray()
     for chunk in answer.iter_content(1 << 16):
         content += chunk
-        if len(content) > ANSWER_BYTES_MAX:
+        if len(content) > most:
             raise CounterfoilError("The engine's answer is too large.", "Ask for less.", "contract")
     return bytes(content)

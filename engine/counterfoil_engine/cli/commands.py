@@ -502,4 +502,4 @@ def completion(context: Context, shell: str) -> None:
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
 
 
-from counterfoil_engine.cli import audit, close, proposals, users, what_if  # noqa: E402, F401  (they join the group)
+from counterfoil_engine.cli import audit, close, evidence, proposals, users, what_if  # noqa: E402, F401  (they join)

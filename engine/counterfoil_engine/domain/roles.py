@@ -39,6 +39,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "release_brake": "controller",
     "close_lock": "controller",
     "close_unlock": "controller",
+    "evidence": "controller",
     "approve_proposal": "controller",
     "add_user": "admin",
     "remove_user": "admin",

@@ -156,6 +156,11 @@ def _dated(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[Row]:
 # What an evidence pack holds beside.
 
 
+def engine(tx: Transaction) -> Row:
+    """Which database this is, and in which life."""
+    return tx.one("select id as engine_id, engine_epoch from identity") or {"engine_id": None, "engine_epoch": None}
+
+
 def documents(tx: Transaction, entity: str, first: date, last: date) -> list[Row]:
     """What was posted with a date in these days."""
     return tx.all(

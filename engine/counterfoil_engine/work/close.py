@@ -18,6 +18,7 @@ from counterfoil_engine.ports import Caller, Ledger, Records, Rejected, RulesBoo
 from counterfoil_engine.work.decisions import Decision, Frozen
 
 NAMED_MAX = 5  # of what is open, in the sentence that asks for a yes
+OPEN_KEPT_MAX = 100  # of it, in the audit log: also how the ERP's ledger differed then
 
 
 class CloseRecords(Protocol):
@@ -46,12 +47,12 @@ class Close:
 
     def check(self, entity: str, period: str) -> Mapping[str, Any]:
         """Every line of a period, and what ought to be settled before it is locked. Reads only."""
-        month = _month(period)
+        month = month_of(period)
         erps = self._balances(entity)
         with self._records.transaction() as tx:
             self._reads.snapshot(tx)
             rules = self._book.current(tx)
-            lines = self.lines(tx, rules, _entity(rules, entity), month, erps)
+            lines = self.lines(tx, rules, entity_of(rules, entity), month, erps)
             lock = self._records.periods.read(tx, entity, period)
         said = _open(lines)
         return {
@@ -67,11 +68,11 @@ class Close:
 
     def lock(self, entity: str, period: str, confirmed: bool, caller: Caller) -> Mapping[str, Any]:
         """From now on nothing is posted into the period. What is still open is named, and asks for a yes."""
-        month = _month(period)
+        month = month_of(period)
         erps = self._balances(entity)
         with self._records.transaction() as tx:
             rules = self._book.current(tx)
-            its_entity = _entity(rules, entity)
+            its_entity = entity_of(rules, entity)
             self._records.periods.alone(tx, entity)
             self._refuse_to_lock(tx, its_entity, month)
             said = _open(self.lines(tx, rules, its_entity, month, erps))
@@ -83,7 +84,7 @@ class Close:
                 )
             self._records.periods.lock(tx, entity, period, caller.name)
             self._records.restatements.audit(
-                tx, caller.name, "lock period", entity=entity, period=period, open=len(said)
+                tx, caller.name, "lock period", entity=entity, period=period, open=said[:OPEN_KEPT_MAX]
             )
         return {"entity": entity, "period": period, "locked_by": caller.name, "open": said}
 
@@ -194,14 +195,14 @@ def _made_by(row: Mapping[str, Any], entity: Entity, last: date) -> bool:
     return made.astimezone(ZoneInfo(entity.zone)).date() <= last
 
 
-def _month(period: str) -> Period:
+def month_of(period: str) -> Period:
     try:
         return Period.named(period)
     except ValueError:
         raise Rejected(f"{period[:40]!r} is no period.", "Write a month: 2026-10.", slug="request") from None
 
 
-def _entity(rules: Rules, entity: str) -> Entity:
+def entity_of(rules: Rules, entity: str) -> Entity:
     if entity not in rules.entities:
         known = ", ".join(sorted(rules.entities)[:10])
         raise Rejected(f"The entity {entity[:80]!r} is not in the rules.", f"Known are {known}.", slug="request")
