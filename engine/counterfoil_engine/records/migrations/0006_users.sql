@@ -48,6 +48,7 @@ create index proposals_state on proposals (state, id);
 alter table audit add column n bigint;
 alter table audit add column hash text;
 create unique index audit_n on audit (n);
+create index audit_unchained on audit (id) where hash is null;
 
 -- The log only grows. A row from before the chain gets its place once, and nothing else of it changes.
 -- only postgresql
