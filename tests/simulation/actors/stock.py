@@ -67,6 +67,7 @@ def copy(simulation: Simulation, random: Random) -> str | None:
 
 
 HAPPENINGS = {"a position changes": (0, position), "numbers are published": (0, publish), "a copy is met": (0, copy)}
+FAULTS = ("a copy is met",)
 
 
 def check(simulation: Simulation) -> Iterator[str]:
