@@ -33,14 +33,13 @@ from counterfoil_engine.ports import (
     Refused,
     RulesBook,
     Unknown,
-    WorkClass,
 )
+from counterfoil_engine.work import ledger
 from counterfoil_engine.work.draw import Draw
 from counterfoil_engine.work.switches import stores_on
 from counterfoil_engine.work.wire import posting_of
 
 Answer = TypeVar("Answer")
-_Due = tuple[WorkClass, str]
 
 OPEN_DAY_KEPT_S = 60.0  # how long the answer "this period is open" is believed; a refusal for it heals by itself
 ADOPTED_AT_ONCE = 500
@@ -55,7 +54,6 @@ class Lane:
     buckets: Sequence[int]
 
 
-NOT_TOLD = "not told"  # the number of the document that bears a key, where the party only said that one does
 SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "The tax service"}
 
 
@@ -135,10 +133,7 @@ class Poster:
         stores = stores_on(records, tx, rules, lane.party)
         for work_class in self._draw.order():
             ready = records.intents.ready(tx, lane.party, lane.entity, buckets, stores, work_class, limit - len(batch))
-            unmet = records.intents.unmet(tx, ready)
-            batch += [intent for intent in ready if intent.id not in unmet]
-            needs = [(one.id, lane.party, lane.entity, key) for one in ready if one.id in unmet for key in one.after]
-            records.waits.wait_for_results(tx, needs)
+            batch += ledger.may_go(records, tx, ready)
             if len(batch) >= limit:
                 break
         return batch
@@ -227,7 +222,7 @@ class Poster:
         """One transaction for all results of a call. A key without an answer is unknown, whatever the others say."""
         answers = {outcome.key: outcome for outcome in outcomes}
         posted: list[tuple[Intent, str]] = []
-        due: set[_Due] = set()
+        due: set[ledger.Due] = set()
         with self._records.transaction() as tx:
             for intent in batch:
                 match answers.get(intent.key, Unknown(intent.key)):
@@ -235,43 +230,19 @@ class Poster:
                         posted.append((intent, number))
                     case Refused(case=case):
                         is_taken = case.category == "conflict" and intent.reverses is None  # by another content (K3)
-                        due |= self._refused(tx, intent, case, NOT_TOLD if is_taken else None)
+                        due |= self._refused(tx, intent, case, ledger.NOT_TOLD if is_taken else None)
                     case Unknown():
                         self._records.intents.no_answer(tx, [intent])
-            self._mark_due(tx, due | self._done(tx, posted))
+            ledger.mark_due(self._records, tx, due | self._done(tx, posted))
 
-    def _done(self, tx: Any, results: Sequence[tuple[Intent, str]]) -> set[_Due]:
-        """The results, their journal, and whom they wake; returns the subjects that deserve a look."""
-        records, lane = self._records, self._lane
-        ids = records.intents.done(tx, results)
-        done = [intent for intent, _ in results if intent.id in ids]
-        slots: dict[str, list[str]] = {}
-        for intent in done:
-            slots.setdefault(intent.subject, []).append(intent.slot)
-            logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
-        records.journal.book(tx, done)
-        records.waits.wake_by_results(tx, lane.party, lane.entity, [intent.key for intent in done])
-        records.cases.resolve_slots(tx, slots, "posted")
-        return {(intent.work_class, intent.about) for intent in done}
+    def _done(self, tx: Any, results: Sequence[tuple[Intent, str]]) -> set[ledger.Due]:
+        return ledger.done(self._records, tx, results)
 
-    def _refused(self, tx: Any, intent: Intent, case: Case, taken_by: str | None = None) -> set[_Due]:
-        """A refusal is a case; a look decides what follows. A closed period heals: the next date is chosen anew.
-
-        taken_by: the number of the document that bears its key."""
+    def _refused(self, tx: Any, intent: Intent, case: Case, taken_by: str | None = None) -> set[ledger.Due]:
+        """As `ledger.refused`. A closed period heals: the next date is chosen anew."""
         if case.category == "closed_period":
             self._open_days.clear()
-        if not self._records.intents.refuse(tx, intent, case.category == "closed_period", taken_by):
-            return set()
-        if case.money_minor is None:
-            case = replace(case, money_minor=intent.amount_minor, currency=intent.currency)
-        self._records.cases.open_case(tx, intent.subject, intent.store, "post", case, intent.key)
-        logger.warning("refused", document=intent.key, category=case.category)
-        return {(intent.work_class, intent.about)}
-
-    def _mark_due(self, tx: Any, due: set[_Due]) -> None:
-        """What has a result deserves a look, in the class of its intent: a backfill's results are no live work."""
-        for work_class in sorted({of for of, _ in due}):
-            self._records.work.mark_due(tx, sorted(subject for of, subject in due if of == work_class), work_class)
+        return ledger.refused(self._records, tx, intent, case, taken_by)
 
     # Looking up.
 
@@ -284,7 +255,7 @@ class Poster:
     def _resolve(self, intents: Sequence[Intent]) -> list[Intent]:
         """Find every key; write what was found; the intents that the party doesn't hold."""
         found = self._call(lambda: self._receiver.find([intent.key for intent in intents]))
-        due: set[_Due] = set()
+        due: set[ledger.Due] = set()
         absent = []
         with self._records.transaction() as tx:
             for intent in intents:
@@ -292,10 +263,10 @@ class Poster:
                     due |= self._settle(tx, intent, there)
                 else:
                     absent.append(intent)
-            self._mark_due(tx, due)
+            ledger.mark_due(self._records, tx, due)
         return absent
 
-    def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[_Due]:
+    def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[ledger.Due]:
         """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
         first = _first(found)
         if first.content_hash != intent.content_hash:
@@ -335,7 +306,7 @@ class Poster:
     def _adopt_chunk(self, chunk: Sequence[Sequence[Found]]) -> None:
         """chunk: by key, the documents that bear it."""
         lane, records = self._lane, self._records
-        place, due = (lane.party, lane.entity), set[_Due]()
+        place, due = (lane.party, lane.entity), set[ledger.Due]()
         with records.transaction() as tx:
             for bearing in chunk:
                 found = _first(bearing)
@@ -357,7 +328,7 @@ class Poster:
                     due |= self._adopt_known(tx, intent, found)
                 if intent is not None and len(bearing) > 1:
                     self._doubled(tx, intent, bearing)
-            self._mark_due(tx, due)
+            ledger.mark_due(self._records, tx, due)
 
     def _book_adopted_reversal(self, tx: Any, key: str) -> None:
         """What an adopted reversal undid may be in the ledger with its journal: this one then has it, mirrored."""
@@ -373,7 +344,7 @@ class Poster:
         records.intents.explain(tx, reversal, document, about, (), look_id, rules_version)
         records.journal.book(tx, [replace(reversal, document=document, about=about, currency=document.currency)])
 
-    def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[_Due]:
+    def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[ledger.Due]:
         if intent.state == "refused" and not self._records.intents.offer_again(tx, intent):
             return set()
         self._records.intents.mark_sent(tx, [intent])
