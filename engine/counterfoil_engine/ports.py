@@ -19,6 +19,7 @@ from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
 from counterfoil_engine.domain.roles import Role
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.stock import Position
+from counterfoil_engine.domain.tie_out import Booked
 
 
 class Clock(Protocol):
@@ -132,10 +133,14 @@ class Erp(PostingParty, Protocol):
 
 
 class Ledger(Protocol):
-    """An ERP that says its balances by role. May raise Unavailable or RateLimited."""
+    """An ERP that says its balances by role, and its ledger document by document. May raise Unavailable or
+    RateLimited."""
 
     def balances(self, entity: str) -> Mapping[tuple[str, str], JournalLine]:
         """Turnover of each role and currency, to date: both sides added up over all documents."""
+
+    def entries(self, entity: str, first: date, last: date) -> Iterator[Booked]:
+        """Every document with a posting date in these days, in any order: those posted, and those made by hand."""
 
 
 # Intake: what receives the stores' events.

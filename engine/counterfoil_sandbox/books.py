@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -52,6 +53,12 @@ NUMBER_PREFIX = {
     "credit_note": "CN",
     "refund_payment": "RP",
     "application": "AP",
+    "transfer": "TR",
+    "return": "RT",
+    "fee": "FE",
+    "payout": "PO",
+    "dispute": "DI",
+    "journal": "JO",
 }
 
 Outcome = dict[str, Any]
@@ -143,6 +150,20 @@ class Books(DocumentStore):
             for row in rows
         }
 
+    def entries(self, entity: str, first: date, last: date, after: int, limit: int) -> tuple[list[Outcome], int | None]:
+        """A page of the ledger of these days, document by document, and the cursor of the next (None: none is left)."""
+        rows = self._rows(
+            "select * from documents where entity = ? and day between ? and ? and id > ? order by id limit ?",
+            (entity, first.isoformat(), last.isoformat(), after, limit + 1),
+        )
+        page = rows[:limit]
+        lines: dict[int, list[Outcome]] = {row["id"]: [] for row in page}
+        for line in self.journal_lines(list(lines)):
+            lines[line["document"]].append({name: line[name] for name in ("role", *_AMOUNTS)})
+        names = ("number", "kind", "currency", "amount_minor", "day")
+        told = [{"key": row["key"] or None, **{n: row[n] for n in names}, "lines": lines[row["id"]]} for row in page]
+        return told, page[-1]["id"] if len(rows) > limit else None
+
     # What an accountant sets
 
     def set_rate(self, currency: str, book: str, from_day: date, rate: str) -> None:
@@ -206,6 +227,19 @@ class Books(DocumentStore):
                 )
             self._connection.execute("update documents set amount_minor = ? where id = ?", (new, document["id"]))
             return str(document["number"])
+
+    # What its makers do to it by hand (`erp_by_hand.py`)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One writing transaction."""
+        with self._writing():
+            yield self._connection
+
+    def id_of(self, key: str) -> int | None:
+        """The first document that bears a key."""
+        rows = self._rows("select id from documents where key = ? order by id limit 1", (key,))
+        return int(rows[0]["id"]) if rows else None
 
     # What the page shows
 
@@ -374,7 +408,7 @@ class Books(DocumentStore):
                 )
 
     def _book(self, document: Mapping[str, Any], header: _Header, lines: Sequence[Line], posted_at: datetime) -> str:
-        number = self._next_number(header)
+        number = self.next_number(header.entity, header.kind, header.day)
         cursor = self._connection.execute(
             "insert into documents(key, slot, kind, entity, currency, book_currency, amount_minor, day, content_hash,"
             " reverses, number, posted_at, body) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -395,12 +429,12 @@ class Books(DocumentStore):
             )
         return number
 
-    def _next_number(self, header: _Header) -> str:
+    def next_number(self, entity: str, kind: str, day: date) -> str:
         row = self._connection.execute(
             "insert into numbers values (?, ?, ?, 1) on conflict do update set last = last + 1 returning last",
-            (header.entity, header.kind, header.day.year),
+            (entity, kind, day.year),
         ).fetchone()
-        return f"{NUMBER_PREFIX[header.kind]}-{header.day.year:04}-{row['last']:06}"
+        return f"{NUMBER_PREFIX[kind]}-{day.year:04}-{row['last']:06}"
 
 
 _AMOUNTS = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")

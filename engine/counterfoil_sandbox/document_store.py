@@ -37,9 +37,11 @@ class DocumentStore:
         return [_found(row) for row in found]
 
     def since(self, moment: datetime, after: int, limit: int) -> tuple[list[dict[str, str]], int | None]:
-        """A page of the documents posted at or after a moment, and the cursor of the next (None: none is left)."""
+        """A page of the documents posted at or after a moment, and the cursor of the next (None: none is left).
+
+        What was made by hand without a key is nobody's."""
         rows = self._rows(
-            "select * from documents where posted_at >= ? and id > ? order by id limit ?",
+            "select * from documents where key <> '' and posted_at >= ? and id > ? order by id limit ?",
             (stamp(moment), after, limit + 1),
         )
         more = len(rows) > limit

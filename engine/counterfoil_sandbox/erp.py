@@ -26,10 +26,12 @@ from counterfoil_sandbox.service import (
     MOST_BYTES,
     MOST_DOCUMENTS,
     MOST_KEYS,
+    PAGE_SIZE,
     LineCut,
     Problem,
     Service,
     add_options,
+    cursor_from,
     done,
     malformed,
     modes_of,
@@ -121,6 +123,14 @@ def _book_routes(app: Flask, erp: SandboxErp) -> None:
                 for (_, role, currency), balance in erp.books.balances(entity).items()
             ]
         )
+
+    @app.get("/v1/entries")
+    def entries() -> Any:
+        entity, first, last = _argument("entity"), _day("first_day"), _day("last_day")
+        cursor = cursor_from("0")
+        erp.begin_call(is_post=False)
+        told, following = erp.books.entries(entity, first, last, int(cursor), PAGE_SIZE)
+        return jsonify(entries=told, next=str(following) if following else None)
 
     @app.get("/v1/positions")
     def positions() -> Any:

@@ -261,9 +261,7 @@ def _document_routes(app: Flask, service: Service) -> None:
 
     @app.get("/v1/documents")
     def list_documents() -> Any:
-        since, cursor = moment_of("since"), request.args.get("cursor", "0")
-        if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
-            raise malformed("The cursor is not one that was given here.")
+        since, cursor = moment_of("since"), cursor_from("0")
         service.begin_call(is_post=False)
         found, following = service.store.since(since, int(cursor), PAGE_SIZE)
         return jsonify(found=found, next=str(following) if following else None)
@@ -336,6 +334,14 @@ def list_of(body: Mapping[str, Any], name: str, most: int) -> list[Any]:
 
 def malformed(detail: str) -> Problem:
     return Problem(400, "malformed", detail, "Send it as the OpenAPI description says.")
+
+
+def cursor_from(first: str) -> str:
+    """The cursor that a page is asked for by; first: where it begins."""
+    cursor = request.args.get("cursor", first)
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise malformed("The cursor is not one that was given here.")
+    return cursor
 
 
 def moment_of(name: str) -> datetime:

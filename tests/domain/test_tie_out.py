@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from counterfoil_engine.domain.tie_out import Entry, Net, added, compare, tie_out
+from counterfoil_engine.domain.tie_out import Booked, Net, added, compare, tie_out
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,15 +17,15 @@ SALE: Net = {
 }
 
 
-def an_invoice(order: str = "1001", number: str = "IN-1", net: Net = SALE) -> Entry:
-    return Entry(f"eu1/{order}/invoice/acceptance/r1", number, "invoice", 1190, "EUR", DAY, net, f"order eu1/{order}")
+def an_invoice(order: str = "1001", number: str = "IN-1", net: Net = SALE) -> Booked:
+    return Booked(f"eu1/{order}/invoice/acceptance/r1", number, "invoice", 1190, "EUR", DAY, net, f"order eu1/{order}")
 
 
-def by_hand(number: str, net: Net, kind: str = "journal", amount_minor: int = 500) -> Entry:
-    return Entry(None, number, kind, amount_minor, "EUR", DAY, net)
+def by_hand(number: str, net: Net, kind: str = "journal", amount_minor: int = 500) -> Booked:
+    return Booked(None, number, kind, amount_minor, "EUR", DAY, net)
 
 
-def causes(ours: list[Entry], theirs: list[Entry]) -> list[tuple[str, str]]:
+def causes(ours: list[Booked], theirs: list[Booked]) -> list[tuple[str, str]]:
     return [(each.kind, each.cause) for each in compare(ours, theirs)]
 
 
@@ -58,7 +58,7 @@ def test_a_copy_without_a_key_is_the_double_of_the_document_that_it_is_like() ->
     assert "was made by hand" in double.cause
 
 
-def copy() -> Entry:
+def copy() -> Booked:
     return replace(an_invoice(), key=None, number="IN-9", about="")
 
 
@@ -87,7 +87,7 @@ def test_what_was_booked_by_hand_names_the_control_accounts_that_it_moved() -> N
 
 
 def test_a_document_that_moves_nothing_is_nobodys_double() -> None:
-    order = Entry("eu1/1/sales_order/order/r1", "SO-1", "sales_order", 1190, "EUR", DAY)
+    order = Booked("eu1/1/sales_order/order/r1", "SO-1", "sales_order", 1190, "EUR", DAY)
     (found,) = compare([order], [order, replace(order, key="by hand", number="SO-9")])
     assert (found.kind, found.number) == ("foreign", "SO-9")
 
@@ -99,7 +99,7 @@ NETS = st.dictionaries(
 )
 ENTRIES = st.lists(
     st.builds(
-        Entry,
+        Booked,
         st.sampled_from([None, "a", "b", "c", "d"]),
         st.from_regex(r"N[0-9]{1,4}", fullmatch=True),
         st.sampled_from(["invoice", "payment"]),
@@ -114,7 +114,7 @@ ENTRIES = st.lists(
 
 @given(ENTRIES, ENTRIES)
 def test_whatever_differs_document_by_document_explains_the_ledgers_to_the_last_minor_unit(
-    ours: list[Entry], theirs: list[Entry]
+    ours: list[Booked], theirs: list[Booked]
 ) -> None:
     posted = list({entry.key: entry for entry in ours if entry.key}.values())
     breaks = compare(posted, theirs)

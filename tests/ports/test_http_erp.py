@@ -33,6 +33,7 @@ READS: dict[str, Callable[[HttpErp], Any]] = {
     "rate": lambda erp: erp.rate("USD", "EUR", DAY),
     "open_day": lambda erp: erp.open_day("DE01", DAY),
     "balances": lambda erp: erp.balances("DE01"),
+    "entries": lambda erp: list(erp.entries("DE01", DAY, DAY)),
 }
 
 

@@ -75,6 +75,7 @@ def test_the_examples_are_documents_that_the_sandbox_posts_in_their_order() -> N
         ("get", "/v1/rates", "currency=EUR&book=EUR&on=2026-11-23", None),
         ("get", "/v1/periods", "entity=DE01&on=2026-11-23", None),
         ("get", "/v1/balances", "entity=DE01", None),
+        ("get", "/v1/entries", "entity=DE01&first_day=2026-11-01&last_day=2026-11-30", None),
         ("get", "/v1/health", "", None),
         ("get", "/v1/rates", "currency=euro&book=EUR&on=2026-11-23", None),
         ("post", "/v1/documents", "", {"documents": "all"}),

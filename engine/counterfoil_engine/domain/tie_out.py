@@ -28,7 +28,7 @@ CONTROL = frozenset(
 
 
 @dataclass(frozen=True)
-class Entry:
+class Booked:
     """A document as one of the two ledgers has it.
 
     key: the engine's, which the ERP carries as external reference; None: it bears none. number: the ERP's own.
@@ -87,20 +87,20 @@ class Tie:
         return self.difference[0] - self.explained[0], self.difference[1] - self.explained[1]
 
 
-def compare(ours: Iterable[Entry], theirs: Iterable[Entry]) -> list[Break]:
+def compare(ours: Iterable[Booked], theirs: Iterable[Booked]) -> list[Break]:
     """Every document in which the ledgers differ, by kind, key and number.
 
     A document without a key of ours that says and moves what one of ours does is that one's double, made by hand.
     """
     due = {entry.key: entry for entry in ours}
-    bearing: dict[str | None, list[Entry]] = defaultdict(list)
+    bearing: dict[str | None, list[Booked]] = defaultdict(list)
     for entry in theirs:
         bearing[entry.key if entry.key in due else None].append(entry)
     found = [_missing(entry) for key, entry in due.items() if key not in bearing]
     for key, entries in bearing.items():
         if key is not None:
             found += _same_key(due[key], entries)
-    alike: dict[tuple[str, int, frozenset[object]], list[Entry]] = defaultdict(list)
+    alike: dict[tuple[str, int, frozenset[object]], list[Booked]] = defaultdict(list)
     for entry in due.values():
         if entry.moved:  # what moves nothing is like none
             alike[_likeness(entry)].append(entry)
@@ -135,7 +135,7 @@ def less(net: Net, other: Net) -> dict[tuple[str, str], tuple[int, int]]:
     return {place: amounts for place, amounts in added([net, negative]).items() if amounts != (0, 0)}
 
 
-def _same_key(our: Entry, entries: Sequence[Entry]) -> Iterator[Break]:
+def _same_key(our: Booked, entries: Sequence[Booked]) -> Iterator[Break]:
     """The first counts; what it has otherwise, and every further one, is a break."""
     first, *more = sorted(entries, key=lambda each: (each.day, each.number))
     effect = less(first.net, our.net)
@@ -159,7 +159,7 @@ def _same_key(our: Entry, entries: Sequence[Entry]) -> Iterator[Break]:
         yield _double(our, each, "bears the same key")
 
 
-def _missing(our: Entry) -> Break:
+def _missing(our: Booked) -> Break:
     return Break(
         "missing",
         our.key,
@@ -175,7 +175,7 @@ def _missing(our: Entry) -> Break:
     )
 
 
-def _other_accounts(our: Entry, first: Entry, effect: Net) -> Break:
+def _other_accounts(our: Booked, first: Booked, effect: Net) -> Break:
     wrong = sorted({role for (role, _) in effect if (role, our.currency) in first.moved})
     right = sorted({role for (role, _) in effect} - set(wrong))
     is_tax = all(role.startswith("tax:") for role in (*wrong, *right))
@@ -196,7 +196,7 @@ def _other_accounts(our: Entry, first: Entry, effect: Net) -> Break:
     )
 
 
-def _double(our: Entry, surplus: Entry, how: str) -> Break:
+def _double(our: Booked, surplus: Booked, how: str) -> Break:
     return Break(
         "doubled",
         our.key,
@@ -212,7 +212,7 @@ def _double(our: Entry, surplus: Entry, how: str) -> Break:
     )
 
 
-def _foreign(entry: Entry, alike: Sequence[Entry]) -> Break:
+def _foreign(entry: Booked, alike: Sequence[Booked]) -> Break:
     if alike:
         nearest = min(alike, key=lambda each: (abs((each.day - entry.day).days), each.key or ""))
         return _double(nearest, entry, "has its amount and its accounts, and was made by hand")
@@ -234,10 +234,10 @@ def _foreign(entry: Entry, alike: Sequence[Entry]) -> Break:
     )
 
 
-def _likeness(entry: Entry) -> tuple[str, int, frozenset[object]]:
+def _likeness(entry: Booked) -> tuple[str, int, frozenset[object]]:
     """Two documents are alike that are of one kind and move the same."""
     return entry.kind, entry.amount_minor, frozenset(entry.moved.items())
 
 
-def _named(entry: Entry) -> str:
+def _named(entry: Booked) -> str:
     return f"{entry.kind.replace('_', ' ').capitalize()} {entry.number}".strip()

@@ -12,6 +12,7 @@ import requests
 from counterfoil_engine.adapters.erp.http import answers
 from counterfoil_engine.adapters.http.posting import PostingOverHttp
 from counterfoil_engine.domain.documents import JournalLine
+from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import PositionPage, TokenForgotten
 
 
@@ -32,6 +33,19 @@ class HttpErp(PostingOverHttp):
     def balances(self, entity: str) -> Mapping[tuple[str, str], JournalLine]:
         """Turnover of each (role, currency) of an entity in the ERP's ledger, to compare with the engine's journal."""
         return self._read("GET", "/v1/balances", answers.balances, params={"entity": entity})
+
+    def entries(self, entity: str, first: date, last: date) -> Iterator[Booked]:
+        """Every document of an entity's ledger with a posting date in these days."""
+        params, seen = {"entity": entity, "first_day": first.isoformat(), "last_day": last.isoformat()}, set()
+        while True:
+            rows, following = self._read("GET", "/v1/entries", answers.entries, params=params)
+            yield from rows
+            if following is None:
+                return
+            if following in seen:
+                raise self._malformed("gives a cursor for the second time")
+            seen.add(following)
+            params = {**params, "cursor": following}
 
     def positions(self, since: str | None = None) -> Iterator[PositionPage]:
         """`ports.StockOwner`: all positions of its warehouses, or what changed after a token."""

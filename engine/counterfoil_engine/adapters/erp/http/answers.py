@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from counterfoil_engine.adapters.http.answers import Malformed, is_text, member, object_of, rows_of
 from counterfoil_engine.domain.documents import JournalLine
+from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import PositionPage
+
+_AMOUNTS = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
 
 
 def rate(body: bytes) -> Decimal | None:
@@ -37,13 +41,43 @@ def balances(body: bytes) -> dict[tuple[str, str], JournalLine]:
     """Turnover by (role, currency)."""
     rows = {}
     for row in rows_of(object_of(body), "balances"):
-        names = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
         if not isinstance(row, dict) or not is_text(row.get("role")) or not is_text(row.get("currency")):
             raise Malformed("has a balance without role and currency")
-        if any(type(row.get(name)) is not int for name in names) or (row["role"], row["currency"]) in rows:
+        if any(type(row.get(name)) is not int for name in _AMOUNTS) or (row["role"], row["currency"]) in rows:
             raise Malformed("has a balance without whole amounts, or one of them twice")
-        rows[row["role"], row["currency"]] = JournalLine(row["role"], *(row[name] for name in names))
+        rows[row["role"], row["currency"]] = JournalLine(row["role"], *(row[name] for name in _AMOUNTS))
     return rows
+
+
+def entries(body: bytes) -> tuple[list[Booked], str | None]:
+    """A page of the ledger's documents, and the cursor of the next page."""
+    answer = object_of(body)
+    following = answer.get("next")
+    if following is not None and not is_text(following):
+        raise Malformed("has a `next` that is no text")
+    return [_entry(row) for row in rows_of(answer, "entries")], following
+
+
+def _entry(row: Any) -> Booked:
+    if not isinstance(row, dict) or not all(is_text(row.get(name)) for name in ("number", "kind", "currency")):
+        raise Malformed("has a row in `entries` without number, kind and currency")
+    key = member(row, "key")
+    if (key is not None and not is_text(key)) or type(row.get("amount_minor")) is not int:
+        raise Malformed("has a row in `entries` whose key is no text, or whose amount is no whole number")
+    try:
+        day = date.fromisoformat(member(row, "day"))
+    except (TypeError, ValueError):
+        raise Malformed("has a row in `entries` whose `day` is no day") from None
+    net: dict[tuple[str, str], tuple[int, int]] = {}
+    for line in rows_of(row, "lines"):
+        if not isinstance(line, dict) or not is_text(line.get("role")):
+            raise Malformed("has a row in `entries` with a line without role")
+        if any(type(line.get(name)) is not int for name in _AMOUNTS):
+            raise Malformed("has a row in `entries` with a line without whole amounts")
+        debit, credit, book_debit, book_credit = (line[name] for name in _AMOUNTS)
+        amount, book = net.get((line["role"], row["currency"]), (0, 0))
+        net[line["role"], row["currency"]] = (amount + debit - credit, book + book_debit - book_credit)
+    return Booked(key, row["number"], row["kind"], row["amount_minor"], row["currency"], day, net)
 
 
 def positions(body: bytes) -> tuple[PositionPage, str | None]:
