@@ -52,6 +52,7 @@ from counterfoil_engine.records import (
     identity,
     lanes,
     looks,
+    mailbox,
     moves,
     party_facts,
     positions,
@@ -84,6 +85,7 @@ from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
+from counterfoil_engine.work.updates import Updates
 from counterfoil_engine.work.users import Users
 
 PARTY = "erp"
@@ -316,6 +318,7 @@ class Engine:
                 settings,
                 self.control(),
                 self.feed(),
+                Updates(self.records, mailbox, self.book),
             )
         )
 

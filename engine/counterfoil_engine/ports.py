@@ -1056,6 +1056,14 @@ class FeedRecords(Protocol):
     ) -> dict[str, list[FeedRow]]: ...
 
 
+class MailboxRecords(Protocol):
+    """The documents that wait for a store's agent (`records/mailbox.py`)."""
+
+    def ready(self, tx: Any, store: str, is_on: bool, work_class: WorkClass, limit: int) -> list[Intent]: ...
+    def unanswered(self, tx: Any, store: str, is_on: bool, older_s: float, limit: int) -> list[Intent]: ...
+    def handed_out(self, tx: Any, store: str, keys: Sequence[str]) -> dict[str, Intent]: ...
+
+
 class WriteRecords(Protocol):
     """What stores answered (`records/store_writes.py`)."""
 

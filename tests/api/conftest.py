@@ -8,10 +8,15 @@ import pytest
 from counterfoil_engine.api.app import Engine, create_app
 from counterfoil_engine.config import settings
 from counterfoil_engine.domain.facts import OrderFacts
+from counterfoil_engine.records import mailbox
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.events import StoredEvents
 from counterfoil_engine.records.facts import facts_of
+from counterfoil_engine.records.rules_store import Book
+from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.receive import Receiver
+from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.updates import Updates
 from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
 from fakes.control import a_control
@@ -66,6 +71,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         clock,
         settings({"limits": limits}, environment),
         a_control(database),
+        updates=Updates(records_over(database), mailbox, Book(parse_rules)),
     )
     return create_app(engine).test_client()
 

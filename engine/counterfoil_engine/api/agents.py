@@ -1,4 +1,4 @@
-"""What the stores' agents call: hello, epoch, events, heartbeat; each request signed with the store's secret."""
+"""What the stores' agents call: hello, epoch, events, heartbeat, updates; each signed with the store's secret."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from counterfoil_engine.api.requests import answer, signed_body
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Clock
 from counterfoil_engine.work.receive import Receiver
+from counterfoil_engine.work.updates import Updates
 
 
-def agents(receiver: Receiver, clock: Clock, settings: Settings) -> Blueprint:
+def agents(receiver: Receiver, updates: Updates | None, clock: Clock, settings: Settings) -> Blueprint:
     blueprint = Blueprint("agents", __name__, url_prefix="/v1")
 
     def signed(use_case: Callable[[str, bytes], dict[str, Any]]) -> Response:
@@ -43,5 +44,12 @@ def agents(receiver: Receiver, clock: Clock, settings: Settings) -> Blueprint:
     @blueprint.post("/heartbeat")
     def heartbeat() -> Response:
         return signed(receiver.heartbeat)
+
+    if updates is not None:
+        mailbox = updates
+
+        @blueprint.post("/updates")
+        def exchange() -> Response:
+            return signed(mailbox.exchange)
 
     return blueprint

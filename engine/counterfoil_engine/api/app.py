@@ -18,12 +18,14 @@ from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Clock, Commands
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.receive import Receiver
+from counterfoil_engine.work.updates import Updates
 
 
 @dataclass(frozen=True)
 class Engine:
     """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
-    feed: for agents that ask here for stock; None: it is elsewhere."""
+    feed: for agents that ask here for stock; None: it is elsewhere. updates: the stores' mailboxes; None: there are
+    none."""
 
     receiver: Receiver
     commands: Commands
@@ -32,6 +34,7 @@ class Engine:
     settings: Settings
     control: Control | None = None
     feed: Feed | None = None
+    updates: Updates | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -39,7 +42,7 @@ def create_app(engine: Engine) -> Flask:
     app = Flask("counterfoil_engine", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.register_blueprint(agents(engine.receiver, engine.clock, engine.settings))
+    app.register_blueprint(agents(engine.receiver, engine.updates, engine.clock, engine.settings))
     if engine.feed:
         app.register_blueprint(feed_at_once(engine.feed, engine.clock, engine.settings))
     access = Access(engine.settings.api_token, engine.control.users if engine.control else None)

@@ -47,7 +47,7 @@ def of_group(tx: Transaction, slots: Mapping[str, Iterable[str]]) -> dict[str, d
         for name in names:
             needing.setdefault(name, set()).add(subject)
     found: dict[str, dict[str, list[Intent]]] = {subject: {} for subject in wanted}
-    for intent in map(_intent, rows):
+    for intent in map(as_intent, rows):
         for subject in needing.get(intent.slot, set()) | ({intent.subject} & wanted.keys()):
             found[subject].setdefault(intent.slot, []).append(intent)
     return found
@@ -55,7 +55,7 @@ def of_group(tx: Transaction, slots: Mapping[str, Iterable[str]]) -> dict[str, d
 
 def of_subject(tx: Transaction, about: str) -> list[Intent]:
     """Every intent that a subject's looks made, withdrawn ones too, oldest first (for people)."""
-    return [_intent(row) for row in tx.all("select * from intents where about = %s order by id", about)]
+    return [as_intent(row) for row in tx.all("select * from intents where about = %s order by id", about)]
 
 
 def by_key(tx: Transaction, party: str, entity: str, key: str) -> Intent | None:
@@ -65,7 +65,7 @@ def by_key(tx: Transaction, party: str, entity: str, key: str) -> Intent | None:
         entity,
         key,
     )
-    return _intent(row) if row else None
+    return as_intent(row) if row else None
 
 
 def add(tx: Transaction, new: Sequence[NewIntent]) -> dict[tuple[str, str, str], int]:
@@ -316,7 +316,7 @@ def ready(
         *stores_on,
         limit,
     )
-    return [_intent(row) for row in rows]
+    return [as_intent(row) for row in rows]
 
 
 def unmet(tx: Transaction, intents: Sequence[Intent]) -> set[int]:
@@ -382,7 +382,7 @@ def sent_without_result(
         tx.now(),
         limit,
     )
-    return [_intent(row) for row in rows]
+    return [as_intent(row) for row in rows]
 
 
 def done(tx: Transaction, results: Sequence[tuple[Intent, str]]) -> set[int]:
@@ -511,7 +511,7 @@ def document_of(text: str) -> Document:
     return Document(**kept)
 
 
-def _intent(row: Mapping[str, Any]) -> Intent:
+def as_intent(row: Mapping[str, Any]) -> Intent:
     return Intent(
         id=row["id"],
         party=row["party"],

@@ -84,7 +84,7 @@ class Feed:
 
     def asked(self, store: str, raw: bytes) -> Asked:
         """A question as it was sent. Raises Rejected."""
-        said = _read("feed/ask.v1", raw)
+        said = read_as("feed/ask.v1", raw)
         return Asked(store, said["version"], said.get("engine_epoch"), float(said["wait_s"]), said["limit"])
 
     def answers(self, asked: Sequence[Asked]) -> dict[int, Answered | Rejected]:
@@ -142,7 +142,7 @@ class Feed:
 
     def writes(self, store: str, raw: bytes) -> dict[str, Any]:
         """Keep what a store answered; let be written again what somebody edited there (A10). Raises Rejected."""
-        said = _read("feed/writes.v1", raw)
+        said = read_as("feed/writes.v1", raw)
         with self._database.transaction() as tx:
             epoch, pool = self._epoch(tx), _pool_of(self._rules(tx), store)
             if pool is None:
@@ -150,7 +150,7 @@ class Feed:
             written = self._with_ages(tx, pool, epoch, [_written(one) for one in said["writes"]])
             self._writes.note(tx, store, written)
             drifted = [
-                Drifted(sku_key(one["sku"]), one["sku"], one["expected"], _kept(one["found"]), _said(one["status"]))
+                Drifted(sku_key(one["sku"]), one["sku"], one["expected"], _kept(one["found"]), words_of(one["status"]))
                 for one in said["drift"]
             ]
             if drifted:
@@ -284,7 +284,7 @@ def _written(said: Mapping[str, Any]) -> Written:
         said["number"],
         said["verdict"],
         _kept(said["stock"]),
-        _said(said["reason"]),
+        words_of(said["reason"]),
         _when(said["at"]),
         _when(said.get("as_of")),
     )
@@ -295,7 +295,7 @@ def _kept(units: int | None) -> int | None:
     return None if units is None else max(-_MOST_UNITS, min(_MOST_UNITS, units))
 
 
-def _said(text: str | None) -> str | None:
+def words_of(text: str | None) -> str | None:
     """A store's own words, as a column and a terminal can hold them."""
     return None if text is None else _UNPRINTABLE.sub("\ufffd", text)[:_LONGEST_WORDS]
 
@@ -308,7 +308,7 @@ def _when(text: str | None) -> datetime | None:
         return None
 
 
-def _read(contract: str, raw: bytes) -> Any:
+def read_as(contract: str, raw: bytes) -> Any:
     wrong = [str(fault) for fault in faults(contract, raw)]
     if wrong:
         raise Rejected(

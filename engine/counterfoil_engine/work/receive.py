@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from counterfoil_contracts import MOST_DIGITS, can_be_deep, contract_of, faults, parse
-from counterfoil_contracts.versions import NoCommonVersion, agree, spoken
+from counterfoil_contracts.versions import NoCommonVersion, agree, greeting
 
 from counterfoil_engine.ports import Clock, EventLog, Incoming, Rejected, Verdict, Watermark
 
@@ -99,7 +99,7 @@ class Receiver:
         """Which epoch the agent is in, how far it is stored, and which contracts to speak."""
         asked = _read(raw, _Hello, store)
         try:
-            agreed = agree(spoken(), asked.contracts)
+            agreed = agree(greeting(), asked.contracts)
         except NoCommonVersion as error:
             raise Rejected(error.cause, error.remedy, slug="contracts") from None
         watermark = self._log.greet(store, asked.installation, asked.agent_version, asked.contracts)
