@@ -15,6 +15,12 @@ def test_what_people_decided_is_listed_and_verified(running, shell):
     assert "all as they were written" in verified.stdout
 
 
+def test_whoever_lets_another_agent_take_a_store_over_is_named(running, shell):
+    shell("handover", "eu1")
+    entry = json.loads(shell("audit", "list", "--json").stdout)["entries"][-1]
+    assert (entry["who"], entry["what"], entry["detail"]) == ("operator", "hand over", {"store": "eu1"})
+
+
 def test_entries_before_a_day_are_left_out(running, shell):
     shell("switch", "eu1", "erp", "preview")
     assert shell("audit", "list", "--since", "2999-01-01").stdout == "Nobody has decided anything yet.\n"

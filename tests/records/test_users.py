@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from datetime import timedelta
 
 import pytest
 from counterfoil_engine.ports import Caller, Rejected
 from counterfoil_engine.records import users as kept
+from counterfoil_engine.records.database import Database
 from counterfoil_engine.work.users import BOOTSTRAP
 from fakes.control import the_users
 
@@ -80,6 +82,30 @@ def test_only_an_admin_replaces_somebody_elses_token(users):
         users.rotate("ben", 30, Caller("anna", "controller"))
     assert refused.value.slug == "role"
     assert users.of_token(users.rotate("ben", 30, BOOTSTRAP)["token"]).token_by == "operator"
+
+
+def test_of_two_who_are_added_at_once_the_later_brings_four_eyes_into_force(database, clock):
+    far_off = clock.now() + timedelta(days=30)
+    own = database if database.is_sqlite else Database(database.url, clock)
+    first_is_in, later_may_end = threading.Event(), threading.Event()
+
+    def later() -> None:
+        first_is_in.wait(10)
+        with own.transaction() as tx:
+            kept.save(tx, "ben", "admin", "2" * 16, "hash", far_off, "operator")
+        later_may_end.set()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    with database.transaction() as tx:
+        kept.save(tx, "anna", "admin", "1" * 16, "hash", far_off, "operator")
+        first_is_in.set()
+        later_may_end.wait(0.3)  # it waits for this one, and would not without a lock
+    thread.join()
+    if own is not database:
+        own.close()
+    with database.transaction() as tx:
+        assert kept.four_eyes_since(tx) is not None
 
 
 def test_four_eyes_begin_with_the_second_user_and_stay(users, database):

@@ -216,6 +216,8 @@ class OperatorCommands:
 
     def hand_over(self, store: str) -> Mapping[str, Any]:
         self._events.hand_over(store)
+        with self._records.transaction() as tx:
+            self._records.restatements.audit(tx, self._who, "hand over", store=store)
         return {"store": store, "handover": True}
 
     def pass_over(self, store: str) -> Mapping[str, Any]:
