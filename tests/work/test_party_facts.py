@@ -242,6 +242,31 @@ def test_documents_for_other_parties_go_by_the_same_lanes(world, clock):
     engine.give_back()
 
 
+def test_what_rests_on_another_partys_document_waits_for_its_result(world, clock):
+    hub = FakeParty(clock)
+    rules = the_rules()
+    rules.stores["eu1"].switches.update({"wms": "on"})
+    world.book._parse = lambda text, version: rules
+    engine = an_engine(world, PartyLine("wms", "hub-berlin", hub, ["DE01"]))
+    engine.events.greet("eu1", "a" * 32, "1", {"order": [1]})
+    order, goods = a_document("sales_order", 100), a_document("fulfilment", 0, party="wms", after=["sales_order/x"])
+    world.facts["1001"] = [(order, goods)]
+    engine.events.append("eu1", [incoming("event 1001", 1, 1001)])
+    world.erp.down = True
+    engine.step_look()
+    for _ in range(3):
+        engine.step_post()
+    assert hub.posted() == [] and world.one("select count(*) from waits") == 1
+    world.erp.down = False
+    with world.database.transaction() as tx:
+        tx.run("update breakers set until = %s", tx.now())
+    for _ in range(3):
+        engine.step_post()
+    assert (world.erp.posted(), hub.posted()) == (["eu1/1001/sales_order/x/r1"], ["eu1/1001/fulfilment/x/r1"])
+    assert engine.jobs.waits() == []
+    engine.give_back()
+
+
 def one(key: str, gateway: str) -> Posting:
     return Posting(key, "h", {"kind": "capture", "gateway": gateway})
 

@@ -19,7 +19,7 @@ import msgspec
 from counterfoil_engine.domain.documents import Document, JournalLine
 from counterfoil_engine.ports import Intent, NewIntent, WorkClass
 from counterfoil_engine.records.database import Transaction, as_time
-from counterfoil_engine.records.waits import forget, wait_for_results
+from counterfoil_engine.records.waits import ANY_PARTY, forget, result_key, wait_for_results
 
 BUCKETS = 64
 
@@ -281,7 +281,7 @@ def release(tx: Transaction, subject: str) -> list[str]:
     )
     abouts = {row["about"] for row in rows}
     for row in rows:
-        abouts.update(waiting_abouts(tx, row["party"], row["entity"], row["key"]))
+        abouts.update(waiting_abouts(tx, row["entity"], row["key"]))
     return sorted(abouts)
 
 
@@ -320,19 +320,18 @@ def ready(
 
 
 def unmet(tx: Transaction, intents: Sequence[Intent]) -> set[int]:
-    """The ids of those before which something is missing: not all that must be there has a result row (K6)."""
-    needed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    """The ids of those before which something is missing: not all that must be there has a result row (K6), with
+    whatever party."""
+    needed: dict[str, set[str]] = defaultdict(set)
     for intent in intents:
-        needed[intent.party, intent.entity].update(intent.after)
-    done: set[tuple[str, str, str]] = set()
-    for (party, entity), keys in needed.items():
+        needed[intent.entity].update(intent.after)
+    done: set[tuple[str, str]] = set()
+    for entity, keys in needed.items():
         if keys:
             named, params = tx.among("key", keys)
-            sql = f"select key from intents where party = %s and entity = %s and {named} and state = 'done'"
-            done |= {(party, entity, row["key"]) for row in tx.all(sql, party, entity, *params)}
-    return {
-        intent.id for intent in intents if any((intent.party, intent.entity, key) not in done for key in intent.after)
-    }
+            sql = f"select key from intents where {ANY_PARTY} and entity = %s and {named} and state = 'done'"
+            done |= {(entity, row["key"]) for row in tx.all(sql, entity, *params)}
+    return {intent.id for intent in intents if any((intent.entity, key) not in done for key in intent.after)}
 
 
 def mark_sent(tx: Transaction, intents: Sequence[Intent]) -> list[int]:
@@ -452,12 +451,12 @@ def reversals_since(tx: Transaction, entity: str, since: datetime) -> tuple[int,
     return (int(row["n"]), int(row["book"])) if row else (0, 0)
 
 
-def waiting_abouts(tx: Transaction, party: str, entity: str, key: str) -> list[str]:
+def waiting_abouts(tx: Transaction, entity: str, key: str) -> list[str]:
     """The subjects whose intents wait for the result of this key."""
     rows = tx.all(
         "select distinct about from intents where 'intent ' || cast(id as text) in"
         " (select waiter from waits where on_key = %s) and state = 'ready'",
-        f"result {party} {entity} {key}",
+        result_key(entity, key),
     )
     return [row["about"] for row in rows]
 

@@ -13,31 +13,36 @@ from counterfoil_engine.records.work import mark_due
 
 DEFECTS = "waits freed by the hourly pass"
 
+# A document may rest on one of another party: goods leave after the sales order. Named, so that the index on party,
+# entity and key serves.
+ANY_PARTY = "party in ('erp', 'wms', 'gateway', 'tax', 'store')"
 
-def result_key(party: str, entity: str, key: str) -> str:
-    return f"result {party} {entity} {key}"
+
+def result_key(entity: str, key: str) -> str:
+    return f"result {entity} {key}"
 
 
-_Place = tuple[str, str, str]  # party, entity, key
+_Place = tuple[str, str]  # entity, key
 
 
 def wait_for_results(
-    tx: Transaction, needs: Sequence[tuple[int, str, str, str]], fresh: Collection[_Place] = ()
+    tx: Transaction, needs: Sequence[tuple[int, str, str, str]], fresh: Collection[tuple[str, str, str]] = ()
 ) -> None:
-    """Let intents wait for results: id, and party, entity, key of what has to be there before.
+    """Let intents wait for results: id, own party and entity, and the key of what has to be there before, with whatever
+    party.
 
     fresh: intents of this very transaction, which have none. What has its result keeps it, so it needs no lock: many
     orders rest on one customer."""
-    asked = {need[1:] for need in needs} - set(fresh)
+    asked = {need[2:] for need in needs} - {place[1:] for place in fresh}
     done = _done(tx, asked, "")
     if not tx.is_sqlite:
         done |= _done(tx, asked - done, " for update of intents")
     _insert(
         tx,
         [
-            (result_key(party, entity, key), f"intent {intent_id}", party, entity, key, None, None)
+            (result_key(entity, key), f"intent {intent_id}", party, entity, key, None, None)
             for intent_id, party, entity, key in needs
-            if (party, entity, key) not in done
+            if (entity, key) not in done
         ],
     )
 
@@ -45,13 +50,13 @@ def wait_for_results(
 def _done(tx: Transaction, places: Collection[_Place], lock: str) -> set[_Place]:
     if not places:
         return set()
-    table, params = tx.given(sorted(places), of_party="text", of_entity="text", of_key="text")
+    table, params = tx.given(sorted(places), of_entity="text", of_key="text")
     rows = tx.all(
-        f"select party, entity, key, state from {table} join intents on party = of_party and entity = of_entity"
+        f"select entity, key, state from {table} join intents on {ANY_PARTY} and entity = of_entity"
         f" and key = of_key and state <> 'withdrawn' order by id{lock}",
         *params,
     )
-    return {(row["party"], row["entity"], row["key"]) for row in rows if row["state"] == "done"}
+    return {(row["entity"], row["key"]) for row in rows if row["state"] == "done"}
 
 
 def wait_for_watermarks(
@@ -109,10 +114,10 @@ def forget(tx: Transaction, waiters: Sequence[str]) -> None:
         tx.run(f"delete from waits where {named}", *params)
 
 
-def wake_by_results(tx: Transaction, party: str, entity: str, keys: Sequence[str]) -> None:
+def wake_by_results(tx: Transaction, entity: str, keys: Sequence[str]) -> None:
     """Free the intents that waited for these results; called in the transaction that writes the results."""
     if keys:
-        named, params = tx.among("on_key", [result_key(party, entity, key) for key in keys])
+        named, params = tx.among("on_key", [result_key(entity, key) for key in keys])
         tx.run(f"delete from waits where {named}", *params)
 
 
@@ -135,7 +140,7 @@ def check_again(tx: Transaction) -> list[str]:
     freed = [
         f"{row['waiter']} on {row['on_key']}"
         for row in tx.all(
-            "delete from waits where exists (select 1 from intents where intents.party = waits.party"
+            f"delete from waits where exists (select 1 from intents where intents.{ANY_PARTY}"
             " and intents.entity = waits.entity and intents.key = waits.key and intents.state = 'done')"
             " returning waiter, on_key"
         )

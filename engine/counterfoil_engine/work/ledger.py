@@ -33,14 +33,14 @@ def done(records: Records, tx: Any, results: Sequence[tuple[Intent, str]]) -> se
     ids = records.intents.done(tx, results)
     posted = [intent for intent, _ in results if intent.id in ids]
     slots: dict[str, list[str]] = {}
-    woken: dict[tuple[str, str], list[str]] = {}
+    woken: dict[str, list[str]] = {}
     for intent in posted:
         slots.setdefault(intent.subject, []).append(intent.slot)
-        woken.setdefault((intent.party, intent.entity), []).append(intent.key)
+        woken.setdefault(intent.entity, []).append(intent.key)
         logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
     records.journal.book(tx, posted)
-    for (party, entity), keys in sorted(woken.items()):
-        records.waits.wake_by_results(tx, party, entity, keys)
+    for entity, keys in sorted(woken.items()):
+        records.waits.wake_by_results(tx, entity, keys)
     records.cases.resolve_slots(tx, slots, "posted")
     return {(intent.work_class, intent.about) for intent in posted}
 

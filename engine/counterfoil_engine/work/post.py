@@ -319,7 +319,7 @@ class Poster:
                     )
                     self._book_adopted_reversal(tx, found.key)
                     # What was made since the restore may wait for it already.
-                    records.waits.wake_by_results(tx, *place, [found.key])
+                    records.waits.wake_by_results(tx, lane.entity, [found.key])
                     due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
                     # And was made by a ledger that had forgotten what stands there: a look says what is left to post.
                     due |= {("repair", about) for about in records.intents.withdraw_beside(tx, *place, found.key)}

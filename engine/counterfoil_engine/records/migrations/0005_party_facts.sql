@@ -57,6 +57,9 @@ create table transactions (
 -- How far the facts of other parties had come in that a look was made on.
 alter table looks add column party_arrival bigint not null default 0;
 
+-- What an intent waits for may be another party's.
+update waits set on_key = 'result ' || entity || ' ' || key where key is not null;
+
 -- Orders that came before this table.
 -- only sqlite
 insert or ignore into transactions (transaction_id, source, subject)
