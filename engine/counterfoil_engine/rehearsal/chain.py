@@ -6,7 +6,7 @@ Every part is the shipped one. Only the line between agent and engine is a call 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -22,7 +22,7 @@ from counterfoil_sandbox.erp import create_erp
 from counterfoil_sandbox.erp_in_process import in_process_session
 
 from counterfoil_engine.adapters.erp.http import HttpErp
-from counterfoil_engine.bootstrap import Engine, build
+from counterfoil_engine.bootstrap import Engine, PartyLine, build
 from counterfoil_engine.records import journal
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.rehearsal.report import Balances
@@ -82,10 +82,41 @@ class Line:
         return Welcome(said["epoch"], self._through(said), said.get("retain_s"))
 
 
-class Chain:
-    """One store, one agent's outbox, one engine, one sandbox ERP, in a folder of their own."""
+class Agent:
+    """A store's agent without its shop: the outbox, and the pump that empties it into intake."""
 
-    def __init__(self, folder: Path, store: str, rules_text: str, start: datetime) -> None:
+    def __init__(self, folder: Path, store: str, receiver: Receiver, clock: ToldClock) -> None:
+        path = folder / f"outbox-{store}.sqlite"
+        self.outbox, self._clock = Outbox.open(path, Random(0)), clock  # noqa: S311 (ids of a rehearsal)
+        self._pump = Pump(
+            Line(receiver, store),
+            self.outbox,
+            clock,
+            Random(0),  # noqa: S311
+            store,
+            EngineSettings(url="http://engine"),
+            OutboxSettings(path=path),
+            lambda: 10**12,
+        )
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Put snapshots into the outbox, durably; one that says what the order's latest said stays out."""
+        with self.outbox.writing():
+            for event in events:
+                self.outbox.append(event, self._clock.now())
+
+    def send(self) -> None:
+        """Empty the outbox into the engine."""
+        while self._pump.step() == 0.0:
+            pass
+
+
+class Chain:
+    """One store, one agent's outbox, one engine, one sandbox ERP, in a folder of their own. parties: beside the ERP."""
+
+    def __init__(
+        self, folder: Path, store: str, rules_text: str, start: datetime, parties: Sequence[PartyLine] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.store, self.clock = store, ToldClock(start)
         self.books = Books(now=self.clock.now)
@@ -94,28 +125,24 @@ class Chain:
         self.database = Database(f"sqlite:///{folder / 'engine.sqlite'}", self.clock)
         self.database.migrate()
         self._erps: dict[str, Any] = {}
-        self.engine: Engine = build(self.database, self.clock, self._erps, settings=UNBRAKED, jitter=lambda: 0.0)
+        self.engine: Engine = build(
+            self.database, self.clock, self._erps, settings=UNBRAKED, jitter=lambda: 0.0, parties=parties
+        )
         self.engine.load_rules(rules_text, "rehearsal")
         with self.engine.records.transaction() as tx:
             self._erps |= dict.fromkeys(self.engine.book.current(tx).entities, self.erp)
-        self.outbox = Outbox.open(folder / "outbox.sqlite", Random(0))  # noqa: S311 (ids of a rehearsal)
         self.receiver = self.engine.receiver()
-        self._pump = Pump(
-            Line(self.receiver, store),
-            self.outbox,
-            self.clock,
-            Random(0),  # noqa: S311
-            store,
-            EngineSettings(url="http://engine"),
-            OutboxSettings(path=folder / "outbox.sqlite"),
-            lambda: 10**12,
-        )
+        self._folder, self._agents = folder, [Agent(folder, store, self.receiver, self.clock)]
+        self.outbox = self._agents[0].outbox
+
+    def join(self, store: str) -> Agent:
+        """Another store of the same engine."""
+        self._agents.append(Agent(self._folder, store, self.receiver, self.clock))
+        return self._agents[-1]
 
     def append(self, events: Iterable[Event]) -> None:
-        """Put snapshots into the outbox, durably; one that says what the order's latest said stays out."""
-        with self.outbox.writing():
-            for event in events:
-                self.outbox.append(event, self.clock.now())
+        """Put snapshots of the first store into its outbox."""
+        self._agents[0].append(events)
 
     def flow(self) -> None:
         """Let everything travel until nothing moves: outbox to engine, looks, postings, results, looks again."""
@@ -129,8 +156,10 @@ class Chain:
         raise RuntimeError("The chain doesn't come to rest.")
 
     def send(self) -> None:
-        """Empty the outbox into the engine."""
-        while self._pump.step() == 0.0:
+        """Empty the outboxes into the engine, and hear what other parties say."""
+        for agent in self._agents:
+            agent.send()
+        while self.engine.step_facts():
             pass
 
     def send_all_again(self) -> list[Row]:
@@ -184,7 +213,8 @@ class Chain:
 
     def close(self) -> None:
         self.engine.give_back()
-        self.outbox.close()
+        for agent in self._agents:
+            agent.outbox.close()
         self.database.close()
 
 
