@@ -28,6 +28,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_sandbox import shop_money
+from counterfoil_sandbox.shop_notes import Notes
 from counterfoil_sandbox.shop_stock import Products, meta_of
 from counterfoil_sandbox.shop_webhooks import Webhooks
 
@@ -87,6 +88,7 @@ class Shop:
         self.connection.executescript(SCHEMA)
         self.webhooks = Webhooks(self)
         self.products = Products(self)
+        self.notes = Notes(self)
         self.plugin: Plugin | None = None
 
     def close(self) -> None:
@@ -196,6 +198,8 @@ class Shop:
             takes_payment = status == "completed" or (status == "processing" and order["payment_method"] != "cod")
             if takes_payment and order["date_paid_gmt"] is None:
                 self._set_dates(order, "date_paid", self.now())
+            if status != order["status"]:
+                self.notes.add(order_id, f"Order status changed from {_title(order['status'])} to {_title(status)}.")
             order["status"] = status
             self._store(order, moved=True)
             self.webhooks.fire("order.updated", order_id)
@@ -227,7 +231,8 @@ class Shop:
                 if key in ("billing", "shipping") and isinstance(value, dict):
                     order[key].update(value)
                 elif key == "meta_data" and isinstance(value, list):
-                    order[key].extend({"id": self.next_id("item", 1), **meta} for meta in value)
+                    for meta in value:
+                        self._set_meta(order, meta)
                 elif key in ("line_items", "shipping_lines", "fee_lines") and isinstance(value, list):
                     self._update_lines(order, key, value)
                 elif key in PLAIN_FIELDS:
@@ -320,6 +325,7 @@ class Shop:
             if self.plugin and order["status"] not in DRAFTS:
                 self.plugin.touch("order", order_id, "deleted", self.plugin.snapshot(order_id))
             self.connection.execute("delete from refunds where order_id = ?", (order_id,))
+            self.notes.delete_of(order_id)
             self.connection.execute("delete from orders where id = ?", (order_id,))
 
     # Recorded histories
@@ -443,6 +449,16 @@ class Shop:
     def _meta(self, key: str, value: str) -> Json:
         return {"id": self.next_id("item", 1), "key": key, "value": value}
 
+    def _set_meta(self, order: Json, said: Json) -> None:
+        """By its id, else by its key: of several of one key the first is kept. Nothing (null) takes it out."""
+        named = "id" if said.get("id") else "key"
+        same = [meta for meta in order["meta_data"] if meta[named] == said.get(named)]
+        kept = {"id": same[0]["id"] if same else self.next_id("item", 1), **(same[0] if same else {}), **said}
+        order["meta_data"] = [
+            kept if same and meta is same[0] else meta for meta in order["meta_data"] if meta not in same[1:]
+        ] + ([] if same else [kept])
+        order["meta_data"] = [meta for meta in order["meta_data"] if meta.get("value") is not None]
+
     def _restock(self, order: Json, refund_line: Json) -> None:
         """WooCommerce takes restocked units off the line's `_reduced_stock`; the quantity stays."""
         line_id = int(refund_line["meta_data"][0]["value"])
@@ -487,6 +503,11 @@ class Shop:
     def _all(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self.lock:
             return self.connection.execute(query, values).fetchall()
+
+
+def _title(status: str) -> str:
+    """A status as people read it."""
+    return status.replace("-", " ").capitalize()
 
 
 class Replay:

@@ -36,6 +36,7 @@ from counterfoil_sandbox.shop_answers import (
     one_of,
     truth,
 )
+from counterfoil_sandbox.shop_notes import NoteRest
 from counterfoil_sandbox.shop_orders import (
     HIDDEN_FROM_ANY,
     STATUSES,
@@ -74,6 +75,7 @@ class Rest:
             ("POST", r"orders/(\d+)/refunds", self.create_refund),
             ("GET", r"orders/(\d+)/refunds/(\d+)", self.get_refund),
             ("DELETE", r"orders/(\d+)/refunds/(\d+)", self.delete_refund),
+            *NoteRest(shop).routes,
             *ProductRest(self).routes,
             ("GET", r"webhooks", self.list_webhooks),
             ("POST", r"webhooks", self.create_webhook),
