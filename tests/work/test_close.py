@@ -10,6 +10,7 @@ from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.ports import Caller, Rejected
 from counterfoil_engine.records import close as close_records
+from counterfoil_engine.records import periods
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.users import BOOTSTRAP
@@ -164,6 +165,14 @@ def test_a_period_that_is_locked_between_choosing_the_date_and_sending_gets_noth
     assert world.erp.posted() == [] and set(world.states().values()) == {"ready"}
     world.run(poster=poster)
     assert {intent.posting_date for intent in world.intents()} == {date(2026, 11, 1)}
+
+
+def test_who_locks_a_period_has_its_lock_alone(world, close, monkeypatch):
+    """Else a poster could mark a document between the look for such documents and the lock."""
+    taken: list[str] = []
+    monkeypatch.setattr(periods, "alone", lambda tx, entity: taken.append(entity))
+    close.lock("DE01", "2026-10", False, BOOTSTRAP)
+    assert taken == ["DE01"]
 
 
 def test_a_period_with_a_document_on_its_way_is_not_locked(world, close):
