@@ -400,6 +400,30 @@ def test_after_a_restore_two_documents_of_one_key_are_shown_as_doubled(world):
     assert set(world.states().values()) == {"done"}
 
 
+def test_a_refusal_is_over_for_the_restored_engine_too_once_the_erp_holds_the_slot(world):
+    """A customer is looked at by nobody: no look would end its case."""
+    restarted(world)
+    customer = replace(a_document("customer", 0, "eu1-7"), slot="DE01/-/customer/eu1-7", subject="customer DE01/eu1-7")
+    world.due("1001", customer)
+    world.erp.refuse_kinds["customer"] = "closed_period"
+    world.looker().step()
+    poster = world.poster()
+    poster.step()
+    assert len(world.open_cases()) == 1
+    world.erp.refuse_kinds.clear()
+    with world.database.transaction() as tx:
+        (open_case,) = tx.all("select * from cases")
+    world.run(poster=poster)
+    assert "DE01/-/customer/eu1-7/r2" in world.erp.standing()
+    with world.database.transaction() as tx:  # as it was when r1 had just been refused
+        tx.run("delete from intents where key like %s", "%/r2")
+        tx.run("update cases set resolved_at = null, resolution = null where id = %s", open_case["id"])
+    doubt_identity(world.records, "restored from last night's backup", "anna")
+    confirm_identity(world.records, "here", "anna")
+    world.poster().step()
+    assert world.open_cases() == []
+
+
 RECEIVABLE = "select sum(debit_minor) - sum(credit_minor) from journal where role = 'receivable'"
 
 

@@ -324,6 +324,8 @@ class Poster:
                     # And was made by a ledger that had forgotten what stands there: a look says what is left to post.
                     due |= {("repair", about) for about in records.intents.withdraw_beside(tx, *place, found.key)}
                     intent = records.intents.by_key(tx, *place, found.key)
+                    if intent is not None and intent.reverses is None:
+                        records.cases.resolve_slots(tx, {intent.subject: [intent.slot]}, "posted")
                 elif intent.state in ("ready", "sent", "refused"):
                     due |= self._adopt_known(tx, intent, found)
                 if intent is not None and len(bearing) > 1:
