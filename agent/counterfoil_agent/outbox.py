@@ -439,14 +439,16 @@ class Outbox:
         return done
 
     def stored_through(self, through: Through, now: datetime) -> None:
-        """Keep what the engine says it holds; rows up to there are acknowledged by that, if their answer was lost."""
+        """Keep what the engine says it holds; rows up to there are acknowledged by that, if their answer was lost.
+
+        One that couldn't pass is not: what stands there under its number is somebody else's."""
         with self.writing():
             epoch = self._one("select epoch from counter")[0]
             self.remember("through", f"{epoch} {through.n} {through.id or '-'}")
             self.remember("heard", iso(now))
             self._run(
                 "update rows set acked_s = ?, verdict = coalesce(verdict, 'stored')"
-                " where acked_s is null and epoch = ? and n <= ?",
+                " where acked_s is null and epoch = ? and n <= ? and tries = 0",
                 (now.timestamp(), epoch, through.n),
             )
 

@@ -334,6 +334,14 @@ def test_who_looks_on_sees_what_the_agent_has_committed(outbox: Outbox) -> None:
     view.close()
 
 
+def test_a_row_that_could_not_pass_is_not_acknowledged_by_the_engines_last_number(outbox: Outbox) -> None:
+    put(outbox, 3)
+    rows = outbox.batch(1000, 10**9, NOW)
+    outbox.hold(rows[1], NOW + timedelta(seconds=10))
+    outbox.stored_through(Through(3, rows[2].id), NOW)
+    assert [row["n"] for row in outbox.waiting()] == [2]
+
+
 def test_an_agent_that_stops_on_a_full_disk_lets_go_of_its_outbox(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite"
     outbox = Outbox.open(path, Random(1))
