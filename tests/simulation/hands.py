@@ -31,3 +31,15 @@ def reverse(simulation: Simulation, key: str) -> None:
     undo = {"key": f"by hand/{len(documents)}/r1/reversal", "reverses": key}
     if not is_posted(simulation, {**document, **undo, "amount_minor": -document["amount_minor"]}):
         simulation.failures.append(f"{key} can't be reversed by hand")
+
+
+def wait_for_look_ups(simulation: Simulation) -> None:
+    """Once the ERP is well: until the engine has looked up all that it sent, and knows what a person has to see to."""
+    world = simulation.world
+    world.erp.change_modes({"fault": None, "fault_times": None})
+    world.before_erp = lambda request: None
+    for _ in range(20):
+        if not books.rows(world.engine_file, "select 1 from intents where state = 'sent'"):
+            return
+        world.clock.pass_time(30)
+        simulation.guarded(world.step_engine)

@@ -67,7 +67,7 @@ def plan_of(seed: int) -> list[Happening]:
     acts = {what: weight for what, weight, is_fault in _known() if not is_fault}
     drawn = ["places an order"] * random.randint(1, 2)
     drawn += random.choices(list(acts), list(acts.values()), k=random.randint(2, 6))
-    drawn += random.choices(list(faults), list(faults.values()), k=random.randint(3, 7))
+    drawn += random.choices(list(faults), list(faults.values()), k=random.randint(2, 7))
     happenings = [Happening(random.randrange(ROUNDS - 10), what, random.getrandbits(32)) for what in drawn[2:]]
     first = [Happening(random.randrange(FIRST_ROUND), what, random.getrandbits(32)) for what in drawn[:2]]
     return sorted([*first, *happenings], key=lambda one: one.round)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from counterfoil_engine.work.wire import posting_of
 
 from simulation import books, wires
-from simulation.hands import is_posted, reverse
+from simulation.hands import is_posted, reverse, wait_for_look_ups
 from simulation.rules import ENTITY
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ FAULTS = tuple(HAPPENINGS)
 
 
 def heal(simulation: Simulation) -> None:
+    if "by hand" in simulation.notes:
+        wait_for_look_ups(simulation)
     for key in simulation.notes.get("by hand", {}):
         reverse(simulation, key)
     simulation.guarded(lambda: simulation.world.engine.engine.commands().retry(None, "conflict"))

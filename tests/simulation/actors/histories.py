@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def before_edits(simulation: Simulation, random: Random) -> None:
     """What stands is in the backup, with its journal; that it was reversed, and by what replaced, is not. The agent is
     away while the engine asks the ERP."""
-    for _ in range(2):
-        simulation.world.shop.place(recorded("order_before_edit"))
+    simulation.world.shop.place(recorded("order_before_edit"))
     _all_posted(simulation)
     back_up(simulation, random)
     edit_all(simulation, random)
@@ -32,9 +31,9 @@ def before_edits(simulation: Simulation, random: Random) -> None:
 
 
 def _all_posted(simulation: Simulation) -> None:
-    for order in orders(simulation, *PAID):
+    for order in orders(simulation, *PAID)[-2:]:
         carried_now(simulation, order["id"])
-    for _ in range(16):
+    for _ in range(12):
         simulation.posts()
         simulation.world.clock.pass_time(1)
 
@@ -52,7 +51,7 @@ def more_than_is_kept(simulation: Simulation, random: Random) -> str:
     """And further than the outbox keeps what it delivered, its share being used up; while the two go on talking."""
     world = simulation.world
     back_up(simulation, random)
-    for _ in range(3):
+    for _ in range(2):
         place(simulation, random)
         carried_now(simulation, world.shop.order_ids()[-1])
     simulation.guarded(lambda: world.bounds.update(share_bytes=world.agent.outbox.size_bytes() - 1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simulation import books, wires
 from simulation.actors.shoppers import place
-from simulation.hands import reverse
+from simulation.hands import reverse, wait_for_look_ups
 from simulation.orders import carried_now
 
 if TYPE_CHECKING:
@@ -43,13 +43,8 @@ FAULTS = tuple(HAPPENINGS)
 
 
 def heal(simulation: Simulation) -> None:
-    """Once all that was sent is looked up."""
-    world = simulation.world
-    for _ in range(20 * bool(doubled(simulation))):
-        if not books.rows(world.engine_file, "select 1 from intents where state = 'sent'"):
-            break
-        world.clock.pass_time(30)
-        simulation.guarded(world.step_engine)
+    if doubled(simulation):
+        wait_for_look_ups(simulation)
     for key in doubled(simulation):
         reverse(simulation, key)
     simulation.guarded(lambda: simulation.world.engine.engine.commands().retry(None, "conflict"))
