@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from importlib import resources
 from typing import Any
 
 import pytest
 from counterfoil_engine.records import facts as order_facts
 from counterfoil_engine.records import party_facts
-from counterfoil_engine.records.database import Database, Transaction
+from counterfoil_engine.records.database import Database, Transaction, statements
 from counterfoil_engine.records.events import StoredEvents
 from fakes.clock import FakeClock
 from fakes.databases import empty
-from fakes.events import incoming
+from fakes.events import an_order, incoming
 from fakes.party_facts import authorised, captured, fee, judged, payout, shipment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -187,6 +188,23 @@ def test_a_later_transaction_of_an_order_is_its_own_too(database: Database, log:
 def test_the_first_order_that_bears_a_transaction_keeps_it(database: Database, log: StoredEvents) -> None:
     bear(log, 1001, "ch_1", 1)
     bear(log, 1002, "ch_1", 2)
+    assert take(database, captured("evt_1", "ch_1")) == [("stored", "order eu1/1001")]
+
+
+def test_orders_from_before_are_found_by_their_transactions_too(database: Database, log: StoredEvents) -> None:
+    """What the migration reads out of the orders that were stored before it."""
+    for n, (order_id, transaction) in enumerate([(1001, "ch_1"), (1002, ""), (1003, None), (1004, "ch_1")], start=1):
+        body = json.dumps(an_order(order_id, transaction_id=transaction)).encode()
+        log.append("eu1", [incoming(f"e{n}", n, order_id, body=body)])
+    odd = json.dumps(an_order(1005, note="\x00", transaction_id="ch_5")).encode()
+    log.append("eu1", [incoming("e5", 5, 1005, body=odd)])
+    text = (resources.files("counterfoil_engine.records") / "migrations" / "0005_party_facts.sql").read_text()
+    (fill,) = (each for each in statements(text, database.is_sqlite) if each.startswith("insert"))
+    with database.transaction() as tx:
+        assert tx.one("select * from transactions") is None
+        tx.run(fill)
+        rows = {row["transaction_id"]: row["subject"] for row in tx.all("select * from transactions")}
+    assert rows["ch_1"] == "order eu1/1001" and "" not in rows
     assert take(database, captured("evt_1", "ch_1")) == [("stored", "order eu1/1001")]
 
 

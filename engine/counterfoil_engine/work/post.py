@@ -54,7 +54,7 @@ class Lane:
     buckets: Sequence[int]
 
 
-SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "The tax service"}
+SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "The tax service", "store": "The store"}
 
 
 class Poster:
