@@ -281,6 +281,10 @@ _values = {
         {"parts": st.lists(st.fixed_dictionaries({"sku": _words, "quantity": st.just("2")}), min_size=1, max_size=2)}
     ),
     "approvals": st.fixed_dictionaries({"limit_minor": st.sampled_from(["0", "5000", "any"])}),
+    "healing": st.fixed_dictionaries(
+        {"heal": st.sampled_from(["automatic", "propose", "four_eyes"])}, optional={"within_units": _units}
+    ),
+    "sweeps": st.fixed_dictionaries({}, optional={"every_hours": _units, "quiet_from": st.just("22:00")}),
 }
 
 

@@ -121,6 +121,11 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "caps": (("pool", "store", "sku"), ("share",)),
     "kits": (("pool", "sku"), ("parts",)),
     "approvals": (("currency", "what"), ("limit_minor",)),
+    "healing": (("store", "sweep", "class"), ("heal", "within_units", "within_minor")),
+    "sweeps": (
+        ("store", "sweep"),
+        ("every_hours", "quiet_from", "quiet_until", "days", "longest_request_s", "pause_s"),
+    ),
 }
 
 
