@@ -90,6 +90,7 @@ class World:
     def _write_settings(self) -> None:
         rules = demo.rules()
         rules["stores"] = [{**rules["stores"][0], "id": store, "pool": store} for store in STORES]
+        rules["pools"] = [{**rules["pools"][0], "id": store} for store in STORES]
         set_rules(rules)
         (self.folder / "rules.yaml").write_text(json.dumps(rules, indent=1))
         # What a hostile store edits and cancels must not be what stops the good ones: the brake is wide open.
