@@ -81,7 +81,10 @@ def test_what_was_booked_by_hand_names_the_control_accounts_that_it_moved() -> N
     on_control = by_hand("JO-1", {("receivable", "EUR"): (-500, -500), ("bank_charges", "EUR"): (500, 500)})
     own = by_hand("JO-2", {("rent", "EUR"): (500, 500), ("bank", "EUR"): (-500, -500)})
     assert causes([], [on_control, own]) == [
-        ("foreign", "Journal JO-1 of 5.00 EUR was booked by hand in the ERP on the control account receivable."),
+        (
+            "on a control account",
+            "Journal JO-1 of 5.00 EUR was booked by hand in the ERP on the control account receivable.",
+        ),
         ("foreign", "Journal JO-2 of 5.00 EUR was booked by hand in the ERP."),
     ]
 

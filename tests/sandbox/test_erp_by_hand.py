@@ -78,10 +78,10 @@ def test_a_wrong_tax_code_is_another_account(ledgers: Ledgers) -> None:
     assert ledgers.breaks() == [("other accounts", KEY, "IN-2026-000001")]
 
 
-def test_a_manual_journal_is_foreign_and_has_to_balance(ledgers: Ledgers) -> None:
+def test_a_manual_journal_is_named_with_its_control_account_and_has_to_balance(ledgers: Ledgers) -> None:
     debit, credit = Line("bank_charges", 500, 0, 500, 0), Line("receivable", 0, 500, 0, 500)
     number = ledgers.by_hand.book("DE01", date(2026, 11, 23), "EUR", "EUR", [debit, credit])
-    assert ledgers.breaks() == [("foreign", None, number)]
+    assert ledgers.breaks() == [("on a control account", None, number)]
     unbalanced: Any = [debit]
     with pytest.raises(Refusal):
         ledgers.by_hand.book("DE01", date(2026, 11, 23), "EUR", "EUR", unbalanced)

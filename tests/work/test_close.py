@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import Caller, Rejected
 from counterfoil_engine.records import close as close_records
 from counterfoil_engine.records import periods
@@ -21,7 +23,9 @@ OCTOBER = date(2026, 10, 20)
 
 
 class Ledger:
-    """An ERP's turnover, as somebody may have changed it by hand."""
+    """An ERP's turnover and its documents, as somebody may have changed them by hand."""
+
+    documents: Sequence[Booked] = ()
 
     def __init__(self, **balances: int) -> None:
         self.lines = {
@@ -31,6 +35,9 @@ class Ledger:
 
     def balances(self, entity: str) -> dict[tuple[str, str], JournalLine]:
         return self.lines
+
+    def entries(self, entity: str, first: date, last: date) -> list[Booked]:
+        return list(self.documents)
 
 
 @pytest.fixture
@@ -45,6 +52,13 @@ def posted(world, order: str = "1001", amount_minor: int = 1000, day: date = OCT
         a_document("invoice", amount_minor, "a", order=order, day=day, after=["sales_order/order"]),
     )
     world.run()
+
+
+def booked(world) -> list[Booked]:
+    """Every document that was posted, as the ERP ought to have it."""
+    with world.database.transaction() as tx:
+        found = close_records.booked(tx, "DE01", date(2026, 1, 1), date(2026, 12, 31))
+    return sorted((one for one in found if one.kind != "customer"), key=lambda one: one.kind, reverse=True)
 
 
 def lines(close, name: str, period: str = "2026-10") -> list[tuple]:
@@ -68,12 +82,36 @@ def test_a_settled_period_is_clean_and_ties_out_by_role(world, close):
 
 def test_a_balance_that_the_erp_has_otherwise_is_a_difference(world):
     posted(world)
-    close = Close(world.records, close_records, world.book, {"DE01": Ledger(receivable=1900, revenue__goods=-2000)})
+    ledger = Ledger(receivable=1900, revenue__goods=-2000)
+    ledger.documents = booked(world)
+    close = Close(world.records, close_records, world.book, {"DE01": ledger})
     assert lines(close, "ledger to date") == [
         ("receivable", 2000, 1900, 100),
         ("revenue:goods", -2000, -2000, 0),
     ]
     assert close.check("DE01", "2026-10")["open"] == ["ledger to date (receivable): 2000 EUR, the ERP has 1900."]
+
+
+def test_a_document_that_the_erp_lost_or_has_twice_is_named_with_its_order(world):
+    posted(world)
+    sales_order, invoice = booked(world)
+    ledger = Ledger(receivable=4000, revenue__goods=-4000)
+    ledger.documents = [invoice, replace(invoice, number="IN-9")]
+    close = Close(world.records, close_records, world.book, {"DE01": ledger})
+    assert lines(close, "documents in the ERP") == [("doubled", 0, 1, -1), ("missing", 0, 1, -1)]
+    assert "documents in the ERP (missing): 0 documents, the ERP has 1." in close.check("DE01", "2026-10")["open"]
+    named = [line["subjects"] for line in close.check("DE01", "2026-10")["lines"] if line["detail"] == "missing"]
+    assert (named, sales_order.key) == ([["order eu1/1001"]], "eu1/1001/sales_order/order/r1")
+
+
+def test_a_document_that_the_erp_has_on_another_day_is_no_break(world):
+    posted(world)
+    posted(world, "1002", day=date(2026, 11, 3))
+    ledger = Ledger(receivable=4000, revenue__goods=-4000)
+    ledger.documents = booked(world)
+    close = Close(world.records, close_records, world.book, {"DE01": ledger})
+    assert len(ledger.documents) == 4
+    assert lines(close, "documents in the ERP") == []
 
 
 def test_a_balance_that_only_the_erp_has_is_a_difference_too(world):

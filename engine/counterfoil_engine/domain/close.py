@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
+
+from counterfoil_engine.domain.tie_out import Break
 
 SUBJECTS_MAX = 100  # named behind a line; the rest is counted
 AGES = ((30, "up to 30 days"), (60, "31 to 60 days"), (90, "61 to 90 days"))
@@ -51,6 +53,18 @@ def balanced(rows: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
             sums[name, currency] = sums.get((name, currency), 0) + moved
     for (name, currency), left in sorted(sums.items()):
         yield Line("debits less credits", f"{name} currency", currency, left, 0, left != 0)
+
+
+def broken(breaks: Iterable[Break]) -> Iterator[Line]:
+    """How many of the ERP's documents are not as they were posted, by what is wrong with them; what the accountant
+    booked on accounts of their own is nobody's to settle."""
+    parts: dict[str, list[str]] = {}
+    for each in breaks:
+        parts.setdefault(each.kind, []).append(each.about or each.number)
+    for kind, subjects in sorted(parts.items()):
+        yield replace(
+            line("documents in the ERP", kind, "documents", 0, subjects, kind != "foreign"), erps=len(subjects)
+        )
 
 
 def aged(rows: Iterable[Mapping[str, Any]], last: date) -> Iterator[Line]:

@@ -10,19 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 from counterfoil_engine.domain.money import show
 
-Kind = Literal["missing", "doubled", "other amount", "other accounts", "foreign"]
-KINDS: tuple[Kind, ...] = ("missing", "doubled", "other amount", "other accounts", "foreign")
+Kind = Literal["missing", "doubled", "other amount", "other accounts", "on a control account", "foreign"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Net = Mapping[tuple[str, str], tuple[int, int]]
 """(role, currency) → debits less credits, in minor units of the currency and of the book currency."""
 
 # What stands for other parties' claims and for taxes: nobody but the engine books there. Roles by their first part.
+# What is in transit the bank's own lines clear.
 CONTROL = frozenset(
-    {"receivable", "deposits", "refunds_owed", "clearing", "unapplied", "in_transit", "reserve", "conversion"}
+    {"receivable", "deposits", "refunds_owed", "clearing", "unapplied", "reserve", "conversion"}
     | {"gift_cards", "disputed", "tax", "tax_on_deposits", "unearned"}
 )
 
@@ -219,7 +220,7 @@ def _foreign(entry: Booked, alike: Sequence[Booked]) -> Break:
     control = sorted({role for role, _ in entry.moved if role.split(":")[0] in CONTROL})
     where = f" on the control account{'s' if len(control) > 1 else ''} {', '.join(control)}" if control else ""
     return Break(
-        "foreign",
+        "on a control account" if control else "foreign",
         entry.key,
         entry.number,
         "",

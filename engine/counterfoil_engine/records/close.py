@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.records.database import Transaction
 from counterfoil_engine.records.facts import facts_of_group
 
 Row = Mapping[str, Any]
 
 FACTS_AT_ONCE = 200
+KEYS_AT_ONCE = 500
 
 
 def snapshot(tx: Transaction) -> None:
@@ -151,6 +153,56 @@ def _dated(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[Row]:
                 if isinstance(said, Mapping) and isinstance(said.get("date_created_gmt"), str):
                     made[facts.subject] = said["date_created_gmt"]
     return [{**row, "made_at": made.get(row["subject"])} for row in rows]
+
+
+def booked(tx: Transaction, entity: str, first: date, last: date) -> list[Booked]:
+    """What was posted to the ERP with a date in these days, each with what it moved.
+
+    What was taken over stands there under keys of its own."""
+    return _booked(tx, entity, "i.posting_date between %s and %s", first.isoformat(), last.isoformat())
+
+
+def booked_as(tx: Transaction, entity: str, keys: Sequence[str]) -> list[Booked]:
+    """What was posted to the ERP under these keys, on whatever day."""
+    found = []
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        is_named, named = tx.among("i.key", keys[start : start + KEYS_AT_ONCE])
+        found += _booked(tx, entity, is_named, *named)
+    return found
+
+
+def _booked(tx: Transaction, entity: str, which: str, *params: Any) -> list[Booked]:
+    posted = f"i.party = 'erp' and i.entity = %s and i.state = 'done' and i.origin <> 'taken_over' and {which}"
+    nets: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
+    for line in tx.all(
+        "select j.document, j.role, j.currency, sum(j.debit_minor - j.credit_minor) as amount_minor,"
+        " sum(j.book_debit_minor - j.book_credit_minor) as book_minor from intents i join journal j"
+        f" on j.document = i.key and j.entity = i.entity and j.party = i.party where {posted}"
+        " group by j.document, j.role, j.currency",
+        entity,
+        *params,
+    ):
+        net = nets.setdefault(line["document"], {})
+        net[line["role"], line["currency"]] = (int(line["amount_minor"]), int(line["book_minor"]))
+    rows = tx.all(
+        "select i.key, i.number, i.kind, i.amount_minor, i.currency, i.about, i.posting_date from intents i"
+        f" where {posted} order by i.key",
+        entity,
+        *params,
+    )
+    return [
+        Booked(
+            row["key"],
+            row["number"],
+            row["kind"],
+            row["amount_minor"],
+            row["currency"],
+            date.fromisoformat(row["posting_date"]),
+            nets.get(row["key"], {}),
+            row["about"],
+        )
+        for row in rows
+    ]
 
 
 # What an evidence pack holds beside.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.domain.periods import Period
 from counterfoil_engine.domain.rules import Entity, Rules
+from counterfoil_engine.domain.tie_out import Booked, Break, compare
 from counterfoil_engine.ports import Caller, Ledger, Records, Rejected, RulesBook
 from counterfoil_engine.work.decisions import Decision, Frozen
 
@@ -35,6 +36,16 @@ class CloseRecords(Protocol):
     def restatements(self, tx: Any, entity: str) -> list[Mapping[str, Any]]: ...
     def cases(self, tx: Any, stores: list[str]) -> list[Mapping[str, Any]]: ...
     def not_in_erp(self, tx: Any, stores: list[str]) -> list[Mapping[str, Any]]: ...
+    def booked(self, tx: Any, entity: str, first: date, last: date) -> list[Booked]: ...
+    def booked_as(self, tx: Any, entity: str, keys: Sequence[str]) -> list[Booked]: ...
+
+
+@dataclass(frozen=True)
+class Erps:
+    """What an ERP says of itself: its turnover by role and currency, to date, and its documents of a period."""
+
+    balances: Mapping[tuple[str, str], JournalLine]
+    documents: Sequence[Booked]
 
 
 class Close:
@@ -48,7 +59,7 @@ class Close:
     def check(self, entity: str, period: str) -> Mapping[str, Any]:
         """Every line of a period, and what ought to be settled before it is locked. Reads only."""
         month = month_of(period)
-        erps = self._balances(entity)
+        erps = self._asked(entity, month)
         with self._records.transaction() as tx:
             self._reads.snapshot(tx)
             rules = self._book.current(tx)
@@ -69,7 +80,7 @@ class Close:
     def lock(self, entity: str, period: str, confirmed: bool, caller: Caller) -> Mapping[str, Any]:
         """From now on nothing is posted into the period. What is still open is named, and asks for a yes."""
         month = month_of(period)
-        erps = self._balances(entity)
+        erps = self._asked(entity, month)
         with self._records.transaction() as tx:
             rules = self._book.current(tx)
             its_entity = entity_of(rules, entity)
@@ -104,10 +115,8 @@ class Close:
                 "Wait until the ERP has answered (counterfoil status), then lock it.",
             )
 
-    def lines(
-        self, tx: Any, rules: Rules, entity: Entity, month: Period, erps: Mapping[tuple[str, str], JournalLine] | None
-    ) -> list[Line]:
-        """All lines of a check. erps: the ERP's turnover by role and currency, to date; None: it can't say."""
+    def lines(self, tx: Any, rules: Rules, entity: Entity, month: Period, erps: Erps | None) -> list[Line]:
+        """All lines of a check. erps: None: the ERP can't say."""
         reads, stores = self._reads, sorted(each.id for each in rules.stores.values() if each.entity == entity.id)
         rows = reads.by_role(tx, entity.id, month.first_day, month.last_day)
         held = reads.restatements(tx, entity.id)
@@ -121,6 +130,7 @@ class Close:
             *figures.summed("late postings", late, "kind", "about", False, "documents"),
             *figures.aged(reads.owed(tx, entity.id, month.last_day), month.last_day),
             *self._to_date(tx, entity, erps),
+            *figures.broken(self.breaks(tx, entity, month, erps)),
             *self._by_role(tx, entity, month, rows),
         ]
 
@@ -134,20 +144,31 @@ class Close:
                 yield figures.line("tax of the period", role, currency, moved_minor, behind)
             yield figures.line("closing balance", role, currency, closing_minor, behind)
 
-    def _to_date(self, tx: Any, entity: Entity, erps: Mapping[tuple[str, str], JournalLine] | None) -> Iterator[Line]:
+    def _to_date(self, tx: Any, entity: Entity, erps: Erps | None) -> Iterator[Line]:
         """Each role's balance to date against the ERP's, which says no other; a role that only one of them has, too."""
         if erps is None:
             return
         rows = self._reads.to_date(tx, entity.id)
         ours = {(row["role"], row["currency"]): int(row["balance_minor"]) for row in rows}
-        theirs = {key: line.debit_minor - line.credit_minor for key, line in erps.items()}
+        theirs = {key: line.debit_minor - line.credit_minor for key, line in erps.balances.items()}
         for role, currency in sorted({*ours, *theirs}):
             our, their = ours.get((role, currency), 0), theirs.get((role, currency), 0)
             yield Line("ledger to date", role, currency, our, their, needs_somebody=our != their)
 
-    def _balances(self, entity: str) -> Mapping[tuple[str, str], JournalLine] | None:
+    def breaks(self, tx: Any, entity: Entity, month: Period, erps: Erps | None) -> list[Break]:
+        """The documents of the period in which the ERP's ledger is not what was posted; a document of ours that the
+        ERP has on another date than we is none."""
+        if erps is None:
+            return []
+        ours = self._reads.booked(tx, entity.id, month.first_day, month.last_day)
+        other_days = {each.key for each in erps.documents if each.key} - {each.key for each in ours}
+        return compare([*ours, *self._reads.booked_as(tx, entity.id, sorted(other_days))], erps.documents)
+
+    def _asked(self, entity: str, month: Period) -> Erps | None:
         ledger = self._ledgers.get(entity)
-        return ledger.balances(entity) if ledger else None
+        if ledger is None:
+            return None
+        return Erps(ledger.balances(entity), list(ledger.entries(entity, month.first_day, month.last_day)))
 
 
 class UnlockPeriod(Decision):
