@@ -1,5 +1,5 @@
-"""The outbox: what the agent knows, in one SQLite file. The only file with SQL but for `taken.py` and `stock_book.py`,
-which keep tables of their own in it.
+"""The outbox: what the agent knows, in one SQLite file. The only file with SQL but for `taken.py`, `stock_book.py` and
+`update_book.py`, which keep tables of their own in it.
 
 * WAL, synchronous=FULL, one writing connection (SQLite below 3.51.3 can damage a WAL database with two); a lock file
   beside it stops a second agent. Other processes only read.
@@ -48,7 +48,7 @@ from counterfoil_agent.snapshot import (
     void_body,
 )
 
-LAYOUT = 2  # raised with the tables; a newer file is refused by an older agent
+LAYOUT = 3  # raised with the tables; a newer file is refused by an older agent
 NO_EPOCH = 0  # numbers are given before the engine's first answer too, and renumbered then
 VOIDS_AT_ONCE = 1000
 
@@ -77,7 +77,7 @@ create table dead (
   hash text not null, size_bytes integer not null, reason text not null, at_s real not null, body blob not null);
 """
 TOLD_AGAIN_MOST = 8  # events in a row that the engine couldn't read, for the same moves
-# By layout: what was added in it. taken.py and stock_book.py say what is in these.
+# By layout: what was added in it. taken.py, stock_book.py and update_book.py say what is in these.
 ADDED = {
     2: """
 create table taken (
@@ -116,7 +116,15 @@ create index stock_numbers_sold on stock_numbers (sold) where problem is null;
 create table relook (id integer primary key, due_s real not null);
 create table drift (sku_key text primary key, sku text not null, expected integer not null, found text, status text)
   without rowid;
-"""
+""",
+    3: """
+create table updates (
+  id integer primary key, key text not null unique, hash text not null, order_id integer not null, body blob not null,
+  at_s real not null, outcome text, reason text, told integer not null default 0, tries integer not null default 0,
+  due_s real not null default 0, called_s real);
+create index updates_waiting on updates (order_id, id) where outcome is null;
+create index updates_untold on updates (id) where outcome is not null and told = 0;
+""",
 }
 
 
@@ -441,14 +449,15 @@ class Outbox:
     def stored_through(self, through: Through, now: datetime) -> None:
         """Keep what the engine says it holds; rows up to there are acknowledged by that, if their answer was lost.
 
-        One that couldn't pass is not: what stands there under its number is somebody else's."""
+        One that was never sent, or couldn't pass, is not: what stands there under its number is somebody else's."""
         with self.writing():
             epoch = self._one("select epoch from counter")[0]
             self.remember("through", f"{epoch} {through.n} {through.id or '-'}")
             self.remember("heard", iso(now))
             self._run(
                 "update rows set acked_s = ?, verdict = coalesce(verdict, 'stored')"
-                " where acked_s is null and epoch = ? and n <= ? and tries = 0",
+                " where acked_s is null and epoch = ? and n <= ?"
+                " and attempted_s is not null and tries = 0",
                 (now.timestamp(), epoch, through.n),
             )
 

@@ -182,6 +182,7 @@ def test_rows_above_a_watermark_that_went_back_wait_again(outbox: Outbox) -> Non
 
 def test_the_watermark_acknowledges_what_a_lost_answer_left_waiting(outbox: Outbox) -> None:
     put(outbox, 3)
+    outbox.attempted(outbox.batch(10, 10**6, NOW), NOW)
     outbox.stored_through(Through(2, outbox.id_of(1, 2)), NOW)
     assert [row.n for row in outbox.batch(10, 10**6, NOW)] == [3]
 
@@ -334,12 +335,14 @@ def test_who_looks_on_sees_what_the_agent_has_committed(outbox: Outbox) -> None:
     view.close()
 
 
-def test_a_row_that_could_not_pass_is_not_acknowledged_by_the_engines_last_number(outbox: Outbox) -> None:
-    put(outbox, 3)
+def test_only_what_was_sent_and_passed_is_acknowledged_by_the_engines_last_number(outbox: Outbox) -> None:
+    put(outbox, 4)
     rows = outbox.batch(1000, 10**9, NOW)
+    outbox.attempted(rows[:3], NOW)
     outbox.hold(rows[1], NOW + timedelta(seconds=10))
-    outbox.stored_through(Through(3, rows[2].id), NOW)
-    assert [row["n"] for row in outbox.waiting()] == [2]
+    outbox.bury(rows[2], "It can't pass.", NOW)
+    outbox.stored_through(Through(4, rows[3].id), NOW)
+    assert [row["n"] for row in outbox.waiting()] == [2, 3, 4]
 
 
 def test_an_agent_that_stops_on_a_full_disk_lets_go_of_its_outbox(tmp_path: Path) -> None:
