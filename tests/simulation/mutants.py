@@ -38,18 +38,25 @@ MISFITS = ("TypeError", "AttributeError", "KeyError", "NameError")  # defects of
 
 
 class Patch:
-    """Puts things in the place of others, and all of them back."""
+    """Puts things in the place of others, and all of them back; what a class inherits is planted in it alone."""
 
     def __init__(self) -> None:
         self._before: list[tuple[Any, str, Any]] = []
 
     def set(self, owner: Any, name: str, value: Any) -> None:
-        self._before.append((owner, name, owner.__dict__[name]))
+        self._before.append((owner, name, vars(owner).get(name, INHERITED)))
+        assert hasattr(owner, name), f"{owner} has no {name} any more"
         setattr(owner, name, value)
 
     def undo(self) -> None:
         for owner, name, value in reversed(self._before):
-            setattr(owner, name, value)
+            if value is INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+
+
+INHERITED = object()
 
 
 def nothing(*_: Any, **__: Any) -> None:
