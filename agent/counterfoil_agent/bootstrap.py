@@ -16,13 +16,16 @@ from counterfoil_agent.errors import Retry
 from counterfoil_agent.feed import EngineFeed
 from counterfoil_agent.intake import Intake
 from counterfoil_agent.loop import Agent
+from counterfoil_agent.mailbox import Mailbox
 from counterfoil_agent.nudge import Nudges
 from counterfoil_agent.outbox import NO_EPOCH, FreeBytes, Outbox, free_bytes_at
 from counterfoil_agent.plugin import SignedPlugin
-from counterfoil_agent.ports import Clock, Engine, Feed, Plugin, Store, StoreStock
+from counterfoil_agent.ports import Clock, Engine, Feed, Plugin, Store, StoreOrders, StoreStock
 from counterfoil_agent.pump import FEED_URL, Pump
 from counterfoil_agent.rest import RestStore
+from counterfoil_agent.rest_orders import RestOrders
 from counterfoil_agent.stock_writers import PluginStock, RestStock
+from counterfoil_agent.updates import Updates
 from counterfoil_agent.uplink import Uplink
 from counterfoil_agent.webhook import Deliveries, Listener
 
@@ -81,6 +84,7 @@ def agent(
     plugin: Plugin | None = None,
     feed: Feed | None = None,
     rest_stock: StoreStock | None = None,
+    orders: StoreOrders | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
     free_bytes: FreeBytes | None = None,
@@ -92,12 +96,14 @@ def agent(
     listen: also bind where webhooks and nudges are taken, if the settings name a place. Without it, whoever delivers
     calls `agent.deliveries.take(headers, body)`, `agent.hint(order_id)` or `agent.nudge()`.
 
-    Where an engine is passed in and no feed, the agent has nothing to do with stock.
+    Where an engine is passed in and no feed, the agent has nothing to do with stock. Where a store is passed in that
+    isn't reached over REST, and no orders, it tells its orders nothing.
     """
     clock, random = clock or SystemClock(), random or SystemRandom()
     has_stock = settings.stock.switch != "off" and (feed is not None or engine is None)
     store = store or store_of(settings, clock, environment)
     engine = engine or engine_of(settings, clock, environment)
+    orders = orders or (RestOrders(store) if isinstance(store, RestStore) else None)
     reading_plugin = plugin or plugin_of(settings, clock, environment)
     writing_plugin = plugin or plugin_of(settings, clock, environment)
     webhook_secret = secret(settings.webhook.secret_env, environment) if settings.webhook.listen else None
@@ -114,6 +120,7 @@ def agent(
             free_bytes,
             reading_plugin,
             settings.plugin,
+            Updates(orders, outbox, clock, random, settings.shop.timeout_s) if orders is not None else None,
         )
         deliveries = Deliveries(webhook_secret, intake.hint, clock) if webhook_secret else None
         pump = Pump(
@@ -127,6 +134,7 @@ def agent(
             free_bytes,
             deliveries.status if deliveries else lambda: None,
             (lambda: stock_status(outbox, settings.stock, reading_plugin is not None)) if has_stock else lambda: None,
+            Mailbox(engine, outbox, settings.engine.updates_s) if orders is not None else None,
         )
         applier = None
         if has_stock:

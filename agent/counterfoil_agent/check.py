@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from counterfoil_contracts.versions import spoken
+from counterfoil_contracts.versions import greeting
 
 from counterfoil_agent import bootstrap, snapshot
 from counterfoil_agent.config import Settings, secret
@@ -112,7 +112,7 @@ def _try_to_write(folder: Path) -> None:
 
 
 def _contracts() -> Iterator[Finding]:
-    yield Finding("contracts", "ok", ", ".join(f"{name} {versions}" for name, versions in spoken().items()) + ".")
+    yield Finding("contracts", "ok", ", ".join(f"{name} {versions}" for name, versions in greeting().items()) + ".")
 
 
 def _shop(settings: Settings, clock: Clock, environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -51,6 +51,7 @@ class ShopSettings:
 class EngineSettings:
     """batch_bytes: of the events before they are packed. idle_s: how often to look for new ones.
 
+    updates_s: how often to ask what the shop's orders are to be told.
     longest_pause_s: between attempts while the engine is down. feed_url: where its stock numbers are asked for
     (default: as the engine says, else url)."""
 
@@ -62,6 +63,7 @@ class EngineSettings:
     batch_bytes: int = _within(1_000, 8_000_000, 1_000_000)
     idle_s: float = _within(0.01, 60, 1.0)
     heartbeat_s: float = _within(1, 3600, 60.0)
+    updates_s: float = _within(1, 3600, 20.0)
     longest_pause_s: float = _within(1, 3600, 300.0)
 
 

@@ -33,6 +33,7 @@ from counterfoil_agent.errors import CounterfoilError, Denied, Retry, Stop, Unav
 from counterfoil_agent.gone import Gone
 from counterfoil_agent.outbox import FreeBytes, Known, Mark, Outbox
 from counterfoil_agent.ports import Absent, Ask, Clock, Column, Listed, OrderNotSupported, Page, Plugin, Store
+from counterfoil_agent.updates import Updates
 from counterfoil_agent.walk import Walk
 
 MOST_HINTS = 10_000  # beyond that they are dropped: the poll finds what they stood for
@@ -74,7 +75,9 @@ class Intake:
         free_bytes: FreeBytes,
         plugin: Plugin | None = None,
         plugin_settings: PluginSettings | None = None,
+        updates: Updates | None = None,
     ) -> None:
+        """updates: what its orders are told by the way, so that the store is asked one thing at a time."""
         self._store, self._outbox, self._clock, self._random = store, outbox, clock, random
         self._shop, self._bounds, self._free_bytes = shop, bounds, free_bytes
         self._plugin_settings = plugin_settings or PluginSettings()
@@ -93,6 +96,7 @@ class Intake:
             log = changes.Changes(plugin, outbox, clock, random, settings, self.gone, self._whole)
             self.changes = log
             jobs.append(Job("changes", log.left_s, log.step))
+        told = [Job("updates", updates.left_s, updates.step)] if updates is not None else []
         self._jobs = (
             *jobs,
             Job("marks", self._marks_left_s, self._read_marked),
@@ -101,6 +105,7 @@ class Intake:
             Job("missing", self._missing_left_s, self._probe),
             Job("backfill", self._backfill_left_s, self._backfill),
             Job("reread", self._reread_left_s, self._reread),
+            *told,
         )
 
     def hint(self, order_id: int) -> None:

@@ -83,6 +83,34 @@ class Store(Protocol):
         """Every refund of the order in full, each verbatim, the newest first. Raises Unreadable."""
 
 
+@dataclass(frozen=True)
+class OrderState:
+    """What of an order decides what it may be told. told: its keys with a part of their content's hash, as it bears
+    them; tracking: likewise its tracking numbers."""
+
+    status: str
+    is_paid: bool
+    told: Sequence[str] = ()
+    tracking: Sequence[Mapping[str, Any]] = ()
+
+
+class StoreOrders(Protocol):
+    """A store's orders, to be told something. Every method may raise Unavailable, RateLimited or Denied. Where a write
+    raises Unavailable, it may have been carried out, or still be."""
+
+    def state(self, order_id: int) -> OrderState | Absent:
+        """The order as it is now. Raises Unreadable."""
+
+    def notes(self, order_id: int) -> Sequence[str]:
+        """The texts of its private notes. Raises Unreadable."""
+
+    def add_note(self, order_id: int, text: str) -> None:
+        """A private note, of which the customer hears nothing. Raises Blocked where the store refuses it."""
+
+    def change(self, order_id: int, status: str | None, meta: Mapping[str, Any]) -> None:
+        """Set its status (None: it stays) and these of its meta data, in one write. Raises Blocked."""
+
+
 class OrderNotSupported(Exception):
     """This version of WooCommerce can't sort by the time that was asked for."""
 
@@ -124,6 +152,39 @@ class Answer:
     holes: Sequence[tuple[int, int]] = ()
 
 
+@dataclass(frozen=True)
+class Update:
+    """What an order is to be told, once. key and hash: which, and of what content. None: nothing of it. reverses: the
+    key of the update that no longer holds."""
+
+    key: str
+    hash: str
+    order_id: int
+    status: str | None = None
+    tracking: str | None = None
+    carrier: str | None = None
+    note: str | None = None
+    reverses: str | None = None
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """outcome: applied, refused, other_content. reason: of the latter two."""
+
+    key: str
+    hash: str
+    outcome: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class UpdatePage:
+    """more: whether others wait."""
+
+    updates: Sequence[Update]
+    more: bool = False
+
+
 class Engine(Protocol):
     """The engine's API. Every method may raise Unavailable, RateLimited, Denied or OtherEpoch."""
 
@@ -148,6 +209,11 @@ class Engine(Protocol):
 
     def heartbeat(self, event: bytes) -> Through | None:
         """Send a heartbeat, already encoded."""
+
+    def updates(self, results: Sequence[UpdateResult], limit: int) -> UpdatePage:
+        """Tell what became of updates, and fetch as many that wait. What has no result is handed out again.
+
+        May also raise TooLarge or Blocked; then the results are not taken."""
 
 
 # The store's plugin

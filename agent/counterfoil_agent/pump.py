@@ -18,10 +18,10 @@ from random import Random
 from typing import Any
 
 import msgspec
-from counterfoil_contracts.versions import spoken
+from counterfoil_contracts.versions import greeting, spoken
 from loguru import logger
 
-from counterfoil_agent import __version__, snapshot
+from counterfoil_agent import __version__, mailbox, snapshot
 from counterfoil_agent.backoff import Every, Pause, delay_s
 from counterfoil_agent.config import EngineSettings, OutboxSettings
 from counterfoil_agent.errors import Blocked, CannotPass, CounterfoilError, Denied, OtherEpoch, Retry, TooLarge
@@ -35,6 +35,7 @@ TRIES = 3  # as it is, then packed twice
 TOMBSTONES_AN_HOUR = 10
 TIDY_S = 60.0
 EPOCHS_AT_ONCE = 20
+NEVER_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,15 @@ class Pump:
         free_bytes: FreeBytes,
         webhook: Callable[[], Mapping[str, Any] | None] = lambda: None,
         stock: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        updates: mailbox.Mailbox | None = None,
     ) -> None:
+        """updates: None: nothing can be told to the store's orders."""
         self._engine, self._outbox, self._clock, self._random = engine, outbox, clock, random
         self._store, self._settings, self._bounds = store, settings, bounds
         self._free_bytes, self._webhook, self._stock = free_bytes, webhook, stock
         self._pause = Pause(random, settings.longest_pause_s)
         self._beat_every, self._tidy_every = Every(settings.heartbeat_s), Every(TIDY_S)
+        self._updates, self._speaks_updates = updates, False
         self._limit = settings.batch_events
         self._retain_s = bounds.retain_days * 86_400
         self._told_invalid_s = 0.0
@@ -139,6 +143,10 @@ class Pump:
             self._beat(now)
             self._worked()
             return 0.0
+        if self._updates_left_s(now) <= 0 and self._updates is not None:
+            self._updates.exchange(now)
+            self._worked()
+            return 0.0
         rows = self._alone_or_together(self._outbox.batch(self._limit, self._settings.batch_bytes, now))
         if rows:
             self._send(rows)
@@ -146,7 +154,12 @@ class Pump:
         if self._tidy_every.left_s(now) <= 0:
             self._outbox.prune(now, self._retain_s, self._bounds.share_bytes)
             self._tidy_every.done(now)
-        return min(self._settings.idle_s, self._beat_every.left_s(now))
+        return min(self._settings.idle_s, self._beat_every.left_s(now), self._updates_left_s(now))
+
+    def _updates_left_s(self, now: datetime) -> float:
+        if self._updates is None or not self._speaks_updates:
+            return NEVER_S
+        return self._updates.left_s(now)
 
     def _failed(self, error: CounterfoilError, at_least_s: float | None) -> None:
         wait_s = self._pause.failed(self._clock.now(), at_least_s)
@@ -172,7 +185,7 @@ class Pump:
                 "store": self._store,
                 "installation": self._outbox.installation,
                 "agent_version": __version__,
-                "contracts": spoken(),
+                "contracts": spoken() if self._updates is None else greeting(),
                 "epoch": position.epoch or None,
                 "last": {"n": last.n, "id": last.id} if position.epoch and last.n and last.id else None,
                 "known": self._known(),
@@ -198,6 +211,7 @@ class Pump:
             self._outbox.stored_through(welcome.stored_through, self._clock.now())
         if welcome.retain_s is not None:
             self._retain_s = max(self._bounds.retain_days * 86_400, welcome.retain_s)
+        self._speaks_updates = mailbox.CONTRACT in welcome.contracts
         self.welcomed = self._has_just_agreed = True
 
     def _known(self) -> dict[str, int]:

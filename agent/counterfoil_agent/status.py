@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from counterfoil_agent import applier, backfill, changes, preview, snapshot, walk
+from counterfoil_agent import applier, backfill, changes, mailbox, preview, snapshot, updates, walk
 from counterfoil_agent.config import Settings
 from counterfoil_agent.gone import HELD
 from counterfoil_agent.outbox import Outbox, at_work, free_bytes_at
 from counterfoil_agent.stock_book import StockBook
+from counterfoil_agent.update_book import UpdateBook
 
 OLD_S = 900.0
 
@@ -51,6 +52,9 @@ def _told(settings: Settings, outbox: Outbox, now: datetime) -> dict[str, Any]:
         "engine_trouble": outbox.recall("trouble:engine"),
         "plugin_trouble": outbox.recall(changes.TROUBLE),
         "stock_trouble": outbox.recall(applier.TROUBLE),
+        "updates_trouble": outbox.recall(updates.TROUBLE),
+        "mailbox_trouble": outbox.recall(mailbox.TROUBLE),
+        "updates": UpdateBook(outbox).status((now - timedelta(days=1)).timestamp()),
         "held_store": outbox.recall(changes.HELD),
         "plugin_lost": settings.plugin.key_env is not None and outbox.recall(changes.THERE) == "0",
         "brake": outbox.recall(applier.BRAKE),
@@ -65,8 +69,8 @@ def _alarms(settings: Settings, outbox: Outbox, told: dict[str, Any], now: datet
     if not told["at_work"]:
         yield "No agent is at work with this outbox. Start it: systemctl start counterfoil-agent."
     # Who only compares isn't woken for it.
-    parties = ("store", "engine", "plugin", "stock") if settings.stock.switch == "on" else ("store", "engine", "plugin")
-    for party in parties:
+    parties = ("store", "engine", "plugin", "updates", "mailbox")
+    for party in (*parties, "stock") if settings.stock.switch == "on" else parties:
         if told[f"{party}_trouble"]:
             yield told[f"{party}_trouble"]
     if (told["oldest_age_s"] or 0) > OLD_S:

@@ -28,7 +28,7 @@ from counterfoil_agent.errors import (
     TooLarge,
     Unavailable,
 )
-from counterfoil_agent.ports import Answer, Clock, Through, Verdict, Welcome
+from counterfoil_agent.ports import Answer, Clock, Through, Update, UpdatePage, UpdateResult, Verdict, Welcome
 from counterfoil_agent.snapshot import LARGEST_ID
 
 LARGEST_ANSWER_BYTES = 4_000_000
@@ -67,6 +67,22 @@ class _Answer(msgspec.Struct):
 
 class _Beat(msgspec.Struct):
     stored_through: _Through | None = None
+
+
+class _Update(msgspec.Struct):
+    key: str
+    hash: str
+    order: _OrderId
+    status: str | None = None
+    tracking: str | None = None
+    carrier: str | None = None
+    note: str | None = None
+    reverses: str | None = None
+
+
+class _Updates(msgspec.Struct):
+    updates: list[_Update]
+    more: bool = False
 
 
 class _Problem(msgspec.Struct):
@@ -111,6 +127,14 @@ class Uplink:
 
     def heartbeat(self, event: bytes) -> Through | None:
         return _through(self.post("/v1/heartbeat", event, _Beat).stored_through)
+
+    def updates(self, results: Sequence[UpdateResult], limit: int) -> UpdatePage:
+        told: _Updates = self.post("/v1/updates", msgspec.json.encode({"results": results, "limit": limit}), _Updates)
+        updates = [
+            Update(each.key, each.hash, each.order, each.status, each.tracking, each.carrier, each.note, each.reverses)
+            for each in told.updates
+        ]
+        return UpdatePage(updates, told.more)
 
     def post(self, path: str, body: bytes, kind: type[Any], wrapped: bool = False, wait_s: float = 0.0) -> Any:
         """One signed request, its answer as this kind. wait_s: how long the engine may take longer than it would."""

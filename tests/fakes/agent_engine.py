@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 from counterfoil_agent.errors import Denied, OtherEpoch
-from counterfoil_agent.ports import Answer, Through, Verdict, Welcome
+from counterfoil_agent.ports import Answer, Through, Update, UpdatePage, UpdateResult, Verdict, Welcome
 
 
 class _Sent(msgspec.Struct):
@@ -49,6 +49,9 @@ class FakeEngine:
     judge: Callable[[bytes, bool], None] = lambda batch, wrapped: None
     clock_offset_s: float | None = 0.0
     calls: list[str] = field(default_factory=list)
+    contracts: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, Update] = field(default_factory=dict)  # what its orders are to be told, until a result comes
+    results: list[UpdateResult] = field(default_factory=list)
 
     def through(self) -> Through:
         n = 0
@@ -68,7 +71,7 @@ class FakeEngine:
             self.installation, self.epoch = body["installation"], 1
         if self.installation != body["installation"]:
             raise Denied("Another agent serves this store.", "Hand over.", slug="other-installation")
-        return self._end("hello", Welcome(self.epoch, self.through(), 604_800))
+        return self._end("hello", Welcome(self.epoch, self.through(), 604_800, self.contracts))
 
     def new_epoch(self, body: Mapping[str, Any]) -> Welcome:
         self._begin("epoch")
@@ -114,6 +117,15 @@ class FakeEngine:
         self._begin("heartbeat")
         self.beats.append(json.loads(event))
         return self._end("heartbeat", self.through())
+
+    def updates(self, results: Sequence[UpdateResult], limit: int) -> UpdatePage:
+        """Hands out all that has no result, each time: more often than the engine does."""
+        self._begin("updates")
+        for result in results:
+            if self.waiting.pop(result.key, None) is not None:
+                self.results.append(result)
+        handed = list(self.waiting.values())[:limit]
+        return self._end("updates", UpdatePage(handed))
 
     def _begin(self, what: str) -> None:
         self.calls.append(what)

@@ -23,6 +23,7 @@ class World:
         self.random, self.free_bytes = Random(1), 10**12
         self.shop_settings = {"reread_days": 0, "poll_s": 10, **shop_settings}
         self.engine_settings: dict[str, Any] = {"idle_s": 5}
+        self.orders: Any = None  # to be told something; None: they can't be
         self._agent: Agent | None = None
 
     @property
@@ -39,6 +40,7 @@ class World:
                 settings,
                 store=self.shop,
                 engine=self.engine,
+                orders=self.orders,
                 clock=self.clock,
                 random=self.random,
                 free_bytes=lambda: self.free_bytes,
