@@ -55,7 +55,9 @@ from counterfoil_engine.records import (
     mailbox,
     moves,
     party_facts,
+    payouts,
     positions,
+    postings,
     reports,
     shadows,
     stock_pruning,
@@ -82,6 +84,7 @@ from counterfoil_engine.work.party_facts import FactReader
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
+from counterfoil_engine.work.readers import OrderReader, PayoutReader
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
@@ -148,17 +151,11 @@ class Engine:
 
     def looker(self) -> Looker:
         """A looker of one's own: one for each thread."""
-        return Looker(
-            self.records,
-            self.book,
-            self.dues,
-            facts.facts_of,
-            self.new_id,
-            self._numbers,
-            self.settings,
-            facts.facts_of_group,
-            self.shadow(),
-        )
+        readers = {
+            "order": OrderReader(self.dues, facts.facts_of, facts.facts_of_group, self.shadow()),
+            "payout": PayoutReader(payouts, postings, party_facts),
+        }
+        return Looker(self.records, self.book, readers, self.new_id, self._numbers, self.settings)
 
     def shadow(self) -> Shadow:
         """What computes by the rules in shadow: one of one's own for each thread."""
@@ -504,9 +501,11 @@ def domain_version() -> str:
     """The version of what decides what is due: a hash over the domain's sources, so that what code alone changed is
     held once per code (R2), and an approval never covers code that came later."""
     digest = hashlib.sha256()
-    folder = resources.files("counterfoil_engine.domain")
-    for source in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".py")), key=lambda one: one.name):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    domain = resources.files("counterfoil_engine.domain")
+    for folder in (domain, domain / "settlement"):
+        sources = [entry for entry in folder.iterdir() if entry.name.endswith(".py")]
+        for source in sorted(sources, key=lambda one: one.name):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:12]
 
 

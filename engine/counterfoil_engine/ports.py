@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,6 +18,8 @@ from counterfoil_engine.domain.facts import OrderFacts, Party
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
 from counterfoil_engine.domain.roles import Role
 from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.domain.settlement.lines import Report, SettlementLine, Total
+from counterfoil_engine.domain.settlement.posted import Posting as SettledPosting
 from counterfoil_engine.domain.stock import Position
 from counterfoil_engine.domain.tie_out import Booked
 
@@ -315,6 +317,90 @@ class PartyFactRecords(Protocol):
     def keep_cursor(self, tx: Any, party: str, source: str, cursor: str | None, is_all: bool) -> None: ...
 
 
+# Payout reports.
+
+
+class PayoutFile(NamedTuple):
+    """A file of payout reports as it came. format: how it was read."""
+
+    source: str
+    digest: str
+    name: str
+    format: str
+    body: bytes
+    taken_by: str
+
+
+class Dropped(NamedTuple):
+    """A file in the drop folder. source: its subfolder; size, mtime: as it was when it was ready."""
+
+    source: str
+    name: str
+    size_bytes: int
+    mtime_ns: int
+
+
+class ReportFolder(Protocol):
+    """Where files of payout reports are dropped, a subfolder for each source."""
+
+    def ready(self) -> Sequence[Dropped]:
+        """The files that have stopped growing, by source and name."""
+
+    def read(self, dropped: Dropped) -> bytes:
+        """All of it. Raises CounterfoilError where it is too large, has changed, or can't be read."""
+
+    def taken(self, dropped: Dropped, digest: str) -> None:
+        """Move it away: it is kept in the records."""
+
+    def refused(self, dropped: Dropped, cause: str, remedy: str) -> str:
+        """Move it aside, beside a text that says why; the name that it has there."""
+
+    def aside(self, source: str) -> frozenset[str]:
+        """The names of the files that lie aside."""
+
+
+class PayoutRecords(Protocol):
+    """Payout reports and what people decided of their lines (`records/payouts.py`)."""
+
+    def lock_source(self, tx: Any, source: str) -> None: ...
+    def keep_file(self, tx: Any, file: PayoutFile) -> None: ...
+    def digests(self, tx: Any, source: str, payouts: Sequence[str]) -> Mapping[str, str]: ...
+    def keep(self, tx: Any, report: Report, file_digest: str, stands: bool) -> None: ...
+    def standing(self, tx: Any, subjects: Sequence[str]) -> Mapping[str, Report]: ...
+    def of_digest(self, tx: Any, subject: str, digest: str) -> Report | None: ...
+    def totals(self, tx: Any, source: str) -> Mapping[str, Total]: ...
+    def decided(self, tx: Any, subjects: Sequence[str]) -> Mapping[str, Mapping[str, str]]: ...
+    def decide(self, tx: Any, subject: str, line: str, slot: str, who: str) -> None: ...
+    def choose(self, tx: Any, subject: str, digest: str) -> bool: ...
+    def keep_seen(self, tx: Any, look_id: int, seen: Mapping[str, Any]) -> None: ...
+    def seen(self, tx: Any, look_id: int) -> Mapping[str, Any] | None: ...
+    def listed(self, tx: Any, source: str | None, limit: int) -> list[Mapping[str, Any]]: ...
+    def reports_of(self, tx: Any, subject: str) -> list[Mapping[str, Any]]: ...
+    def settled(self, tx: Any, subject: str) -> list[Mapping[str, Any]]: ...
+
+
+SeenPosting = tuple[int, bool]
+"""An intent, and whether its reference counts: that of what another payout settled doesn't."""
+
+
+class PostingRecords(Protocol):
+    """What is posted that payouts' lines may be (`records/postings.py`)."""
+
+    def of_lines(
+        self, tx: Any, subject: str, entity: str, source: str, lines: Sequence[SettlementLine]
+    ) -> list[tuple[SeenPosting, SettledPosting]]: ...
+    def near_lines(
+        self, tx: Any, subject: str, entity: str, source: str, lines: Sequence[SettlementLine]
+    ) -> list[tuple[SeenPosting, SettledPosting]]: ...
+    def of_slots(
+        self, tx: Any, subject: str, entity: str, source: str, slots: Iterable[str]
+    ) -> list[tuple[SeenPosting, SettledPosting]]: ...
+    def of_seen(self, tx: Any, seen: Sequence[SeenPosting]) -> list[SettledPosting]: ...
+    def slot_of(self, tx: Any, entity: str, source: str, document: str) -> Mapping[str, Any] | None: ...
+    def settle(self, tx: Any, subject: str, entity: str, slots: Collection[str]) -> None: ...
+    def wait_for(self, tx: Any, subject: str, source: str, lines: Sequence[SettlementLine]) -> None: ...
+
+
 class Wake(Protocol):
     """Marks due what waits for a key, in the same transaction."""
 
@@ -547,6 +633,52 @@ class Restated:
     moved: Literal["rules", "code"]
 
 
+class SubjectFacts(Protocol):
+    """What is known of a subject, of whatever kind.
+
+    store: whose documents they are, for switches and cases: a store, or an entity for what belongs to none of its
+    stores. arrival, party_arrival: how far its facts had come in. unproven_at: (epoch, n) of the first event that
+    something before may be missing of; None: nothing is."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def store(self) -> str: ...
+    @property
+    def arrival(self) -> int: ...
+    @property
+    def party_arrival(self) -> int: ...
+    @property
+    def is_known(self) -> bool: ...
+    @property
+    def unproven_at(self) -> tuple[int, int] | None: ...
+
+
+class Reader(Protocol):
+    """How the subjects of one kind are looked at: what is known of each, and what ought to exist for it."""
+
+    def facts(self, tx: Any, subjects: Sequence[str], rules: Rules, as_of: datetime) -> Sequence[Any]:
+        """What is known of each, in their order, as `SubjectFacts`."""
+
+    def then(self, tx: Any, subject: str, look: Look) -> Any | None:
+        """What an earlier look saw of it; None where that can't be told any more."""
+
+    def dues(self, facts: Any, rules: Rules, as_of: datetime) -> Dues:
+        """What ought to exist. Pure."""
+
+    def slots(self, facts: Any, rules: Rules, as_of: datetime) -> Sequence[str]:
+        """Slots that its documents may stand in beside those of what is due."""
+
+    def earlier(self, facts: Any) -> Iterator[Any]:
+        """The facts as they may have been when the ERP got a document that this ledger lost (R4), the latest first."""
+
+    def without_fact(self, facts: Any, there: Sequence[Intent]) -> Case:
+        """The case of a subject that the ERP holds documents of and no fact speaks of. there: one at least."""
+
+    def keep(self, tx: Any, looked: Sequence[tuple[int, Any, Dues]], as_of: datetime) -> set[str]:
+        """What looks leave behind beside intents, each by its id; the subjects to be looked at once more."""
+
+
 class Facts(Protocol):
     """Reads a subject's facts; through_arrival, through_party_arrival: only what had arrived by then (R2)."""
 
@@ -718,11 +850,11 @@ class LookRecords(Protocol):
     """Looks and last readings (`records/looks.py`)."""
 
     def record(
-        self, tx: Any, seen: Sequence[tuple[Claim, OrderFacts, Dues]], as_of: datetime, code: str
+        self, tx: Any, seen: Sequence[tuple[Claim, SubjectFacts, Dues]], as_of: datetime, code: str
     ) -> list[int]: ...
     def record_steps(self, tx: Any, steps: Mapping[int, Sequence[str]]) -> None: ...
     def read(self, tx: Any, look_id: int) -> Look | None: ...
-    def save_readings(self, tx: Any, seen: Sequence[tuple[OrderFacts, Dues, int]]) -> None: ...
+    def save_readings(self, tx: Any, seen: Sequence[tuple[SubjectFacts, Dues, int]]) -> None: ...
     def subjects_of(self, tx: Any, store: str) -> list[str]: ...
     def mark_again(self, tx: Any, limit: int = 1000) -> int: ...
     def note_failure(self, tx: Any, subject: str, error: str) -> None: ...
@@ -760,7 +892,8 @@ class BreakerRecords(Protocol):
 class JournalRecords(Protocol):
     """The engine's own journal (`records/journal.py`)."""
 
-    def book(self, tx: Any, intents: Sequence[Intent]) -> None: ...
+    def book(self, tx: Any, intents: Sequence[Intent]) -> set[str]: ...
+    def take_over(self, tx: Any, documents: Sequence[tuple[int, Document]]) -> set[str]: ...
 
 
 class RulesRecords(Protocol):

@@ -18,12 +18,14 @@ from counterfoil_engine.domain.errors import Case
 from counterfoil_engine.domain.facts import OrderFacts, Snapshot
 from counterfoil_engine.domain.rules import Entity, Rules, Store
 from counterfoil_engine.ports import Intent, Records
+from counterfoil_engine.records import party_facts, payouts, postings
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.lanes import Hold, Registry, dealt
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.post import Lane, Poster
+from counterfoil_engine.work.readers import OrderReader, PayoutReader
 from fakes.clock import FakeClock
 from fakes.erp import FakeErp
 
@@ -153,11 +155,11 @@ class World:
             self.records.rules.load(tx, version, json.dumps({"version": version, "switch": switch}), "test")
 
     def looker(self, **more: Any) -> Looker:
+        orders = OrderReader(more.pop("dues", self.dues), self.read, shadow=more.pop("shadow", None))
         return Looker(
             self.records,
             self.book,
-            more.pop("dues", self.dues),
-            self.read,
+            {"order": orders, "payout": PayoutReader(payouts, postings, party_facts)},
             lambda: f"token {next(self.names)}",
             settings=more.pop("settings", self.settings),
             **more,

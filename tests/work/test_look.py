@@ -164,7 +164,7 @@ def test_what_was_marked_anew_during_a_look_stays_due_and_its_intents_stay(world
             world.records.work.mark_due(tx, ["order eu1/1001"], "live")
         return facts
 
-    looker._facts = read_then_an_event_comes
+    looker._readers["order"]._facts = read_then_an_event_comes
     looker.step()
     assert world.states() == {"payment/x/r1": "ready"}
     assert world.work() == ["order eu1/1001"]

@@ -281,6 +281,7 @@ _values = {
         {"parts": st.lists(st.fixed_dictionaries({"sku": _words, "quantity": st.just("2")}), min_size=1, max_size=2)}
     ),
     "approvals": st.fixed_dictionaries({"limit_minor": st.sampled_from(["0", "5000", "any"])}),
+    "settlement": st.fixed_dictionaries({}, optional={"refund_days": st.sampled_from(["0", "5", "30"])}),
     "healing": st.fixed_dictionaries(
         {"heal": st.sampled_from(["automatic", "propose", "four_eyes"])}, optional={"within_units": _units}
     ),

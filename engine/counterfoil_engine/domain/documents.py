@@ -61,6 +61,7 @@ class Document:
     (`contracts/documents/<kind>.v1.json`) beside the common ones; amounts in book currency end in `book_minor`.
     after: slots that must have a result first. why: `rule@version: reason` for people.
     taken_over: counts as posted, since it was made before the store's start line. number: the order's as it is shown.
+    known_as: the gateway's ids of the money that it books, by which a payout names it; no part of what is due.
     """
 
     slot: str
@@ -78,6 +79,7 @@ class Document:
     why: str = ""
     taken_over: bool = False
     number: str | None = None
+    known_as: tuple[str, ...] = ()
 
     @cached_property
     def content_hash(self) -> str:

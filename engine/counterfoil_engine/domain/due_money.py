@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 from counterfoil_engine.domain.charge import Tender
@@ -22,8 +23,9 @@ def gateway_of(context: Context, method: str, day: date) -> str:
     return str(context.rules.look_up("payment_methods", what, day, store=context.store, method=method)["gateway"])
 
 
-def payment_document(context: Context, capture: Capture, is_accepted: bool) -> Document:
-    """Money in: on deposits once the order is accepted, unapplied until then. A capture that failed is negative."""
+def payment_document(context: Context, capture: Capture, is_accepted: bool, number: str | None = None) -> Document:
+    """Money in: on deposits once the order is accepted, unapplied until then. A capture that failed is negative.
+    number: the order's as it is shown."""
     day, book = context.day(capture.at), context.entity.book_currency
     rate = context.rules.rate(capture.currency, book, day)
     gateway = _gateway(context, capture, day)
@@ -52,6 +54,8 @@ def payment_document(context: Context, capture: Capture, is_accepted: bool) -> D
         body=body,
         journal=journal("payment", body, capture.amount_minor, capture.currency),
         why=f"payment-{'claimed' if is_claim else 'captured'}@{context.rules.version}: {who} on {day}",
+        number=number,
+        known_as=capture.known_as,
     )
 
 
@@ -78,7 +82,7 @@ def money_steps(due: DueDocuments) -> Iterator[Step]:
 def _money_in(due: DueDocuments) -> Iterator[Step]:
     for capture in due.known.money.captured:
         is_own = capture.currency == due.order.currency
-        payment = payment_document(due.context, capture, is_own)
+        payment = payment_document(due.context, capture, is_own, due.order.number)
         if is_own:
             due.paid_minor += payment.amount_minor
         yield Step(payment.day, "payment", payment.slot, lambda _, payment=payment: _book_payment(due, payment))  # type: ignore[misc]
@@ -155,18 +159,26 @@ def _book_refund(due: DueDocuments, step: Step, credit: Credit, amount_minor: in
     method = captures[0].method if captures else due.order.method
     reason = f"the store's refund {credit.refund.id}, as far as captured and not kept"
     gateway = _gateway(due.context, captures[0], step.day) if captures else gateway_of(due.context, method, step.day)
-    return _paid_back(due, step, gateway, credit.refund.id, amount_minor, not credit.refund.moved_money, reason)
+    is_claim, ids = not credit.refund.moved_money, captures[0].known_as if captures else ()
+    return _paid_back(due, step, gateway, credit.refund.id, amount_minor, is_claim, reason, ids)
 
 
 def _book_gateway_refund(due: DueDocuments, step: Step, refund: GatewayRefund) -> Document:
     happened = "says that it failed" if refund.amount_minor < 0 else "paid it back"
     of = refund.refund or refund.id
     reason = f"{refund.source} {happened}"
-    return _paid_back(due, step, refund.source, of, refund.amount_minor, False, reason)
+    return _paid_back(due, step, refund.source, of, refund.amount_minor, False, reason, refund.known_as)
 
 
 def _paid_back(
-    due: DueDocuments, step: Step, gateway: str, of: str, amount_minor: int, is_claim: bool, reason: str
+    due: DueDocuments,
+    step: Step,
+    gateway: str,
+    of: str,
+    amount_minor: int,
+    is_claim: bool,
+    reason: str,
+    known_as: tuple[str, ...],
 ) -> Document:
     book = due.convert(amount_minor, step.day)
     carried = due.standing.carried("refunds_owed", amount_minor, step.day) if amount_minor > 0 else book
@@ -179,7 +191,8 @@ def _paid_back(
     }
     due.standing.book("refunds_owed", -amount_minor, -carried)
     rule = "refund-claimed" if is_claim else "refund-paid"
-    return due.document(step.slot, "refund_payment", amount_minor, step.day, body, rule, reason)
+    document = due.document(step.slot, "refund_payment", amount_minor, step.day, body, rule, reason)
+    return replace(document, known_as=known_as)
 
 
 def _book_tender_back(due: DueDocuments, step: Step, credit: Credit) -> Document:

@@ -61,3 +61,18 @@ class OrderFacts:
     @property
     def subject(self) -> str:
         return f"order {self.store}/{self.order_id}"
+
+    @property
+    def party_arrival(self) -> int:
+        """How far the other parties' facts had come in of those that are read here."""
+        return max((fact.arrival for fact in self.party_facts), default=0)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody has said anything of it: a gateway may speak of its money before the store does."""
+        return bool(self.snapshots or self.party_facts)
+
+    @property
+    def unproven_at(self) -> tuple[int, int] | None:
+        """The place of the first snapshot that something before may be missing of."""
+        return next(((each.epoch, each.n) for each in self.snapshots if not each.proven), None)

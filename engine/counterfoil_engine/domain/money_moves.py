@@ -24,7 +24,7 @@ DISPUTES = ("inquiry", "opened", "won", "lost")
 class Capture:
     """Money in. id: its natural id; source: the gateway that said so, None: the store's claim, whose method names the
     gateway; confirmed_by: the gateway whose fact says the same. A capture that failed afterwards has its negative.
-    proven: nothing before the claim can be missing (L3)."""
+    proven: nothing before the claim can be missing (L3). authorisation: what had set the money aside."""
 
     id: str
     source: str | None
@@ -35,12 +35,18 @@ class Capture:
     at: datetime
     proven: bool = True
     confirmed_by: str | None = None
+    authorisation: str | None = None
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """Every id that the gateway may call it by."""
+        return tuple(dict.fromkeys(id for id in (self.transaction, self.authorisation) if id))
 
 
 @dataclass(frozen=True)
 class GatewayRefund:
     """Money back, as the gateway says. refund: the store's refund that it pays, None: none is known.
-    amount_minor is negative where it failed afterwards."""
+    amount_minor is negative where it failed afterwards. known_as: its own id, and that of the charge."""
 
     id: str
     source: str
@@ -48,6 +54,7 @@ class GatewayRefund:
     amount_minor: int
     currency: str
     at: datetime
+    known_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,11 +166,14 @@ def _captures(
             int(body["amount_minor"]),
             str(body["currency"]),
             fact.at,
+            authorisation=str(body["authorisation"]) if body.get("authorisation") else None,
         )
         if fact is own and claimed:
             is_same = (capture.amount_minor, capture.currency) == (claimed.amount_minor, claimed.currency)
             capture = (
-                replace(claimed, proven=True, confirmed_by=fact.source) if is_same else replace(capture, id=claimed.id)
+                replace(claimed, proven=True, confirmed_by=fact.source, authorisation=capture.authorisation)
+                if is_same
+                else replace(capture, id=claimed.id)
             )
             if not is_same:
                 cases.append(_differs(capture, claimed))
@@ -228,6 +238,7 @@ def _refunds(
             int(body["amount_minor"]),
             str(body["currency"]),
             fact.at,
+            (str(body["refund_transaction"]), str(body["transaction"])),
         )
         yield refund
         if fact.id in failed:

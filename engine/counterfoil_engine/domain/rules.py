@@ -75,6 +75,10 @@ class Row:
     since: date
     values: Mapping[str, Any]
 
+    def fits(self, **match: str) -> bool:
+        """Whether these match fields fit, whatever the others are."""
+        return all(_fits(self.match.get(name, "*"), value) for name, value in match.items())
+
 
 # Each table's match fields, in the order of a row's importance, and what its values are.
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -121,6 +125,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "caps": (("pool", "store", "sku"), ("share",)),
     "kits": (("pool", "sku"), ("parts",)),
     "approvals": (("currency", "what"), ("limit_minor",)),
+    "settlement": (("gateway", "currency"), ("entity", "refund_days")),
     "healing": (("store", "sweep", "class"), ("heal", "within_units", "within_minor")),
     "sweeps": (
         ("store", "sweep"),

@@ -507,6 +507,7 @@ def document_of(text: str) -> Document:
     kept["journal"] = tuple(JournalLine(*line) for line in kept["journal"])
     kept["day"] = date.fromisoformat(kept["day"])
     kept["after"] = tuple(kept["after"])
+    kept["known_as"] = tuple(kept.get("known_as", ()))
     return Document(**kept)
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from counterfoil_engine.domain.documents import Document
 from counterfoil_engine.ports import Intent
+from counterfoil_engine.records import postings
 from counterfoil_engine.records.database import Transaction
 
 
-def book(tx: Transaction, intents: Sequence[Intent]) -> None:
-    """Write the lines of documents that have a result; of a reversal, the original's lines mirrored."""
+def book(tx: Transaction, intents: Sequence[Intent]) -> set[str]:
+    """Write the lines of documents that have a result; of a reversal, the original's lines mirrored.
+
+    Returns the payouts that waited for what is booked: they deserve a look."""
     rows = [row for intent in intents for row in _lines(intent)]
     if not rows:
-        return
+        return set()
     table, params = tx.given(
         rows,
         party="text",
@@ -35,6 +39,12 @@ def book(tx: Transaction, intents: Sequence[Intent]) -> None:
         f" select * from {table}",
         *params,
     )
+    return postings.book(tx, intents)
+
+
+def take_over(tx: Transaction, documents: Sequence[tuple[int, Document]]) -> set[str]:
+    """What stands in the ERP since before the start line (R3): no lines of ours, but payouts' lines may be it."""
+    return postings.stand(tx, documents)
 
 
 def _lines(intent: Intent) -> list[tuple[Any, ...]]:

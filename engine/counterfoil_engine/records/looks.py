@@ -8,19 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from counterfoil_engine.domain.documents import Dues
-from counterfoil_engine.domain.facts import OrderFacts
-from counterfoil_engine.ports import Claim, Look
+from counterfoil_engine.ports import Claim, Look, SubjectFacts
 from counterfoil_engine.records.database import Transaction, as_time
 from counterfoil_engine.records.work import mark_due
 
 
-def record(tx: Transaction, seen: Sequence[tuple[Claim, OrderFacts, Dues]], as_of: datetime, code: str) -> list[int]:
+def record(tx: Transaction, seen: Sequence[tuple[Claim, SubjectFacts, Dues]], as_of: datetime, code: str) -> list[int]:
     """Keep looks; their ids, in the same order. Steps are filled in once they are known."""
     rows = [
         (
             claim.subject,
             facts.arrival,
-            max((fact.arrival for fact in facts.party_facts), default=0),
+            facts.party_arrival,
             claim.gen,
             dues.rules_version,
             dues.reading,
@@ -71,7 +70,7 @@ def of_subject(tx: Transaction, subject: str, limit: int = 100) -> list[Mapping[
     return tx.all("select * from looks where subject = %s order by id desc limit %s", subject, limit)
 
 
-def save_readings(tx: Transaction, seen: Sequence[tuple[OrderFacts, Dues, int]]) -> None:
+def save_readings(tx: Transaction, seen: Sequence[tuple[SubjectFacts, Dues, int]]) -> None:
     """The subjects' lines of status, each with its look's id; again_at is what time alone could change (L5)."""
     rows = [
         (

@@ -16,9 +16,8 @@ from counterfoil_engine.domain.compare import compare
 from counterfoil_engine.domain.difference import Post, Reverse, Step, difference
 from counterfoil_engine.domain.documents import Dues
 from counterfoil_engine.domain.errors import Case
-from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.rules import Rules
-from counterfoil_engine.ports import DuesOf, Facts, Intent, Records, Restated, RulesBook
+from counterfoil_engine.ports import Intent, Reader, Records, Restated, RulesBook, SubjectFacts
 from counterfoil_engine.work.switches import setting_of
 
 
@@ -44,11 +43,12 @@ class LookSettings:
 class Considered:
     """What a look came to before anything is written; `preview` shows it as it is.
 
-    existing: intents by slot. steps: what would be written. rules_version: of the dues that the steps come from.
-    own: the dues by the standing documents' own rules, where those of today are held.
+    reader: of the subject's kind. existing: intents by slot. steps: what would be written. rules_version: of the dues
+    that the steps come from. own: the dues by the standing documents' own rules, where those of today are held.
     """
 
-    facts: OrderFacts
+    reader: Reader
+    facts: SubjectFacts
     dues: Dues
     existing: dict[str, list[Intent]]
     steps: list[Step]
@@ -86,23 +86,11 @@ def standing(intents: Sequence[Intent]) -> Intent | None:
     return there[-1] if there else None
 
 
-def without_fact(facts: OrderFacts, there: Sequence[Intent]) -> Case:
-    """The case of an order that the ERP holds and no fact speaks of. there: its documents, one at least."""
-    named = f"{there[0].key} ({there[0].number})" + (f" and {len(there) - 1} more" if len(there) > 1 else "")
-    return Case(
-        "conflict",
-        f"The ERP holds {named}, and no fact of the order has come in since the restore.",
-        f"Let the agent read it (counterfoil-agent fetch {facts.order_id}). If the store has deleted it, reverse its"
-        " documents in the ERP, then retry this order.",
-    )
-
-
 class Holds:
     """All that may be held back from one look's steps; `apply` runs them in order."""
 
-    def __init__(self, records: Records, book: RulesBook, dues: DuesOf, facts: Facts, settings: LookSettings) -> None:
-        self._records, self._book, self._dues, self._facts = records, book, dues, facts
-        self._settings = settings
+    def __init__(self, records: Records, book: RulesBook, settings: LookSettings) -> None:
+        self._records, self._book, self._settings = records, book, settings
         self._asked_in: Any = None
         self._switches: dict[tuple[str, str], str] = {}
 
@@ -143,7 +131,7 @@ class Holds:
         rules = self._book.version(tx, latest.rules_version) if latest else None
         if rules is None:
             return None
-        own = self._dues(considered.facts, rules, as_of)
+        own = considered.reader.dues(considered.facts, rules, as_of)
         return None if self._moved(tx, considered, own, steps_to(own, considered.existing), rules) else own
 
     def _moved(
@@ -179,9 +167,10 @@ class Holds:
             look = self._records.looks.read(tx, intent.look_id)
             if look is None:
                 return None
-            order = considered.facts.store, considered.facts.order_id
-            facts = self._facts(tx, *order, look.arrival, look.party_arrival)
-            dues = self._dues(facts, rules, look.as_of)
+            facts = considered.reader.then(tx, considered.facts.subject, look)
+            if facts is None:
+                return None
+            dues = considered.reader.dues(facts, rules, look.as_of)
             ran[intent.look_id, rules.version] = {one.slot: one.content_hash for one in dues.documents}
         return ran[intent.look_id, rules.version].get(intent.slot)
 

@@ -38,11 +38,11 @@ def done(records: Records, tx: Any, results: Sequence[tuple[Intent, str]]) -> se
         slots.setdefault(intent.subject, []).append(intent.slot)
         woken.setdefault(intent.entity, []).append(intent.key)
         logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
-    records.journal.book(tx, posted)
+    payouts = records.journal.book(tx, posted)
     for entity, keys in sorted(woken.items()):
         records.waits.wake_by_results(tx, entity, keys)
     records.cases.resolve_slots(tx, slots, "posted")
-    return {(intent.work_class, intent.about) for intent in posted}
+    return {*((intent.work_class, intent.about) for intent in posted), *(("live", payout) for payout in payouts)}
 
 
 def refused(records: Records, tx: Any, intent: Intent, case: Case, taken_by: str | None = None) -> set[Due]:

@@ -2,6 +2,8 @@
 
     claim → facts, rules, intents → dues() → difference() → intents, withdrawals, cases, waits, the look itself → finish
 
+What the facts and dues of a kind of subject are, its reader says (`work/readers.py`).
+
 The claim is finished inside the look's transaction (L1): a worker that lost its lease writes nothing. What rules or
 code alone would change about standing documents is held (R2); reversals have a brake; a slot has a few revisions a day
 (K3).
@@ -19,34 +21,26 @@ from loguru import logger
 from counterfoil_engine.domain.difference import Post, Reverse, Withdraw
 from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, CounterfoilError, Retry
-from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
     Claim,
-    DuesOf,
-    Facts,
     Intent,
     LostClaim,
     NewIntent,
+    Reader,
     Records,
     Restated,
     RulesBook,
     Stale,
+    SubjectFacts,
 )
 from counterfoil_engine.work.draw import Draw
-from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standing, steps_to, without_fact
-from counterfoil_engine.work.shadow import Shadow
+from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standing, steps_to
 
 __all__ = ["Considered", "LookSettings", "Looker"]
 
 Numbers = Callable[[str, str, Sequence[str]], Mapping[str, str]]
 """party, entity, keys → the ERP's own numbers of documents taken over, where it has them. May raise Retry."""
-
-
-MOST_EARLIER = 50  # facts of an order that are tried, to explain what an ERP holds since before a restore
-
-GroupFacts = Callable[[Any, Sequence[tuple[str, str]]], Sequence[OrderFacts]]
-"""(store, order_id) of several orders → their facts, at once."""
 
 
 @dataclass
@@ -63,19 +57,15 @@ class Looker:
         self,
         records: Records,
         book: RulesBook,
-        dues: DuesOf,
-        facts: Facts,
+        readers: Mapping[str, Reader],
         token: Callable[[], str],
         numbers: Numbers = lambda party, entity, keys: {},
         settings: LookSettings | None = None,
-        facts_of_group: GroupFacts | None = None,
-        shadow: Shadow | None = None,
     ) -> None:
-        self._records, self._book, self._dues, self._facts = records, book, dues, facts
+        """readers: by the kind of subject, which is the first word of its name."""
+        self._records, self._book, self._readers = records, book, readers
         self._token, self._numbers, self._settings = token, numbers, settings or LookSettings()
-        self._facts_of_group = facts_of_group or (lambda tx, orders: [self._facts(tx, *order) for order in orders])
-        self._shadow = shadow
-        self._holds = Holds(records, book, dues, facts, self._settings)
+        self._holds = Holds(records, book, self._settings)
         self._draw = Draw()
         self._known_numbers: dict[tuple[str, str, str], str] = {}
 
@@ -105,21 +95,37 @@ class Looker:
     def previews(
         self, subjects: Sequence[str], rules: Rules | None = None, as_of: datetime | None = None
     ) -> list[Considered]:
-        """`preview` of several subjects, in one transaction."""
+        """`preview` of several subjects, in one transaction; those of a kind that has no dues are left out."""
         with self._records.transaction() as tx:
             rules, as_of = rules or self._book.current(tx), as_of or tx.now()
-            all_facts = self._facts_of_group(tx, [_order_of(subject) for subject in subjects])
-            seen = [
-                (facts, self._dues(facts, rules, as_of) if _is_known(facts) else _nothing(facts, rules))
-                for facts in all_facts
-            ]
-            existing = self._records.intents.of_group(tx, {dues.subject: _slots(dues) for _, dues in seen})
-            return [
-                self._compared(tx, facts, dues, rules, as_of, existing[dues.subject], is_preview=True)
-                if _is_known(facts)
-                else Considered(facts, dues, {}, [], rules.version)
-                for facts, dues in seen
-            ]
+            found = {
+                considered.facts.subject: considered
+                for reader, named in self._by_reader(subjects)
+                for considered in self._preview(tx, reader, named, rules, as_of)
+            }
+            return [found[subject] for subject in subjects if subject in found]
+
+    def _preview(
+        self, tx: Any, reader: Reader, subjects: Sequence[str], rules: Rules, as_of: datetime
+    ) -> list[Considered]:
+        seen = [
+            (facts, reader.dues(facts, rules, as_of) if facts.is_known else _nothing(facts, rules))
+            for facts in reader.facts(tx, subjects, rules, as_of)
+        ]
+        slots = {dues.subject: _slots(dues, reader.slots(facts, rules, as_of)) for facts, dues in seen}
+        existing = self._records.intents.of_group(tx, slots)
+        return [
+            self._compared(tx, reader, facts, dues, rules, as_of, existing[dues.subject], is_preview=True)
+            if facts.is_known
+            else Considered(reader, facts, dues, {}, [], rules.version)
+            for facts, dues in seen
+        ]
+
+    def _by_reader(self, subjects: Sequence[str]) -> list[tuple[Reader, list[str]]]:
+        """The subjects of each kind. A shared one (a customer) has no facts of its own: the orders that need it write
+        its intents (L6)."""
+        named = {kind: [each for each in subjects if each.startswith(f"{kind} ")] for kind in self._readers}
+        return [(self._readers[kind], of_kind) for kind, of_kind in named.items() if of_kind]
 
     # Groups and failures.
 
@@ -167,45 +173,50 @@ class Looker:
         vain = [claim for claim in claims if claim.claims > self._settings.give_up_after]
         for claim in vain:
             self._park(tx, claim)
-        # A shared subject (a customer) has no facts of its own: the orders that need it write its intents (L6).
-        orders = [claim for claim in claims if claim.subject.startswith("order ") and claim not in vain]
-        over = self._look_at_orders(tx, orders) if orders else set()
+        by_subject = {claim.subject: claim for claim in claims if claim not in vain}
+        over: set[str] = set()
+        for reader, subjects in self._by_reader(list(by_subject)):
+            over |= self._look_at(tx, reader, [by_subject[subject] for subject in subjects])
         self._records.claims.finish(tx, claims)
         for work_class in sorted({claim.work_class for claim in claims if claim.subject in over}):
             again = [one.subject for one in claims if one.subject in over and one.work_class == work_class]
             self._records.work.mark_due(tx, again, work_class)
+        self._records.work.mark_due(tx, over - {claim.subject for claim in claims}, "repair")
 
-    def _look_at_orders(self, tx: Any, claims: Sequence[Claim]) -> set[str]:
-        """Returns the subjects to be looked at once more."""
+    def _look_at(self, tx: Any, reader: Reader, claims: Sequence[Claim]) -> set[str]:
+        """Look at subjects of one kind; returns those to be looked at once more, or at all."""
         rules, as_of = self._book.current(tx), tx.now()
-        all_facts = self._facts_of_group(tx, [_order_of(claim.subject) for claim in claims])
+        all_facts = reader.facts(tx, [claim.subject for claim in claims], rules, as_of)
         seen = [
-            _Seen(claim, facts, self._dues(facts, rules, as_of))
+            _Seen(
+                claim, facts, dues := reader.dues(facts, rules, as_of), _slots(dues, reader.slots(facts, rules, as_of))
+            )
             for claim, facts in zip(claims, all_facts, strict=True)
-            if _is_known(facts)
+            if facts.is_known
         ]
         if len(seen) < len(claims):
-            self._without_facts(tx, [facts for facts in all_facts if not _is_known(facts)], rules)
-        return self._settle(tx, seen, rules, as_of) if seen else set()
+            self._without_facts(tx, reader, [facts for facts in all_facts if not facts.is_known], rules)
+        return self._settle(tx, reader, seen, rules, as_of) if seen else set()
 
-    def _settle(self, tx: Any, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
+    def _settle(self, tx: Any, reader: Reader, seen: Sequence[_Seen], rules: Rules, as_of: datetime) -> set[str]:
         """Write what the looks come to: their intents, cases, waits and readings."""
         records = self._records
         ids = records.looks.record(
             tx, [(one.claim, one.facts, one.dues) for one in seen], as_of, self._settings.code_version
         )
         open_now = records.cases.open_of(tx, [one.dues.subject for one in seen])
-        ledger = _Ledger(records, tx, {one.dues.subject: _slots(one.dues) for one in seen})
+        ledger = _Ledger(records, tx, {one.dues.subject: one.slots for one in seen})
         writers: list[_Writer] = []
         held: dict[str, tuple[str, Sequence[Restated]]] = {}
         wanted: list[tuple[str, str, str]] = []
-        explained: set[str] = set()
+        more: set[str] = set()
         for look_id, one in zip(ids, seen, strict=True):
-            considered = self._compared(tx, one.facts, one.dues, rules, as_of, ledger.of(one.dues))
+            considered = self._compared(tx, reader, one.facts, one.dues, rules, as_of, ledger.of(one))
             writer = _Writer(records, tx, one.claim, considered, look_id, self._known_numbers, wanted)
             writer.write()
+            more |= writer.woken
             if self._explained_by_earlier(tx, considered, rules, as_of):
-                explained.add(one.dues.subject)
+                more.add(one.dues.subject)
             ledger.take(one.dues.subject, considered, writer.new)
             writers.append(writer)
             held[one.dues.subject] = considered.held_version, considered.restated
@@ -218,26 +229,26 @@ class Looker:
         steps = {look_id: writer.told(ledger.made) for look_id, writer in zip(ids, writers, strict=True)}
         records.looks.record_steps(tx, steps)
         records.restatements.hold(tx, held)
-        if self._shadow:
-            self._shadow.look(tx, [(one.facts, one.dues) for one in seen], as_of)
+        more |= records.journal.take_over(tx, ledger.taken_over())
+        more |= reader.keep(tx, [(look_id, one.facts, one.dues) for look_id, one in zip(ids, seen, strict=True)], as_of)
         records.looks.save_readings(
             tx, [(one.facts, one.dues, look_id) for look_id, one in zip(ids, seen, strict=True)]
         )
-        return self._wait(tx, seen) | explained
+        return self._wait(tx, seen) | more
 
     def _explained_by_earlier(self, tx: Any, considered: Considered, rules: Rules, as_of: datetime) -> bool:
-        """What the ERP holds since before a restore may rest on the order as it was some facts ago: each is tried, the
-        latest first (R4). Whether one gave a document its content: the next look can then reverse it."""
+        """What the ERP holds since before a restore may rest on the subject as it was some facts ago: each is tried,
+        the latest first (R4). Whether one gave a document its content: the next look can then reverse it."""
         due = {document.slot: document.content_hash for document in considered.dues.documents}
         there = [standing(intents) for intents in considered.existing.values()]
         left = {
             one.slot: one for one in there if one and one.document is None and due.get(one.slot) != one.content_hash
         }
-        facts, before = considered.facts, len(left)
-        for count in range(len(facts.snapshots) - 1, max(0, len(facts.snapshots) - 1 - MOST_EARLIER), -1):
+        before = len(left)
+        for facts in considered.reader.earlier(considered.facts):
             if not left:
                 break
-            dues = self._dues(replace(facts, snapshots=facts.snapshots[:count]), rules, as_of)
+            dues = considered.reader.dues(facts, rules, as_of)
             for document in dues.documents:
                 intent = left.get(document.slot)
                 if intent is None or intent.content_hash != document.content_hash:
@@ -248,15 +259,15 @@ class Looker:
                 self._records.journal.book(tx, [replace(intent, document=document, about=dues.subject)])
         return len(left) < before
 
-    def _without_facts(self, tx: Any, without: Sequence[OrderFacts], rules: Rules) -> None:
-        """Orders marked since a restore, whose facts the agent has not sent yet, or nobody has any more: what the ERP
+    def _without_facts(self, tx: Any, reader: Reader, without: Sequence[SubjectFacts], rules: Rules) -> None:
+        """Subjects marked since a restore, whose facts the agent has not sent yet, or nobody has any more: what the ERP
         holds of them is a case until facts explain it or a person has dealt with it (R4)."""
         existing = self._records.intents.of_group(tx, {facts.subject: () for facts in without})
         open_now = self._records.cases.open_of(tx, [facts.subject for facts in without])
         for facts in without:
             there = [standing(intents) for intents in existing[facts.subject].values()]
             unexplained = [intent for intent in there if intent is not None and not intent.released]
-            found = {"engine": [without_fact(facts, unexplained)] if unexplained else []}
+            found = {"engine": [reader.without_fact(facts, unexplained)] if unexplained else []}
             now = open_now.get(facts.subject, ())
             self._records.cases.settle(tx, facts.subject, facts.store, found, lambda key: True, rules.version, now)
 
@@ -281,9 +292,9 @@ class Looker:
         """Write what the dues wait for; where that has ended since the facts were read, look once more (L2)."""
         needs = []
         for one in seen:
-            unproven = [snapshot for snapshot in one.facts.snapshots if not snapshot.proven]
-            for key in one.dues.waits if unproven else ():
-                needs.append((one.dues.subject, key.removeprefix("watermark "), unproven[0].epoch, unproven[0].n))
+            place = one.facts.unproven_at
+            for key in one.dues.waits if place else ():
+                needs.append((one.dues.subject, key.removeprefix("watermark "), *(place or (0, 0))))
         return set(self._records.waits.wait_for_watermarks(tx, [one.dues.subject for one in seen], needs))
 
     def _park(self, tx: Any, claim: Claim) -> None:
@@ -301,7 +312,8 @@ class Looker:
     def _compared(
         self,
         tx: Any,
-        facts: OrderFacts,
+        reader: Reader,
+        facts: SubjectFacts,
         dues: Dues,
         rules: Rules,
         as_of: datetime,
@@ -309,38 +321,28 @@ class Looker:
         is_preview: bool = False,
     ) -> Considered:
         """The difference between what is due and the ledger, less what is held back."""
-        considered = Considered(facts, dues, existing, steps_to(dues, existing), dues.rules_version)
+        considered = Considered(reader, facts, dues, existing, steps_to(dues, existing), dues.rules_version)
         self._holds.apply(tx, considered, rules, as_of, is_preview)
         return considered
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """A claimed order with its facts, and what they make due."""
+    """A claimed subject with its facts, what they make due, and the slots that this may be in."""
 
     claim: Claim
-    facts: OrderFacts
+    facts: SubjectFacts
     dues: Dues
+    slots: Sequence[str]
 
 
-def _order_of(subject: str) -> tuple[str, str]:
-    """Store and order_id."""
-    store, order_id = subject.removeprefix("order ").split("/", 1)
-    return store, order_id
-
-
-def _is_known(facts: OrderFacts) -> bool:
-    """Whether anybody has said anything of it: a gateway may speak of its money before the store does."""
-    return bool(facts.snapshots or facts.party_facts)
-
-
-def _nothing(facts: OrderFacts, rules: Rules) -> Dues:
+def _nothing(facts: SubjectFacts, rules: Rules) -> Dues:
     reason = "No fact of it has come in."
     return Dues(facts.subject, "filtered", reason, "", 0, rules_version=rules.version)
 
 
-def _slots(dues: Dues) -> list[str]:
-    return [document.slot for document in dues.documents]
+def _slots(dues: Dues, more: Sequence[str]) -> list[str]:
+    return [*(document.slot for document in dues.documents), *more]
 
 
 class _Ledger:
@@ -354,15 +356,16 @@ class _Ledger:
         self._read = records.intents.of_group(tx, slots)
         self._moved: set[str] = set()
         self._new: list[NewIntent] = []
+        self._stands: list[tuple[int, Document]] = []
         self.made: set[tuple[str, str, str]] = set()
 
-    def of(self, dues: Dues) -> dict[str, list[Intent]]:
+    def of(self, seen: _Seen) -> dict[str, list[Intent]]:
         """The intents that a look compares with what is due."""
-        slots = _slots(dues)
+        subject, slots = seen.dues.subject, seen.slots
         if self._moved.isdisjoint(slots):
-            return self._read[dues.subject]
+            return self._read[subject]
         self.write()
-        return self._records.intents.of_group(self._tx, {dues.subject: slots})[dues.subject]
+        return self._records.intents.of_group(self._tx, {subject: slots})[subject]
 
     def take(self, subject: str, considered: Considered, new: Sequence[NewIntent]) -> None:
         """What a look has written at once, and what is still to be written of it."""
@@ -375,8 +378,18 @@ class _Ledger:
             self.write()  # the brake counts reversals, those of the looks before in this group too
 
     def write(self) -> None:
-        self.made.update(self._records.intents.add(self._tx, self._new))
+        made = self._records.intents.add(self._tx, self._new)
+        self._stands += [
+            (made[place], new.document)
+            for new in self._new
+            if new.number is not None and (place := (new.document.party, new.document.entity, new.key)) in made
+        ]
+        self.made.update(made)
         self._new = []
+
+    def taken_over(self) -> list[tuple[int, Document]]:
+        """What was written and stands already, with its intents' ids."""
+        return self._stands
 
 
 def _still_refused(considered: Considered, key: str) -> bool:
@@ -410,6 +423,7 @@ class _Writer:
         self._records, self._tx, self._claim, self._considered = records, tx, claim, considered
         self._look_id, self._numbers, self._wanted = look_id, numbers, wanted
         self.new: list[NewIntent] = []
+        self.woken: set[str] = set()
         self._done: list[str] = []
         # A reversal and what replaces it are one group, whatever becomes of the write switch meanwhile (R2).
         self._undone_slots = {intent.slot for intent in considered.undone()}
@@ -526,4 +540,5 @@ class _Writer:
                     self._considered.rules_version,
                 )
             if adopted:
-                self._records.journal.book(self._tx, [replace(intent, document=document, about=self._claim.subject)])
+                booked = replace(intent, document=document, about=self._claim.subject)
+                self.woken |= self._records.journal.book(self._tx, [booked])

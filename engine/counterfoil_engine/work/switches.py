@@ -2,6 +2,9 @@
 
 off: looks write no intents. preview: intents are written and shown, none is sent. on: they are sent. What people set
 goes before what the rules say; in a database that isn't confirmed, nothing is more than preview (R4).
+
+What belongs to no store (an entity's payouts) goes by a switch of the entity's own, in the same table under its name;
+where nobody has set it, by the least of its stores': a payout is not to be posted before the charges in it.
 """
 
 from __future__ import annotations
@@ -25,15 +28,24 @@ def setting_of(records: Records, tx: Any, rules: Rules, store: str, party: str) 
 
 
 def stores_on(records: Records, tx: Any, rules: Rules, party: str) -> list[str]:
-    """The stores whose documents may be sent to a party."""
+    """The stores and entities whose documents may be sent to a party."""
     chosen, confirmed = records.rules.switches(tx), records.identity.is_confirmed(tx)
-    return sorted(store for store in rules.stores if _in_force(rules, store, party, chosen, confirmed) == "on")
+    owners = {*rules.stores, *rules.entities}
+    return sorted(owner for owner in owners if _in_force(rules, owner, party, chosen, confirmed) == "on")
 
 
-def _in_force(rules: Rules, store: str, party: str, chosen: Mapping[tuple[str, str], str], confirmed: bool) -> str:
-    by_rules = str(rules.stores[store].switches.get(party, "preview")) if store in rules.stores else "preview"
-    setting = chosen.get((store, party), by_rules)
+def _in_force(rules: Rules, owner: str, party: str, chosen: Mapping[tuple[str, str], str], confirmed: bool) -> str:
+    setting = _chosen(rules, owner, party, chosen)
     return "preview" if setting == "on" and not confirmed else setting
+
+
+def _chosen(rules: Rules, owner: str, party: str, chosen: Mapping[tuple[str, str], str]) -> str:
+    if (owner, party) in chosen:
+        return chosen[owner, party]
+    if owner in rules.stores:
+        return str(rules.stores[owner].switches.get(party, "preview"))
+    its_stores = [name for name, store in rules.stores.items() if store.entity == owner]
+    return min((_chosen(rules, name, party, chosen) for name in its_stores), key=SETTINGS.index, default="preview")
 
 
 @dataclass(frozen=True)
@@ -57,13 +69,14 @@ def switch(
 
 
 def check(rules: Rules, store: str, party: str, setting: str) -> None:
-    """Raises CounterfoilError where there is no such setting, party or store."""
+    """Raises CounterfoilError where there is no such setting, party, and neither store nor entity of this name."""
     if setting not in SETTINGS:
         raise CounterfoilError(f"A switch can't be {setting!r}.", f"Use one of: {', '.join(SETTINGS)}.")
     if party not in PARTIES:
         # Taken without a word, a misspelt `off` would stop nothing.
         raise CounterfoilError(f"There is no party {party[:40]!r}.", f"Use one of: {', '.join(PARTIES)}.")
-    rules.store(store)
+    if store not in rules.entities:
+        rules.store(store)
 
 
 def switch_in(

@@ -35,6 +35,11 @@ class Writer:
             own |= {self._slot(kind, line.id + end) for end in ends for kind in ("payment", "fee", "payout", "dispute")}
         return frozenset(own)
 
+    def unapplied_slots(self) -> list[str]:
+        """Where lines stand, or once stood, that no order knows."""
+        kinds = ("charge", "refund", "adjustment")
+        return [self._slot("payment", line.id) for line in self.report.lines if line.kind in kinds]
+
     def _slot(self, kind: str, id: str) -> str:
         """A line's id is unique in its payout alone; the payout itself has none beside its own."""
         natural = natural_id(f"{self.report.payout}.{id}" if id else self.report.payout)

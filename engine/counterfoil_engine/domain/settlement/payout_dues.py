@@ -6,7 +6,7 @@ A line whose charge, refund, fee or dispute is posted posts nothing. What is kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -20,15 +20,15 @@ from counterfoil_engine.domain.settlement.candidates import candidates
 from counterfoil_engine.domain.settlement.lines import Report, SettlementLine, digest_of, is_own_payout, prove_payout
 from counterfoil_engine.domain.settlement.matching import Matched, match
 from counterfoil_engine.domain.settlement.payout_documents import Writer
-from counterfoil_engine.domain.settlement.posted import Candidate, Posting, Postings
+from counterfoil_engine.domain.settlement.posted import Candidate, Posting, Postings, amount_in
 
 
 @dataclass(frozen=True)
 class Settlement:
     """What a payout comes to. unknown: lines without a posting, with their candidates; matched: line id → posting.
 
-    waits: why there are no documents yet (nobody said what the payout came to); again_on: the first day on which time
-    alone brings more documents.
+    alone: lines that stand for what nobody else has posted yet: charges, refunds, fees, disputes. waits: why there are
+    no documents yet (nobody said what the payout came to); again_on: the first day on which time alone brings more.
     """
 
     documents: tuple[Document, ...] = ()
@@ -36,6 +36,7 @@ class Settlement:
     proofs: tuple[Proof, ...] = ()
     unknown: tuple[tuple[SettlementLine, tuple[Candidate, ...]], ...] = ()
     matched: dict[str, Posting] = field(default_factory=dict)
+    alone: tuple[SettlementLine, ...] = ()
     waits: str | None = None
     again_on: date | None = None
 
@@ -56,16 +57,24 @@ def announced(fact: PartyFact) -> Report:
     return Report(fact.source, payout, currency, paid_on, net_minor, (), fact.kind, digest, total_from="fact")
 
 
-def settle(report: Report, known: Postings, rules: Rules, entity: Entity, as_of: datetime) -> Settlement:
+def settle(
+    report: Report,
+    known: Postings,
+    rules: Rules,
+    entity: Entity,
+    as_of: datetime,
+    decided: Mapping[str, str] | None = None,
+) -> Settlement:
     """Match a payout's lines and say what is due for it.
 
     known: what is posted by others: orders, and gateways' own facts; documents of this very payout are left out, so
-    that they stay due once they are posted.
+    that they stay due once they are posted. decided: line id → the slot of the posting that a person says it is; it
+    holds as long as that is posted.
     """
     if report.total_from == "lines":
         return Settlement(waits=f"nothing says yet what payout {report.payout} came to: it may not be whole")
     writer = Writer(report, rules, entity)
-    found = _Found(Postings(posting for posting in known.all if not writer.is_own(posting.slot)))
+    found = _Found(Postings(posting for posting in known.all if not writer.is_own(posting.slot)), decided or {})
     documents = [document for line in report.lines for document in found.documents(line, writer)]
     if report.net_minor:
         documents.append(writer.payout(found.carried_book_minor(report, documents, writer)))
@@ -77,6 +86,7 @@ def settle(report: Report, known: Postings, rules: Rules, entity: Entity, as_of:
         proofs=(prove_payout(report),) if report.lines else (),
         unknown=tuple(found.unknown),
         matched=found.matched,
+        alone=tuple(found.alone),
         again_on=min(later, default=None),
     )
 
@@ -88,10 +98,12 @@ def _place(document: Document) -> tuple[date, int, str]:
 class _Found:
     """The lines of a payout as they find their postings, each posting once, and what is said of those that don't."""
 
-    def __init__(self, postings: Postings) -> None:
+    def __init__(self, postings: Postings, decided: Mapping[str, str]) -> None:
         self.postings = postings
+        self._decided = decided
         self.matched: dict[str, Posting] = {}
         self.unknown: list[tuple[SettlementLine, tuple[Candidate, ...]]] = []
+        self.alone: list[SettlementLine] = []
         self.cases: list[Case] = []
         self._taken: set[str] = set()
         self._carried: list[tuple[int, int]] = []  # what is posted already moved on the clearing, and its book amount
@@ -112,13 +124,15 @@ class _Found:
             documents.append(writer.moved(line, "in_transit"))
         if line.fee_minor and not self._is_fee_posted(line, writer):
             documents.append(writer.fee(line))
+        if any(document.kind in ("payment", "fee", "dispute") for document in documents):
+            self.alone.append(line)
         return documents
 
     def _traded(self, line: SettlementLine, writer: Writer) -> list[Document]:
         """A charge, refund or dispute: nothing where it is posted, but for its change of currency."""
         if not line.gross_minor:
             return []
-        result = match(line, self.postings)
+        result = self._as_decided(line) or match(line, self.postings)
         if isinstance(result, Matched) and result.posting.slot not in self._taken:
             posting = result.posting
             self._taken.add(posting.slot)
@@ -131,6 +145,15 @@ class _Found:
             return []
         self._unknown(line, candidates(line, self.postings) if isinstance(result, Matched) else result.candidates)
         return [writer.dispute(line) if line.kind == "dispute" else writer.unapplied(line)]
+
+    def _as_decided(self, line: SettlementLine) -> Matched | None:
+        """What a person said that a line is, where that is posted."""
+        slot = self._decided.get(line.id)
+        posting = next((each for each in self.postings.all if each.slot == slot), None) if slot else None
+        if posting is None:
+            return None
+        amount = amount_in(line, posting.currency)
+        return Matched(posting, "a person", 0 if amount is None else amount - posting.amount_minor)
 
     def _unknown(self, line: SettlementLine, likely: tuple[Candidate, ...]) -> None:
         if line.kind == "dispute":

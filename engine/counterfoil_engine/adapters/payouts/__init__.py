@@ -1,0 +1,1 @@
+"""Ways by which payout reports come in."""
