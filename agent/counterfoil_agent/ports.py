@@ -89,7 +89,6 @@ class OrderState:
     them; tracking: likewise its tracking numbers."""
 
     status: str
-    is_paid: bool
     told: Sequence[str] = ()
     tracking: Sequence[Mapping[str, Any]] = ()
 

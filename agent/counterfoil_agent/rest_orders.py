@@ -17,7 +17,7 @@ from counterfoil_agent.ports import Absent, OrderState
 from counterfoil_agent.rest import LARGEST_ORDER_BYTES, Answered, RestStore, refusal
 from counterfoil_agent.updates import TOLD, TRACKING
 
-FIELDS = "id,status,date_paid_gmt,meta_data"
+FIELDS = "id,status,meta_data"
 
 
 class _Meta(msgspec.Struct):
@@ -28,7 +28,6 @@ class _Meta(msgspec.Struct):
 class _Order(msgspec.Struct):
     id: int
     status: str
-    date_paid_gmt: Any = None
     meta_data: list[_Meta] = []
 
 
@@ -57,7 +56,6 @@ class RestOrders:
         told, tracking = _listed(meta.get(TOLD)), _listed(meta.get(TRACKING))
         return OrderState(
             order.status,
-            bool(order.date_paid_gmt),
             [line for line in told if isinstance(line, str)],
             [each for each in tracking if isinstance(each, dict)],
         )

@@ -6,8 +6,8 @@ whoever finds the order half told, after a crash between any two calls, goes on 
 
     read the order · its key is there? done · read the notes · write the note, unless it is there · status and meta data
 
-A status only leads forward, and never on to where WooCommerce would date a payment that nobody has seen. A call whose
-answer is lost may still be carried out for a while: that long nothing is read, nor sent again.
+A status only leads forward. A call whose answer is lost may still be carried out for a while: that long nothing is
+read, nor sent again.
 """
 
 from __future__ import annotations
@@ -168,10 +168,6 @@ def next_status(state: OrderState, wanted: str | None) -> str | None:
         return None
     if state.status in FINAL:
         raise Refused(f"The order is {state.status} in the store, so it is not set to {wanted}.")
-    if not state.is_paid and state.status != "processing":
-        raise Refused(
-            f"The order is {state.status} and unpaid in the store; set to {wanted}, WooCommerce would call it paid."
-        )
     return wanted
 
 

@@ -32,11 +32,11 @@ def orders(world: World, shop: SandboxShop) -> RestOrders:
 
 
 def test_an_order_is_read_with_what_it_was_told(orders: RestOrders) -> None:
-    assert orders.state(1001) == OrderState("processing", True, [], [])
+    assert orders.state(1001) == OrderState("processing", [], [])
     orders.change(1001, None, {TOLD: ["a b"], TRACKING: [{"key": "a", "tracking": "1", "carrier": ""}]})
     orders.change(1001, "completed", {TOLD: ["a b", "c d"]})
     tracking = [{"key": "a", "tracking": "1", "carrier": ""}]
-    assert orders.state(1001) == OrderState("completed", True, ["a b", "c d"], tracking)
+    assert orders.state(1001) == OrderState("completed", ["a b", "c d"], tracking)
 
 
 def test_a_note_is_written_for_the_stores_people_alone(orders: RestOrders, shop: SandboxShop) -> None:
@@ -70,7 +70,7 @@ def test_a_key_that_may_only_read_is_denied_the_writing_alone(world: World, quic
     with sandbox(world.clock, permission="read") as shop:
         shop.shop.place(shop.recorded("order_simple_paid"))
         orders = RestOrders(RestStore(shop.url, "ck_sandbox", "cs_sandbox", world.clock, timeout_s=5))
-        assert orders.state(1001) == OrderState("processing", True, [], [])
+        assert orders.state(1001) == OrderState("processing", [], [])
         with pytest.raises(Denied):
             orders.add_note(1001, "x")
 

@@ -245,16 +245,6 @@ def test_an_order_that_has_the_status_already_is_only_marked(world: Told) -> Non
     assert world.outcomes() == [("completed/r1", "applied")]
 
 
-def test_an_unpaid_order_is_not_completed_since_woocommerce_would_call_it_paid(world: Told) -> None:
-    world.shop.put(1001, status="on-hold", date_paid_gmt=None)
-    world.hand_out(COMPLETED)
-    world.run(30)
-    assert world.shop.orders[1001]["status"] == "on-hold"
-    assert world.engine.results[0].reason == (
-        "The order is on-hold and unpaid in the store; set to completed, WooCommerce would call it paid."
-    )
-
-
 def test_a_shipment_is_told_whatever_the_status_but_in_the_trash(world: Told) -> None:
     world.shop.put(1001, status="refunded")
     world.shop.put(1002, status="trash")

@@ -37,7 +37,7 @@ class FakeOrders:
         if order is None:
             return Absent(404, UNKNOWN["code"])
         meta = {each["key"]: each["value"] for each in order["meta_data"]}
-        told = OrderState(order["status"], bool(order["date_paid_gmt"]), meta.get(TOLD, ()), meta.get(TRACKING, ()))
+        told = OrderState(order["status"], meta.get(TOLD, ()), meta.get(TRACKING, ()))
         self.after("state")
         return told
 

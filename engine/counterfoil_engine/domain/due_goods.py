@@ -295,7 +295,8 @@ def _refunding(due: DueDocuments) -> Iterator[Step]:
 
 
 def _telling(due: DueDocuments) -> Iterator[Step]:
-    """The store hears of each shipment, once, and that the order is complete once all of it has left."""
+    """The store hears of each shipment, once, and that the order is complete once all of it has left and money came:
+    WooCommerce dates a payment where it completes an order, and what we said ourselves would come back as a claim."""
     shipments = [one for one in due.known.delivery.shipments if one.id not in ("completed", "digital")]
     for shipment in shipments:
         body = {
@@ -305,9 +306,13 @@ def _telling(due: DueDocuments) -> Iterator[Step]:
             "note": _note(shipment),
         }
         yield _update_step(due, shipment.id, shipment.at, body, "goods left")
-    if shipments and due.known.is_delivered:
+    if shipments and due.known.is_delivered and _has_money(due):
         body = {"status": "completed", "tracking": None, "carrier": None, "note": None}
         yield _update_step(due, "completed", max(one.at for one in shipments), body, "all goods left")
+
+
+def _has_money(due: DueDocuments) -> bool:
+    return bool(due.known.money.captured) or not due.order.total_minor
 
 
 def _update_step(due: DueDocuments, natural: str, at: datetime, body: Mapping[str, Any], reason: str) -> Step:
