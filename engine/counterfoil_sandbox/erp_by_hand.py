@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 from counterfoil_sandbox.books import Books
 from counterfoil_sandbox.document_store import stamp
@@ -46,12 +48,17 @@ class ByHand:
         return number
 
     def move(self, key: str, role: str, to: str) -> None:
-        """Book what a document has on one role on another one."""
+        """Book what a document has on one role on another one; where it is tax, the document's lines say it so too."""
         document = self._id_of(key)
+        row = self._books.document(document)
+        assert row is not None
         with self._books.writing() as connection:
             moved = connection.execute(
                 "update journal set role = ? where document = ? and role = ?", (to, document, role)
             )
+            if role.startswith("tax:"):
+                body = _taxed_otherwise(json.loads(row["body"]), role, to)
+                connection.execute("update documents set body = ? where id = ?", (json.dumps(body), document))
         if not moved.rowcount:
             raise Refusal("data", f"The document {key} has nothing on {role}.", "Name a role of its journal.")
 
@@ -84,3 +91,11 @@ class ByHand:
         if found is None:
             raise Refusal("data", f"No document has the key {key}.", "Take a key from the list of documents.")
         return found
+
+
+def _taxed_otherwise(body: dict[str, Any], role: str, to: str) -> dict[str, Any]:
+    names = ("treatment", "jurisdiction", "rate")
+    for tax in (tax for line in body["lines"] for tax in line["taxes"]):
+        if role == ":".join(["tax", *(tax[name] for name in names)]):
+            tax.update(zip(names, to.split(":")[1:], strict=True))
+    return body

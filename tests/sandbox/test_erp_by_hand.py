@@ -76,6 +76,8 @@ def test_a_wrong_tax_code_is_another_account(ledgers: Ledgers) -> None:
     tax = next(role for role, _ in invoice.net if role.startswith("tax:"))
     ledgers.by_hand.move(KEY, tax, f"{tax}9")
     assert ledgers.breaks() == [("other accounts", KEY, "IN-2026-000001")]
+    row = ledgers.books.document(ledgers.books.id_of(KEY) or 0)
+    assert row is not None and f'"rate": "{tax.split(":")[3]}9"' in row["body"]
 
 
 def test_a_manual_journal_is_named_with_its_control_account_and_has_to_balance(ledgers: Ledgers) -> None:

@@ -310,3 +310,14 @@ def test_whatever_is_posted_already_the_clearing_ends_empty(drawn: list[tuple[An
     if net:  # else nothing takes the exchange difference off
         assert balances(documents, book=True).get(role, 0) + 7 * len(posted) == 0
     assert len({document.slot for document in documents}) == len(documents)
+
+
+def test_a_fee_that_is_taken_twice_is_posted_and_is_a_case() -> None:
+    fee = replace(po_88().lines[0], kind="fee", gross_minor=0, fee_minor=204, net_minor=-204, id="txn_again", row=9)
+    report = replace(po_88(), lines=(*po_88().lines, fee), net_minor=11215)
+    result = settled(report, *POSTED)
+    assert [document.amount_minor for document in result.documents if document.kind == "fee"].count(204) == 2
+    (case,) = result.cases
+    assert case.cause == "Row 9 of payout po_88 takes the fee of 2.04 EUR for ch_1A a second time."
+    other = replace(report, lines=(*po_88().lines, replace(fee, fee_minor=30, net_minor=-30)), net_minor=11389)
+    assert settled(other, *POSTED).cases == ()

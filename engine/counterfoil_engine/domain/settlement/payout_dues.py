@@ -106,6 +106,7 @@ class _Found:
         self.alone: list[SettlementLine] = []
         self.cases: list[Case] = []
         self._taken: set[str] = set()
+        self._fees: set[tuple[str, int]] = set()  # a transaction, and what was taken for it
         self._carried: list[tuple[int, int]] = []  # what is posted already moved on the clearing, and its book amount
 
     def documents(self, line: SettlementLine, writer: Writer) -> list[Document]:
@@ -122,11 +123,20 @@ class _Found:
             documents.append(writer.converted(line))
         elif line.kind == "payout" and not is_own_payout(line):
             documents.append(writer.moved(line, "in_transit"))
-        if line.fee_minor and not self._is_fee_posted(line, writer):
-            documents.append(writer.fee(line))
+        if line.fee_minor:
+            self._taken_twice(line)
+            if not self._is_fee_posted(line, writer):
+                documents.append(writer.fee(line))
         if any(document.kind in ("payment", "fee", "dispute") for document in documents):
             self.alone.append(line)
         return documents
+
+    def _taken_twice(self, line: SettlementLine) -> None:
+        """A fee of its own that repeats one of its transaction: the money is gone, so it is posted, and is a case."""
+        said = {(id, line.fee_minor) for id in line.ids}
+        if line.kind == "fee" and said & self._fees:
+            self.cases.append(_twice_case(line))
+        self._fees |= said
 
     def _traded(self, line: SettlementLine, writer: Writer) -> list[Document]:
         """A charge, refund or dispute: nothing where it is posted, but for its change of currency."""
@@ -198,6 +208,17 @@ def _unknown_case(line: SettlementLine, likely: Sequence[Candidate]) -> Case:
         f" unapplied:{line.source}.",
         remedy,
         money_minor=abs(line.gross_minor),
+        currency=line.currency,
+    )
+
+
+def _twice_case(line: SettlementLine) -> Case:
+    return Case(
+        "data",
+        f"Row {line.row} of payout {line.payout[:60]} takes the fee of {show(line.fee_minor, line.currency)} for"
+        f" {line.ids[0][:80]} a second time.",
+        "Ask the gateway to give it back; it is posted, since the payout is short of it.",
+        money_minor=abs(line.fee_minor),
         currency=line.currency,
     )
 
