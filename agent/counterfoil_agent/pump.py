@@ -259,6 +259,11 @@ class Pump:
         except (TooLarge, Blocked) as error:
             self._cannot_pass(rows, error)
             return
+        except OtherEpoch:
+            if rows[0].n <= self._outbox.position().through.n:
+                # Somebody else's is there, and what the two hold last tells nothing of it.
+                self._outbox.remember(EPOCH_WANTED, "Another event has a number that was stored long since.")
+            raise
         self._settle(rows, answer)
         self._worked()
         self._limit = min(self._settings.batch_events, self._limit * 2)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from counterfoil_agent.errors import Denied
-from counterfoil_agent.uplink import Uplink
+from counterfoil_agent.snapshot import VOID, Event, void_body
+from counterfoil_agent.uplink import Uplink, batch_of
 from counterfoil_engine.api.app import Engine, create_app
 from counterfoil_engine.config import settings
 from counterfoil_engine.records.database import Database
@@ -168,6 +171,24 @@ def test_an_engine_that_forgot_an_epoch_is_asked_past_those_that_were_used(line:
     world.run(60)
     assert line.through()[0] == 6
     assert {subject for _, _, subject, _ in line.stored()} == {"order eu1/1001", "order eu1/1002"}
+
+
+def test_what_waits_under_a_number_that_is_somebody_elses_by_now_goes_in_a_new_epoch(line: Line) -> None:
+    """A firewall held it back; somebody with the store's secret took its number, and its neighbour went on."""
+    world = line.world
+    world.shop.put(1001)
+    world.run()
+    outbox, now = world.agent.outbox, world.clock.now()
+    held, behind = (outbox.append(Event(VOID, order_id, void_body("A test.")), now) for order_id in (1002, 1003))
+    assert held is not None and behind is not None
+    outbox.hold(held, now + timedelta(seconds=60))
+    theirs = replace(held, id="f" * 32, order_id=1)
+    Uplink(line.url, "eu1", SECRET, world.clock).events(batch_of([theirs.encoded("eu1")]))
+    world.run(50)
+    assert line.through() == (1, 3)
+    outbox.bury(held, "It can't pass.", world.clock.now())
+    world.run(60)
+    assert (2, 1, "order eu1/1002", "stored") in line.stored()
 
 
 def test_a_second_agent_waits_for_the_hand_over(line: Line) -> None:
