@@ -31,7 +31,7 @@ from counterfoil_engine.work.hold import Holds
 from counterfoil_engine.work.post import Poster
 from loguru import logger
 
-from simulation.storm import options_of, plan_of, simulate
+from simulation.storm import Ended, options_of, plan_of, simulate
 
 SEEDS = 500
 MISFITS = ("TypeError", "AttributeError", "KeyError", "NameError")  # defects of the plant, not what it shows
@@ -385,14 +385,22 @@ class Hunt:
 
 
 def hunt(name: str, seeds: int = SEEDS, first: int = 1) -> Hunt:
-    """Run seeds until one fails."""
+    """Run seeds until one fails that holds without the fault."""
     logger.remove()
-    patch = Patch()
-    MUTANTS[name](patch)
-    try:
-        return first_to_fail(name, in_order(range(first, first + seeds), NEEDS.get(MUTANTS[name], ())), simulate)
-    finally:
-        patch.undo()
+    plant = MUTANTS[name]
+
+    def live(seed: int) -> Ended:
+        patch = Patch()
+        plant(patch)
+        try:
+            ended = simulate(seed)
+        finally:
+            patch.undo()
+        if ended.failures and simulate(seed).failures:
+            ended.failures.clear()
+        return ended
+
+    return first_to_fail(name, in_order(range(first, first + seeds), NEEDS.get(plant, ())), live)
 
 
 def first_to_fail(name: str, seeds: Sequence[int], live: Callable[[int], Any]) -> Hunt:
