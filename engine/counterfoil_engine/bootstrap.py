@@ -32,6 +32,7 @@ from loguru import logger
 from counterfoil_engine import config
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
+from counterfoil_engine.api.cases import CaseDesk
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.server import Server, settle
@@ -43,6 +44,7 @@ from counterfoil_engine.jobs import Jobs, schedule
 from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records
 from counterfoil_engine.records import (
     ats,
+    case_notes,
     cases,
     close,
     events,
@@ -50,6 +52,7 @@ from counterfoil_engine.records import (
     feed,
     heartbeats,
     identity,
+    inbox,
     lanes,
     looks,
     mailbox,
@@ -71,6 +74,7 @@ from counterfoil_engine.records.sequences import current_epoch, lock_store, wate
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.case_hands import CaseHands
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.decisions import the_decisions
@@ -79,6 +83,7 @@ from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.gateways import Gateways
+from counterfoil_engine.work.inbox import Inbox
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.party_facts import FactReader
 from counterfoil_engine.work.positions import PositionReader
@@ -316,8 +321,15 @@ class Engine:
                 self.control(),
                 self.feed(),
                 Updates(self.records, mailbox, self.book),
+                cases=self.case_desk(),
             )
         )
+
+    def case_desk(self) -> CaseDesk:
+        """The inbox, and what people do about cases."""
+        parse = lambda text: self.parse(text, None)  # noqa: E731
+        hands = CaseHands(self.records, inbox, case_notes, parse, self.four_eyes())
+        return CaseDesk(Inbox(self.records, inbox, case_notes, self.looker()), hands, self.clock)
 
     def control(self) -> Control:
         """Who may command, and what stays provable."""

@@ -435,9 +435,6 @@ class Commands(Protocol):
     def why(self, pool: str, sku: str) -> Mapping[str, Any]:
         """What may be sold of a SKU, term by term; who has reserved it; what was last written into each store."""
 
-    def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
-        """Open cases, those of one cause together, the dearest first."""
-
     def retry(self, subject: str | None, category: str | None) -> Mapping[str, Any]:
         """Look again at a subject, or at all that are parked for a category."""
 
@@ -824,6 +821,7 @@ class CaseRecords(Protocol):
         case: Case,
         about_key: str | None = None,
         rules_version: str | None = None,
+        party: str = "store",
     ) -> None: ...
     def settle(
         self,
@@ -844,6 +842,46 @@ class CaseRecords(Protocol):
     def subjects_of(self, tx: Any, fingerprint: str) -> list[str]: ...
     def subjects_with(self, tx: Any, origin: str, beginning: str) -> list[str]: ...
     def of_origin(self, tx: Any, origin: str) -> list[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which open cases somebody asks for, and in which order; None: whichever.
+
+    opened_before: at that moment or earlier. least_amount: at stake, in units of whatever currency. sort: the dearest
+    or the oldest first. limit, offset: of a page."""
+
+    category: str | None = None
+    store: str | None = None
+    party: str | None = None
+    owner: str | None = None
+    fingerprint: str | None = None
+    opened_before: datetime | None = None
+    least_amount: Decimal | None = None
+    with_snoozed: bool = False
+    sort: Literal["money", "age"] = "money"
+    limit: int = 100
+    offset: int = 0
+
+
+class InboxRecords(Protocol):
+    """Open cases as people look for them (`records/inbox.py`)."""
+
+    def cases(self, tx: Any, wanted: Wanted) -> list[Mapping[str, Any]]: ...
+    def causes(self, tx: Any, wanted: Wanted) -> list[Mapping[str, Any]]: ...
+    def money(self, tx: Any, wanted: Wanted, fingerprints: Sequence[str]) -> dict[str, list[dict[str, Any]]]: ...
+    def counted(self, tx: Any, wanted: Wanted) -> Mapping[str, int]: ...
+    def snoozed(self, tx: Any) -> int: ...
+    def read(self, tx: Any, case_id: int) -> Mapping[str, Any] | None: ...
+
+
+class NoteRecords(Protocol):
+    """What people did about cases (`records/case_notes.py`)."""
+
+    def add(self, tx: Any, case_ids: Sequence[int], who: str, what: str, said: str) -> None: ...
+    def of_case(self, tx: Any, case_id: int) -> list[Mapping[str, Any]]: ...
+    def assign(self, tx: Any, case_ids: Sequence[int], owner: str | None) -> None: ...
+    def snooze(self, tx: Any, case_ids: Sequence[int], until: datetime | None) -> None: ...
 
 
 class LookRecords(Protocol):

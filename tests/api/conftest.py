@@ -21,6 +21,7 @@ from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
 from fakes.control import a_control
 from fakes.databases import DIALECTS, empty, open_database
+from fakes.desk import a_desk
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
 from flask.testing import FlaskClient
 
@@ -72,6 +73,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         settings({"limits": limits}, environment),
         a_control(database),
         updates=Updates(records_over(database), mailbox, Book(parse_rules)),
+        cases=a_desk(database, clock),
     )
     return create_app(engine).test_client()
 

@@ -40,8 +40,6 @@ def test_commands_say_what_they_were_asked(client):
     for path, expected in [
         ("/v1/status", {"stores": []}),
         ("/v1/orders/eu1/1001", {"order": "eu1/1001"}),
-        ("/v1/cases", {"category": None, "limit": 100}),
-        ("/v1/cases?category=data&limit=7", {"category": "data", "limit": 7}),
         ("/v1/rules", {"versions": []}),
         ("/v1/rules/shadow?version=two", {"version": "two"}),
         ("/v1/restatements", {"restatements": []}),
@@ -97,11 +95,6 @@ def test_a_wrong_command_is_told_what_is_wrong(client, path, body):
     answer = client.post(path, json=body, headers=HEADERS)
     assert (answer.status_code, answer.json["type"]) == (400, "/problems/contract")
     assert answer.json["detail"] and answer.json["remedy"]
-
-
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=99999", "category=%00", "unknown=1"])
-def test_a_wrong_query_is_told_what_is_wrong(client, query):
-    assert client.get(f"/v1/cases?{query}", headers=HEADERS).status_code == 400
 
 
 def test_an_order_nobody_knows_is_not_found(client):

@@ -24,6 +24,7 @@ def test_every_command_has_its_least_role():
     assert {role: sorted(name for name, least in LEAST_ROLE.items() if least == role) for role in ROLES} == {
         "viewer": [
             "audit",
+            "case",
             "cases",
             "close_check",
             "order",
@@ -37,7 +38,7 @@ def test_every_command_has_its_least_role():
             "users",
             "why",
         ],
-        "service": ["retry"],
+        "service": ["assign_case", "comment_case", "retry", "retry_case", "snooze_case"],
         "operator": [
             "handover",
             "pass_over",
@@ -53,6 +54,7 @@ def test_every_command_has_its_least_role():
             "close_lock",
             "close_unlock",
             "evidence",
+            "fill_case",
             "load_rules",
             "release_brake",
         ],
@@ -64,7 +66,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
     taken = {
         rule.endpoint.rpartition(".")[2]
         for rule in client.application.url_map.iter_rules()
-        if rule.endpoint.startswith(("commands.", "control."))
+        if rule.endpoint.startswith(("commands.", "control.", "cases."))
     }
     assert taken == set(LEAST_ROLE)
 
@@ -73,7 +75,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
 def test_a_role_may_do_what_the_table_says_and_no_more(client, role):
     who = bearer(client, "anna", role)
     for rule in client.application.url_map.iter_rules():
-        if not rule.endpoint.startswith(("commands.", "control.")):
+        if not rule.endpoint.startswith(("commands.", "control.", "cases.")):
             continue
         name = rule.endpoint.rpartition(".")[2]
         path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001").replace("<number>", "1")

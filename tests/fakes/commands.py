@@ -26,9 +26,6 @@ class FakeCommands:
     def why(self, pool: str, sku: str) -> Mapping[str, Any]:
         return {"pool": pool, "sku": sku}
 
-    def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
-        return {"category": category, "limit": limit}
-
     def retry(self, subject: str | None, category: str | None) -> Mapping[str, Any]:
         return {"subject": subject, "category": category}
 

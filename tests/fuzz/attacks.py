@@ -252,6 +252,8 @@ def command(keys: Keys, randomly: random.Random) -> Attempt:
             ("/v1/switch", {"store": HOSTILE, "party": "erp", "setting": randomly.choice(("preview", "of", "ON", ""))}),
             ("/v1/status", None),
             ("/v1/cases", None),
+            (f"/v1/cases/{_segment(randomly)}", None),
+            ("/v1/cases/comment", {"case": randomly.choice((1, 0, "x")), "text": "\x00"}),
             ("/v1/rules", None),
             ("/v1/restatements", None),
             (f"/v1/orders/{HOSTILE}/{_segment(randomly)}", None),

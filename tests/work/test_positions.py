@@ -138,7 +138,7 @@ def test_a_warehouse_that_nobody_knows_is_one_case_with_the_row_to_fill_in(readi
     [case] = reading.world.cases()
     assert "The warehouse 'NEW' is not in the rules" in case
     with reading.world.database.transaction() as tx:
-        [row] = cases.open_cases(tx)
+        [row] = cases.of_origin(tx, "positions")
     assert '"table": "warehouses"' in row["missing_rows"]
     reading.world.load_rules(warehouses=[*RULES["warehouses"], {"id": "NEW", "owner": "erp", "entity": "DE01"}])
     reading.read(said("MUG", 10), said("MUG", 5, "NEW"), said("CUP", 5, "NEW"))

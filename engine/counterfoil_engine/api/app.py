@@ -9,6 +9,7 @@ from flask import Flask, Response
 
 from counterfoil_engine.api.access import Access
 from counterfoil_engine.api.agents import agents
+from counterfoil_engine.api.cases import CaseDesk, cases
 from counterfoil_engine.api.commands import commands
 from counterfoil_engine.api.control import Control, control
 from counterfoil_engine.api.feed_at_once import feed_at_once
@@ -24,6 +25,7 @@ from counterfoil_engine.work.updates import Updates
 @dataclass(frozen=True)
 class Engine:
     """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
+    cases: what people do about what is stuck; None: it is asked elsewhere.
     feed: for agents that ask here for stock; None: it is elsewhere. updates: the stores' mailboxes; None: there are
     none."""
 
@@ -35,6 +37,7 @@ class Engine:
     control: Control | None = None
     feed: Feed | None = None
     updates: Updates | None = None
+    cases: CaseDesk | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -47,6 +50,8 @@ def create_app(engine: Engine) -> Flask:
         app.register_blueprint(feed_at_once(engine.feed, engine.clock, engine.settings))
     access = Access(engine.settings.api_token, engine.control.users if engine.control else None)
     app.register_blueprint(commands(engine.commands, engine.settings, access))
+    if engine.cases:
+        app.register_blueprint(cases(engine.cases, engine.settings, access))
     if engine.control:
         app.register_blueprint(control(engine.control, engine.settings, access))
     handle_errors(app)

@@ -29,11 +29,6 @@ class _Why(_Strict):
     sku: _Name
 
 
-class _Cases(_Strict):
-    category: _Name | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
-
-
 class _Retry(_Strict):
     subject: _Name | None = None
     category: _Name | None = None
@@ -104,11 +99,6 @@ def commands(everybodys: Commands, settings: Settings, access: Access) -> Bluepr
     def why() -> Response:
         wanted = named(request.args.to_dict(), _Why)
         return _said(does.why(wanted.pool, wanted.sku))
-
-    @blueprint.get("/cases")
-    def cases() -> Response:
-        wanted = named(request.args.to_dict(), _Cases)
-        return _said(does.cases(wanted.category, wanted.limit))
 
     @blueprint.post("/retry")
     def retry() -> Response:

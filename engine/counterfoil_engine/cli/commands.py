@@ -90,7 +90,7 @@ def _fail(words: list[str], error: CounterfoilError, status: int) -> None:
     sys.exit(status)
 
 
-def _with_json(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_json(function: Callable[..., Any]) -> Callable[..., Any]:
     """--json may stand before or after the command's name."""
 
     def kept(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
@@ -113,7 +113,7 @@ def command(
     """A command that has --json and gets the shared Context."""
 
     def made(function: Callable[..., Any]) -> click.Command:
-        return (group or counterfoil).command(name, epilog=exit_status)(_with_json(click.pass_obj(function)))
+        return (group or counterfoil).command(name, epilog=exit_status)(with_json(click.pass_obj(function)))
 
     return made
 
@@ -174,24 +174,6 @@ def why(context: Context, pool: str, sku: str) -> None:
     Reads only. Example: counterfoil why eu MUG-RED
     """
     context.answer(context.client.get("why", pool=pool, sku=sku), show.why)
-
-
-@command("cases")
-@click.option("--category", type=CATEGORIES, help="only these")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="how many at most")
-def cases(context: Context, category: str | None, limit: int) -> None:
-    """What is stuck, those of one cause together, each with cause, remedy and the rows that are missing.
-
-    Example: counterfoil cases --category missing_mapping
-    """
-    answer = context.client.get("cases", category=category, limit=limit)
-
-    def shown(value: Any) -> None:
-        show.cases(value["causes"])
-        if not value["causes"]:
-            show.line("No case is open.", "green")
-
-    context.answer(answer, shown)
 
 
 @command("retry")
@@ -502,4 +484,4 @@ def completion(context: Context, shell: str) -> None:
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
 
 
-from counterfoil_engine.cli import audit, close, evidence, proposals, users, what_if  # noqa: E402, F401  (they join)
+from counterfoil_engine.cli import audit, cases, close, evidence, proposals, users, what_if  # noqa: E402, F401  (they join)

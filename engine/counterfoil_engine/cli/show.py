@@ -256,10 +256,15 @@ def cases(rows: Sequence[Mapping[str, Any]]) -> None:
         )
         line(f"{many}[{row['category']}] {row['cause']}{stake}", "red")
         line(f"  {row['remedy']}")
-        for missing in row.get("rows", ()):
-            table_name = str(missing.get("table", "rules"))
-            asked = {name: value for name, value in missing.items() if name != "table"}
-            line(f"  missing row: {table_name}: {{{fields(asked)}}}")
+        missing_rows(row)
+
+
+def missing_rows(row: Mapping[str, Any]) -> None:
+    """What a case lacks of the rules, ready to fill in."""
+    for missing in row.get("rows", ()):
+        table_name = str(missing.get("table", "rules"))
+        asked = {name: value for name, value in missing.items() if name != "table"}
+        line(f"  missing row: {table_name}: {{{fields(asked)}}}")
 
 
 def would(answer: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "order": "viewer",
     "why": "viewer",
     "cases": "viewer",
+    "case": "viewer",
     "rules": "viewer",
     "shadow": "viewer",
     "restatements": "viewer",
@@ -27,6 +28,10 @@ LEAST_ROLE: Mapping[str, Role] = {
     "proposal": "viewer",
     "rotate_user": "viewer",  # one's own; another's token takes an admin
     "retry": "service",
+    "retry_case": "service",
+    "assign_case": "service",
+    "snooze_case": "service",
+    "comment_case": "service",
     "replay": "operator",
     "handover": "operator",
     "pass_over": "operator",
@@ -35,6 +40,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "switch": "operator",
     "reject_proposal": "operator",  # one's own; another's takes whoever may approve
     "load_rules": "controller",
+    "fill_case": "controller",
     "approve": "controller",
     "release_brake": "controller",
     "close_lock": "controller",

@@ -19,13 +19,14 @@ def open_case(
     case: Case,
     about_key: str | None = None,
     rules_version: str | None = None,
+    party: str = "store",
 ) -> None:
-    """Open a case, or see it again; one line per subject, origin and fingerprint."""
+    """Open a case, or see it again; one line per subject, origin and fingerprint. party: who is at its far end."""
     now = tx.now()
     tx.run(
         "insert into cases (subject, store, origin, about_key, category, fingerprint, cause, remedy, missing_rows,"
-        " money_minor, currency, rules_version, opened_at, seen_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " money_minor, currency, rules_version, party, opened_at, seen_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " on conflict (subject, origin, fingerprint) where resolved_at is null do update set"
         " seen_at = excluded.seen_at, cause = excluded.cause, remedy = excluded.remedy,"
         " money_minor = excluded.money_minor, rules_version = excluded.rules_version, about_key = excluded.about_key",
@@ -41,6 +42,7 @@ def open_case(
         case.money_minor,
         case.currency,
         rules_version,
+        party,
         now,
         now,
     )
@@ -135,21 +137,6 @@ def open_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, list[Mapping[
 def of_origin(tx: Transaction, origin: str) -> list[Mapping[str, Any]]:
     """Open cases of one origin."""
     return tx.all("select * from cases where origin = %s and resolved_at is null order by id", origin)
-
-
-def open_cases(
-    tx: Transaction, store: str | None = None, category: str | None = None, limit: int = 1000
-) -> list[Mapping[str, Any]]:
-    """Open cases, oldest first."""
-    return tx.all(
-        "select * from cases where resolved_at is null and (cast(%s as text) is null or store = %s)"
-        " and (cast(%s as text) is null or category = %s) order by id limit %s",
-        store,
-        store,
-        category,
-        category,
-        limit,
-    )
 
 
 def grouped(tx: Transaction) -> list[Mapping[str, Any]]:

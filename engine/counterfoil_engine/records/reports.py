@@ -1,4 +1,4 @@
-"""What people ask of the records: how stores stand, what one order's story is, and which cases are open. Reads only."""
+"""What people ask of the records: how stores stand, and what one order's story is. Reads only."""
 
 from __future__ import annotations
 
@@ -304,18 +304,6 @@ def case_line(row: Mapping[str, Any]) -> dict[str, Any]:
         "money_minor": int(row["money_minor"]) if row.get("money_minor") is not None else None,
         "currency": row.get("currency"),
         "opened_at": _text(row.get("opened_at") or row.get("oldest")),
-    }
-
-
-def open_cases(tx: Transaction, category: str | None, limit: int) -> dict[str, Any]:
-    """Open cases, those of one cause together, the most subjects first; then each on its own."""
-    groups = [row for row in cases.grouped(tx) if category in (None, row["category"])]
-    single = cases.open_cases(tx, category=category, limit=limit)
-    return {
-        "causes": [
-            {**case_line(row), "id": None, "subject": None, "subjects": row["subjects"]} for row in groups[:limit]
-        ],
-        "cases": [case_line(row) for row in single],
     }
 
 

@@ -31,8 +31,6 @@ class Reports(Protocol):
 
     def order(self, tx: Any, store: str, order_id: str) -> dict[str, Any] | None: ...
 
-    def open_cases(self, tx: Any, category: str | None, limit: int) -> dict[str, Any]: ...
-
     def knows_subject(self, tx: Any, subject: str) -> bool: ...
 
     def knows_store(self, tx: Any, store: str) -> bool: ...
@@ -97,10 +95,6 @@ class OperatorCommands:
         if self._publisher is None:
             raise Rejected("This engine publishes no stock.", "Ask the one that does.", slug="no-such-subject")
         return self._publisher.why(pool, sku)
-
-    def cases(self, category: str | None, limit: int) -> Mapping[str, Any]:
-        with self._records.transaction() as tx:
-            return self._reports.open_cases(tx, category, limit)
 
     def retry(self, subject: str | None, category: str | None) -> Mapping[str, Any]:
         if subject:

@@ -102,6 +102,20 @@ def with_row(text: str, row: Mapping[str, Any]) -> str:
         return whole_file  # a layout that no line can simply be put into
 
 
+_LABEL = re.compile(r"""(?m)^(rules:[ \t]*)(?:"[^"\n]*"|'[^'\n]*'|[^#\n]*?)([ \t]*(?:#[^\n]*)?)$""")
+
+
+def with_label(text: str, label: str) -> str:
+    """The file under another label, all else as it is where its layout allows it."""
+    content = _content(parse_rules(text))
+    whole_file = render_rules({**content, "rules": label})
+    put = _LABEL.sub(lambda there: f"{there[1]}{_flow(label)}{there[2]}", text, count=1)
+    try:
+        return put if _content(parse_rules(put)) == _content(parse_rules(whole_file)) else whole_file
+    except BadRules:
+        return whole_file
+
+
 # Reading YAML, event by event: nothing is resolved, shared or built but mappings, lists and scalars.
 
 

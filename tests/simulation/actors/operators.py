@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_engine.domain.errors import CounterfoilError
+from counterfoil_engine.ports import Wanted
 
 from simulation import books
 from simulation.gates import Defect
@@ -35,7 +36,7 @@ def ask(simulation: Simulation, random: Random) -> str | None:
 def _ask(simulation: Simulation, random: Random) -> None:
     world = simulation.world
     commands = world.engine.engine.commands()
-    commands.status(), commands.cases(None, 100), commands.rules(), commands.restatements()
+    commands.status(), world.engine.engine.case_desk().inbox.list(Wanted()), commands.rules(), commands.restatements()
     commands.load_rules(world.rules_text, dry_run=True)
     for order_id in random.sample(world.shop.order_ids(), min(2, len(world.shop.order_ids()))):
         _if_known(lambda order_id=order_id: commands.order(STORE, str(order_id)))
