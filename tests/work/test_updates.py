@@ -60,6 +60,11 @@ def test_what_is_handed_out_is_in_the_order_in_which_it_became_due(world, box):
     assert keys(box.fetch()) == [f"eu1/1001/store_update/{name}/r1" for name in ("ship-77", "ship-78", "completed")]
 
 
+def test_a_shipments_note_goes_before_the_orders_end_though_one_look_made_both(world, box):
+    due(world, an_update("completed"), an_update("ship-77"))
+    assert keys(box.fetch()) == [KEY, "eu1/1001/store_update/completed/r1"]
+
+
 def test_a_limit_is_kept_and_what_is_left_is_said(world, box):
     due(world, *(an_update(f"ship-{n}") for n in range(5)))
     assert (len(box.fetch(limit=3)), box.more) == (3, True)

@@ -1,6 +1,6 @@
 """The mailbox of a store: its agent fetches what its orders are to be told, and says what became of it.
 
-    POST /v1/updates    results of what was handed out, and how many more → updates, the oldest first
+    POST /v1/updates    results of what was handed out, and how many more → updates, a status after all notes
 
 An agent only dials out, so the party *store* has no poster that calls. In one transaction the results are taken as a
 poster takes them, and what may go is marked sent and handed out. What has no result after a while is handed out again,
@@ -84,7 +84,8 @@ class Updates:
                 break
             found += ledger.may_go(records, tx, self._mailbox.ready(tx, store, is_on, work_class, room))
         marked = set(records.intents.mark_sent(tx, found))
-        return [intent for intent in found if intent.id in marked]
+        # One look makes a shipment's note and the order's end: people read the note first.
+        return sorted((intent for intent in found if intent.id in marked), key=_sets_a_status)
 
     def _is_on(self, tx: Any, store: str) -> bool:
         try:
@@ -92,6 +93,10 @@ class Updates:
         except Unavailable:
             return False  # none are loaded yet
         return setting_of(self._records, tx, rules, store, PARTY) == "on"
+
+
+def _sets_a_status(intent: Intent) -> bool:
+    return intent.reverses is None and intent.document is not None and intent.document.body.get("status") is not None
 
 
 def _update(intent: Intent) -> dict[str, Any]:
