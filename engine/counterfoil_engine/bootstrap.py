@@ -30,16 +30,18 @@ from flask import Flask
 from loguru import logger
 
 from counterfoil_engine import config
+from counterfoil_engine.adapters.payouts.folder import Folder, format_of
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
 from counterfoil_engine.api.cases import CaseDesk
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.feed import FeedServer
+from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.api.server import Server, settle
-from counterfoil_engine.domain.dues import dues as domain_dues
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.facts import Party as PartyKind
 from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.domain.settlement.refund_watch import dues as dues_and_refunds
 from counterfoil_engine.jobs import Jobs, schedule
 from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records
 from counterfoil_engine.records import (
@@ -50,6 +52,7 @@ from counterfoil_engine.records import (
     events,
     facts,
     feed,
+    finance,
     heartbeats,
     identity,
     inbox,
@@ -81,11 +84,13 @@ from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
+from counterfoil_engine.work.finance import Finance
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.inbox import Inbox
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.party_facts import FactReader
+from counterfoil_engine.work.payouts import ChooseReport, MatchLine, PayoutFolder, Payouts
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
@@ -101,6 +106,7 @@ FACTS_S = 2.0  # between two questions to a source that had nothing more to say
 IDLE_S = 0.2
 AFTER_FAILURE_S = 2.0
 PUBLISH_IDLE_S = 0.25  # it is told when something is marked, and looks besides
+PAYOUTS_S = 5.0  # between two looks into the drop folder: what has not changed meanwhile is whole
 POSITIONS_S = 1.0  # between two readings of what changed in the warehouses
 LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
@@ -150,6 +156,8 @@ class Engine:
     new_id: Callable[[], str]
     registry: lanes.Registry = field(default_factory=lanes.Registry)
     parties: Sequence[PartyLine] = ()
+    payout_folder: Path | None = None
+    _folder: PayoutFolder | None = None
     _looker: Looker | None = None
     _posters: list[Poster] | None = None
     _publisher: Publisher | None = None
@@ -255,6 +263,18 @@ class Engine:
                 return False
             return FactReader(self.records, party_facts, line.port, line.kind, line.source, self.jitter).step()
 
+    def payouts(self) -> Payouts:
+        """What takes payout reports."""
+        return Payouts(self.records, payouts, self.book, lambda source: format_of(self.payout_folder, source))
+
+    def step_payouts(self) -> bool:
+        """Take what lies ready in the drop folder, unless another process is at it."""
+        if self.payout_folder is None:
+            return False
+        self._folder = self._folder or PayoutFolder(self.records, self.payouts(), Folder(self.payout_folder))
+        with ats.PoolLocks(self.database).hold("payouts") as is_free:
+            return is_free and self._folder.step()
+
     def step_jobs(self) -> bool:
         """Every job of the schedule once."""
         return self.jobs.step() > 0
@@ -321,6 +341,7 @@ class Engine:
                 self.control(),
                 self.feed(),
                 Updates(self.records, mailbox, self.book),
+                self.finances(),
                 cases=self.case_desk(),
             )
         )
@@ -337,6 +358,12 @@ class Engine:
         evidence = Evidence(self.records, close, self.book, self.close())
         return Control(users, AuditLog(self.records), self.four_eyes(), self.close(), evidence)
 
+    def finances(self) -> Finances:
+        """Payouts, clearing, refunds."""
+        ledgers: dict[str, Any] = {entity: erp for entity, erp in self.erps.items() if hasattr(erp, "balances")}
+        asked = Finance(self.records, finance, self.book, self.dues, facts.facts_of_group, ledgers)
+        return Finances(self.payouts(), asked, self.four_eyes())
+
     def close(self) -> Close:
         """A period's check and its lock."""
         ledgers: dict[str, Any] = {entity: erp for entity, erp in self.erps.items() if hasattr(erp, "balances")}
@@ -346,6 +373,7 @@ class Engine:
         """What takes a second person."""
         parse = lambda text: self.parse(text, None)  # noqa: E731
         decisions = [*the_decisions(self.records, self.book, parse), UnlockPeriod(self.records)]
+        decisions += [MatchLine(self.records, payouts, postings, self.book), ChooseReport(self.records, payouts)]
         return FourEyes(self.records, self.book, decisions)
 
     def check_database(self) -> None:
@@ -388,6 +416,8 @@ class Engine:
             start("scheduler", lambda: self._schedule(stop))
             for entity in self.erps:
                 start(f"positions {entity}", lambda entity=entity: self._read(entity, stop))  # type: ignore[misc]
+            if self.payout_folder:
+                start("payouts", lambda: self._take_payouts(stop))
             for line in self.parties:
                 start(f"facts {line.source}", lambda line=line: self._listen(line, stop))  # type: ignore[misc]
         return threads
@@ -436,6 +466,10 @@ class Engine:
         self._loop(lambda: self.read_facts(line), stop, rest=lambda: stop.wait(FACTS_S))
         self._reopen()
 
+    def _take_payouts(self, stop: threading.Event) -> None:
+        self._loop(lambda: self.step_payouts() and not stop.wait(PAYOUTS_S), stop, rest=lambda: stop.wait(PAYOUTS_S))
+        self._reopen()
+
     def _loop(
         self,
         step: Callable[[], bool],
@@ -478,12 +512,13 @@ def build(
     erps: Mapping[str, Erp],
     *,
     settings: LookSettings | None = None,
-    dues: DuesOf = domain_dues,
+    dues: DuesOf = dues_and_refunds,
     parse: Callable[[str, str | None], Rules] = parse_rules,
     jitter: Callable[[], float] = random.random,
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     witnessed_starts: int = 0,
     parties: Sequence[PartyLine] = (),
+    payout_folder: Path | None = None,
 ) -> Engine:
     """An engine over an open, migrated database; says who it is (R4). erps: by entity. parties: those beside them."""
     records = records_over(database)
@@ -505,6 +540,7 @@ def build(
         jitter=jitter,
         new_id=new_id,
         parties=parties,
+        payout_folder=payout_folder,
     )
 
 
@@ -601,6 +637,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
                 settings=looks_by(settings.limits),
                 witnessed_starts=_starts(witness),
                 parties=parties_of(settings),
+                payout_folder=settings.payout_folder,
             )
             _note_lives(engine, witness)
             if not database.is_sqlite:

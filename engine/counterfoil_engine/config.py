@@ -78,7 +78,8 @@ class FeedSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings. store_secrets: by store, one secret, or two while one replaces the other."""
+    """All settings. store_secrets: by store, one secret, or two while one replaces the other. payout_folder: where
+    files of payout reports are dropped; None: they come over the API alone."""
 
     database: str = field(repr=False)
     listen: str
@@ -89,6 +90,7 @@ class Settings:
     erps: Mapping[str, ErpSettings]
     feed: FeedSettings = FeedSettings()
     parties: Mapping[str, PartySettings] = field(default_factory=dict)
+    payout_folder: Path | None = None
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -98,7 +100,8 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from what the file holds and the environment."""
-    _only(table, "the top", {"engine": dict, "limits": dict, "stores": dict, "erp": dict, "feed": dict, "party": dict})
+    known = ("engine", "limits", "stores", "erp", "feed", "party", "payouts")
+    _only(table, "the top", dict.fromkeys(known, dict))
     engine = table.get("engine", {})
     _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
     rules = environment.get("COUNTERFOIL_RULES") or engine.get("rules")
@@ -112,6 +115,7 @@ def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
         erps={entity: _erp(entity, each, environment) for entity, each in table.get("erp", {}).items()},
         feed=_feed(table.get("feed", {}), environment),
         parties=_parties(table.get("party", {}), environment),
+        payout_folder=_payout_folder(table.get("payouts", {})),
     )
 
 
@@ -171,6 +175,11 @@ def _feed(table: Mapping[str, Any], environment: Mapping[str, str]) -> FeedSetti
         raise _wrong(f"Settings: url in [feed] is {url[:100]!r}.", "Write https://host, as agents reach it.")
     listen = environment.get("COUNTERFOIL_FEED_LISTEN") or table.get("listen", FeedSettings.listen)
     return FeedSettings(_listen(listen), url.rstrip("/") if url else None)
+
+
+def _payout_folder(table: Mapping[str, Any]) -> Path | None:
+    _only(table, "[payouts]", {"folder": str})
+    return Path(table["folder"]) if table.get("folder") else None
 
 
 def _limits(table: Mapping[str, Any]) -> Limits:

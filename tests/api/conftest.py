@@ -19,7 +19,7 @@ from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.updates import Updates
 from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
-from fakes.control import a_control
+from fakes.control import a_control, the_finances
 from fakes.databases import DIALECTS, empty, open_database
 from fakes.desk import a_desk
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
@@ -74,6 +74,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         a_control(database),
         updates=Updates(records_over(database), mailbox, Book(parse_rules)),
         cases=a_desk(database, clock),
+        finances=the_finances(database),
     )
     return create_app(engine).test_client()
 

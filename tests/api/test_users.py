@@ -26,10 +26,14 @@ def test_every_command_has_its_least_role():
             "audit",
             "case",
             "cases",
+            "clearing",
             "close_check",
             "order",
+            "payout",
+            "payouts",
             "proposal",
             "proposals",
+            "refunds",
             "restatements",
             "rotate_user",
             "rules",
@@ -51,12 +55,15 @@ def test_every_command_has_its_least_role():
         "controller": [
             "approve",
             "approve_proposal",
+            "choose_payout_report",
             "close_lock",
             "close_unlock",
             "evidence",
             "fill_case",
             "load_rules",
+            "match_payout",
             "release_brake",
+            "take_payouts",
         ],
         "admin": ["add_user", "confirm", "remove_user"],
     }
@@ -66,7 +73,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
     taken = {
         rule.endpoint.rpartition(".")[2]
         for rule in client.application.url_map.iter_rules()
-        if rule.endpoint.startswith(("commands.", "control.", "cases."))
+        if rule.endpoint.startswith(("commands.", "control.", "cases.", "finance."))
     }
     assert taken == set(LEAST_ROLE)
 
@@ -75,7 +82,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
 def test_a_role_may_do_what_the_table_says_and_no_more(client, role):
     who = bearer(client, "anna", role)
     for rule in client.application.url_map.iter_rules():
-        if not rule.endpoint.startswith(("commands.", "control.", "cases.")):
+        if not rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.")):
             continue
         name = rule.endpoint.rpartition(".")[2]
         path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001").replace("<number>", "1")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 
 from counterfoil_engine.api.control import Control
-from counterfoil_engine.records import close
+from counterfoil_engine.api.finance import Finances
+from counterfoil_engine.domain.settlement import refund_watch
+from counterfoil_engine.records import close, finance, payouts, postings
 from counterfoil_engine.records.database import Database
+from counterfoil_engine.records.facts import facts_of_group
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.evidence import Evidence
+from counterfoil_engine.work.finance import Finance
 from counterfoil_engine.work.four_eyes import FourEyes
+from counterfoil_engine.work.payouts import ChooseReport, MatchLine, Payouts
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.users import Users
 
@@ -23,6 +28,14 @@ def a_control(database: Database) -> Control:
     eyes = FourEyes(records, book, [UnlockPeriod(records)])
     its_close = Close(records, close, book)
     return Control(the_users(database), AuditLog(records), eyes, its_close, Evidence(records, close, book, its_close))
+
+
+def the_finances(database: Database) -> Finances:
+    """Payouts and clearing over a real database, whose orders owe nothing."""
+    records, book = records_over(database), Book(parse_rules)
+    eyes = FourEyes(records, book, [MatchLine(records, payouts, postings, book), ChooseReport(records, payouts)])
+    asked = Finance(records, finance, book, refund_watch.dues, facts_of_group)
+    return Finances(Payouts(records, payouts, book), asked, eyes)
 
 
 def the_users(database: Database) -> Users:

@@ -13,6 +13,7 @@ from counterfoil_engine.api.cases import CaseDesk, cases
 from counterfoil_engine.api.commands import commands
 from counterfoil_engine.api.control import Control, control
 from counterfoil_engine.api.feed_at_once import feed_at_once
+from counterfoil_engine.api.finance import Finances, finance
 from counterfoil_engine.api.problems import handle_errors
 from counterfoil_engine.api.requests import answer
 from counterfoil_engine.config import Settings
@@ -27,7 +28,7 @@ class Engine:
     """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
     cases: what people do about what is stuck; None: it is asked elsewhere.
     feed: for agents that ask here for stock; None: it is elsewhere. updates: the stores' mailboxes; None: there are
-    none."""
+    none. finances: payouts and clearing; None: they are elsewhere."""
 
     receiver: Receiver
     commands: Commands
@@ -37,6 +38,7 @@ class Engine:
     control: Control | None = None
     feed: Feed | None = None
     updates: Updates | None = None
+    finances: Finances | None = None
     cases: CaseDesk | None = None
 
 
@@ -54,6 +56,8 @@ def create_app(engine: Engine) -> Flask:
         app.register_blueprint(cases(engine.cases, engine.settings, access))
     if engine.control:
         app.register_blueprint(control(engine.control, engine.settings, access))
+    if engine.finances:
+        app.register_blueprint(finance(engine.finances, engine.settings, access))
     handle_errors(app)
 
     @app.get("/v1/health")

@@ -88,6 +88,20 @@ def asked(request: Request, kind: type[Asked], limits: Limits) -> Asked:
     return _converted(lambda: msgspec.json.decode(body, type=kind))
 
 
+def file_of(request: Request, most_bytes: int) -> bytes:
+    """The body of a request that is a file, unpacked: bytes in whatever encoding they are."""
+    request.max_content_length = most_bytes
+    kind, _ = parse_options_header(request.headers.get("Content-Type", ""))
+    if kind.lower() not in ("text/csv", "application/octet-stream"):
+        raise Rejected(
+            f"The body's form is {kind[:100]!r}.",
+            "Send the file as it is, as text/csv or application/octet-stream, plain or with Content-Encoding: gzip.",
+            slug="media-type",
+        )
+    body = request.get_data(cache=False)
+    return _decoded(request.headers.get("Content-Encoding", "identity"), body, most_bytes)
+
+
 def named(values: Mapping[str, str], kind: type[Asked]) -> Asked:
     """What the query or the path of a command names, as the struct it has to be."""
     return _converted(lambda: msgspec.convert(values, kind, strict=False))
@@ -111,7 +125,11 @@ def _unpacked(headers: Headers, body: bytes, most_bytes: int) -> bytes:
         raise _form(f"The body's form is {kind[:100]!r}.")
     if options.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise _form("The body's character set is not UTF-8.")
-    encoding = headers.get("Content-Encoding", "identity").strip().lower()
+    return _decoded(headers.get("Content-Encoding", "identity"), body, most_bytes)
+
+
+def _decoded(given: str, body: bytes, most_bytes: int) -> bytes:
+    encoding = given.strip().lower()
     if encoding == "identity":
         return body
     if encoding != "gzip":

@@ -38,6 +38,11 @@ class Client:
         """The answer to a command; raises CounterfoilError."""
         return self._call("POST", path, json=dict(body))
 
+    def send(self, *path: str, file: bytes, **query: Any) -> dict[str, Any]:
+        """The answer to a file that is handed in as it is; raises CounterfoilError."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._call("POST", path, params=query, data=file, headers=headers)
+
     def _call(self, method: str, path: Sequence[str], **options: Any) -> dict[str, Any]:
         url = "/".join([self._url, "v1", *(quote(part, safe="") for part in path)])
         try:

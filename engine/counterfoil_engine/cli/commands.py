@@ -484,4 +484,4 @@ def completion(context: Context, shell: str) -> None:
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
 
 
-from counterfoil_engine.cli import audit, cases, close, evidence, proposals, users, what_if  # noqa: E402, F401  (they join)
+from counterfoil_engine.cli import audit, cases, close, evidence, payouts, proposals, users, what_if  # noqa: E402, F401  (join)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from counterfoil_engine.domain.documents import Document
 from counterfoil_engine.domain.settlement.lines import Kind, SettlementLine
@@ -71,15 +72,16 @@ def posted_movements(documents: Iterable[Document]) -> Iterator[Movement]:
             if family == "clearing":
                 gateway, _, currency = rest.rpartition(":")
                 amount = line.debit_minor - line.credit_minor
-                yield Movement(gateway, currency, document.day, _figure(document), amount)
+                yield Movement(gateway, currency, document.day, figure_of(document.kind, document.body), amount)
 
 
-def _figure(document: Document) -> str:
-    if document.kind == "payout":
-        return _OF_PAYOUT[document.body.get("to", "in_transit")]
-    if document.kind == "payment" and document.body["to"] == "unapplied":
-        return _OF_LINE[document.body.get("settles", "charge")]
-    return _OF_DOCUMENT.get(document.kind, "adjustments")
+def figure_of(kind: str, body: Mapping[str, Any]) -> str:
+    """Where a document's movement of a clearing is shown; one of `FIGURES`."""
+    if kind == "payout":
+        return _OF_PAYOUT[body.get("to", "in_transit")]
+    if kind == "payment" and body.get("to") == "unapplied":
+        return _OF_LINE[body.get("settles", "charge")]
+    return _OF_DOCUMENT.get(kind, "adjustments")
 
 
 def roll_forward(
