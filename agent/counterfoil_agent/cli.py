@@ -335,6 +335,12 @@ def _sentence(told: Mapping[str, Any]) -> str:
         f"  {held if epoch else 'the engine has not been reached yet'};",
         f"  the shop is read until {told['read_until'] or '(never yet)'}, {told['orders_to_read']} orders to be read.",
     ]
+    updates = told["updates"]
+    if any(updates.values()):
+        lines.append(
+            f"  orders are told: {updates['waiting']} updates wait, {updates['applied_a_day']} applied and"
+            f" {updates['refused_a_day']} refused within a day."
+        )
     if told["stock"] is not None:
         lines.append(f"  {_stock_sentence(told['stock'], told['exposure'])}")
     if told["backfill"]["under_way"]:

@@ -13,7 +13,7 @@ from counterfoil_agent.outbox import Outbox, at_work, free_bytes_at
 from counterfoil_agent.stock_book import StockBook
 from counterfoil_agent.update_book import UpdateBook
 
-OLD_S = 900.0
+OLD_S, OLD_UPDATE_S = 900.0, 3600.0
 
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _told(settings: Settings, outbox: Outbox, now: datetime) -> dict[str, Any]:
         "stock_trouble": outbox.recall(applier.TROUBLE),
         "updates_trouble": outbox.recall(updates.TROUBLE),
         "mailbox_trouble": outbox.recall(mailbox.TROUBLE),
-        "updates": UpdateBook(outbox).status((now - timedelta(days=1)).timestamp()),
+        "updates": UpdateBook(outbox).status(now),
         "held_store": outbox.recall(changes.HELD),
         "plugin_lost": settings.plugin.key_env is not None and outbox.recall(changes.THERE) == "0",
         "brake": outbox.recall(applier.BRAKE),
@@ -75,6 +75,11 @@ def _alarms(settings: Settings, outbox: Outbox, told: dict[str, Any], now: datet
             yield told[f"{party}_trouble"]
     if (told["oldest_age_s"] or 0) > OLD_S:
         yield f"The oldest event has waited for {told['oldest_age_s']:.0f} s. See that the engine is up and reached."
+    if (told["updates"]["oldest_age_s"] or 0) > OLD_UPDATE_S and not told["updates_trouble"]:
+        yield (
+            f"What an order is to be told has waited for {told['updates']['oldest_age_s']:.0f} s. Look in the shop's"
+            " PHP error log for what stops it."
+        )
     if told["disk_free_bytes"] < settings.outbox.disk_free_bytes:
         yield f"Only {told['disk_free_bytes']} bytes are free, so nothing is read from the shop. Make room on the disk."
     if told["outbox_bytes"] > settings.outbox.share_bytes:

@@ -120,20 +120,20 @@ class UpdateBook:
 
     # -- for people
 
-    def status(self, since_s: float) -> dict[str, Any]:
-        """How many wait, with the oldest's moment and most tries; how many came to which end since then."""
+    def status(self, now: datetime) -> dict[str, Any]:
+        """How many wait, since when, and how often one was tried in vain; how many came to which end within a day."""
         waiting, oldest_s, tries = self._outbox.one(
             "select count(*), min(at_s), coalesce(max(tries), 0) from updates where outcome is null"
         )
         ended = dict(
             self._outbox.all(
                 "select outcome, count(*) from updates where outcome is not null and at_s >= ? group by outcome",
-                (since_s,),
+                (now.timestamp() - KEPT_S,),
             )
         )
         return {
             "waiting": waiting,
-            "oldest_s": oldest_s,
+            "oldest_age_s": None if oldest_s is None else max(0.0, round(now.timestamp() - oldest_s, 1)),
             "most_tries": tries,
             "applied_a_day": ended.get("applied", 0),
             "refused_a_day": ended.get("refused", 0) + ended.get("other_content", 0),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counterfoil_agent.cli import _sentence
 from counterfoil_agent.config import EngineSettings, OutboxSettings, Settings, ShopSettings
 from counterfoil_agent.errors import Blocked, Denied, RateLimited, Unavailable, Unreadable
 from counterfoil_agent.ports import Update
@@ -364,6 +365,10 @@ def test_status_says_what_waits_what_was_told_and_what_was_refused(world: Told) 
     world.run(20)
     told = world.status()["updates"]
     assert (told["waiting"], told["applied_a_day"], told["refused_a_day"]) == (1, 1, 1)
+    assert "orders are told: 1 updates wait, 1 applied and 1 refused within a day." in _sentence(world.status())
+    assert world.status()["alarms"] == []
+    world.run(3700)
+    assert any("What an order is to be told has waited for 37" in alarm for alarm in world.status()["alarms"])
 
 
 def test_our_own_update_comes_back_as_one_snapshot_and_no_more(world: Told) -> None:
