@@ -9,6 +9,7 @@ import pytest
 from builders import (
     NOW,
     START,
+    Shop,
     a_capture,
     a_fact,
     a_line,
@@ -455,3 +456,28 @@ def test_a_gift_card_that_is_sold_is_owed_and_is_no_revenue() -> None:
         "revenue:goods": -1000,
         "tax:domestic:DE:19": -190,
     }
+
+
+SPLIT = an_order(
+    a_line("TEA", 1, "11.18", "reduced"),
+    a_line("MUG", 1, "18.50"),
+    a_line("LAMP", 1, "80.30"),
+    a_shipping("5.90"),
+    shop=Shop(round_at_subtotal=True),
+)
+
+
+@pytest.mark.parametrize("shipped_first", [False, True])
+def test_a_refund_of_the_tax_that_the_store_shows_takes_its_last_cent_of_another_line(shipped_first: bool) -> None:
+    """20.67 was charged, the lines show 20.68: the mug's 3.52 became 3.51, and 3.52 is what the store refunds."""
+    refund = refund_of(SPLIT, {2: 1}, created=START + timedelta(hours=50 if shipped_first else 2))
+    after = {**SPLIT, "refunds": [{"id": 5001, "reason": "", "total": "-22.02"}]}
+    others = [
+        a_shipment("s1", 30, item_3=1),
+        a_shipment("s2", 40, item_1=1, **({"item_2": 1} if shipped_first else {})),
+    ]
+    result = due(SPLIT, (after, [refund]), others=others, rule=WMS)
+    assert (SPLIT["total_tax"], result.cases) == ("20.67", ())
+    balance = balances(result.documents)
+    assert -sum(balance[role] for role in balance if role.startswith(("revenue", "returns", "tax"))) == 13655 - 2202
+    assert balance["tax:domestic:DE:19"] == -(1989 - 352)

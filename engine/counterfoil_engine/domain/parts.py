@@ -21,6 +21,7 @@ from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.money import round_half_up, show, spread
 from counterfoil_engine.domain.order import Line, Order
 from counterfoil_engine.domain.postings import GOODWILL
+from counterfoil_engine.domain.tax import unit_minor
 
 Amounts = dict[int | None, int]
 """A line's amounts in minor units: its net under None, each tax under its rate's id."""
@@ -225,7 +226,8 @@ class _Split:
             elif total(self._before[of]) + line.gross_minor < 0:
                 before, after = None, line  # a negative fee alone is no cancellation
             else:
-                before, after = self._by_line(line, self._before_quantities.get(of, {}).get(line.id, Decimal(0)))
+                kept = self._with_rounding_elsewhere(of, line)
+                before, after = self._by_line(kept, self._before_quantities.get(of, {}).get(line.id, Decimal(0)))
             if before is not None:
                 self._before[of].append(before)
             if after is not None:
@@ -242,6 +244,32 @@ class _Split:
             for line in [line for line in self._open[part.id].values() if line.gross_minor or line.quantity]:
                 self._after[CANCELLATION][part.id].append(line)
                 self._open[part.id][line.id] = _with(line, dict.fromkeys(_amounts(line), 0), Decimal(0))
+
+    def _with_rounding_elsewhere(self, of: str, line: Line) -> Line:
+        """A line's tax may be a unit less than the store shows, since the header's tax was split (`tax.split_taxes`).
+
+        The store refunds what it shows: that unit is taken back of another line of the same rate."""
+        left = _amounts(line)
+        for rate, tax in line.taxes:
+            there = self._rows[line.id].open().get(rate, 0)
+            there += sum(_amounts(own[line.id]).get(rate, 0) for own in self._open.values() if line.id in own)
+            if 0 < tax - there <= unit_minor(self._order) and self._take_elsewhere(of, line, rate, tax - there):
+                left[rate] = there
+        return _with(line, left, line.quantity)
+
+    def _take_elsewhere(self, of: str, line: Line, rate: int, amount: int) -> bool:
+        """Take some of a rate's tax of another line: of what is not invoiced, else of the newest invoice."""
+        for row in self._rows.values():
+            if row.line.id != line.id and row.open().get(rate, 0) >= amount:
+                self._before[of].append(self._reduced(row, {rate: amount}, Decimal(0)))
+                return True
+        for part in reversed(self._parts):
+            for name, other in self._open[part.id].items():
+                if name != line.id and _amounts(other).get(rate, 0) >= amount:
+                    self._after[of][part.id].append(_with(other, {rate: amount}, Decimal(0)))
+                    self._open[part.id][name] = _with(other, _minus(_amounts(other), {rate: amount}), other.quantity)
+                    return True
+        return False
 
     def _by_line(self, line: Line, quantity: Decimal) -> tuple[Line | None, Line | None]:
         """A refund's line, divided into what was never invoiced of it and the rest."""
