@@ -1,11 +1,15 @@
 """The mailbox: what a store's orders are to be told is handed out once and again, and its results are a poster's."""
 
+import json
+
 import pytest
 from counterfoil_contracts import faults
 from counterfoil_engine.ports import Rejected
 from counterfoil_engine.work.updates import AGAIN_S
 from fakes.engine import a_document
 from fakes.store_updates import SHIPPED, Mailbox, an_update, look, result, switch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 KEY = "eu1/1001/store_update/ship-77/r1"
 
@@ -243,3 +247,30 @@ def test_half_of_a_change_is_finished_though_the_switch_goes_off(world, box):
 def test_what_breaks_the_contract_is_rejected(box, raw):
     with pytest.raises(Rejected):
         box.updates.exchange("eu1", raw)
+
+
+RESULTS = st.fixed_dictionaries(
+    {
+        "results": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "key": st.sampled_from([KEY, "x", "", "\ud800", "\x00"]) | st.text(max_size=5),
+                    "hash": st.sampled_from(["0" * 64, "", "z"]),
+                    "outcome": st.sampled_from(["applied", "refused", "other_content", "perhaps"]),
+                    "reason": st.none() | st.text(max_size=5) | st.just("\x00\ud800"),
+                }
+            ),
+            max_size=3,
+        ),
+        "limit": st.integers(-1, 101) | st.none() | st.floats(),
+    }
+)
+
+
+@given(st.binary(max_size=50) | RESULTS.map(lambda said: json.dumps(said).encode()))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_an_agent_sends_is_taken_or_rejected(box, raw):
+    try:
+        assert box.updates.exchange("eu1", raw) == {"updates": [], "more": False}
+    except Rejected as rejected:
+        assert rejected.cause and rejected.remedy
