@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 from counterfoil_engine.adapters.payouts.folder import Folder, format_of
@@ -12,10 +14,12 @@ from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.domain.postings import journal
 from counterfoil_engine.ports import Caller
 from counterfoil_engine.records import party_facts, payouts, postings
+from counterfoil_engine.records.database import Database
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.payouts import ChooseReport, MatchLine, PayoutFolder, Payouts
 from domain.settlement.reports import stripe, stripe_row
-from fakes.engine import a_document
+from fakes.databases import open_database
+from fakes.engine import a_document, a_world
 from fakes.party_facts import judged, payout
 
 PO_1 = "payout stripe/po_1"
@@ -290,3 +294,49 @@ def test_a_source_of_another_name_says_its_format_in_a_description(world, folder
     assert look()
     world.run()
     assert "DE01/-/payout/woocommerce_payments.po_1" in standing(world)
+
+
+# A posting and a look at one moment
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("after", [False, True], ids=["before it waits", "while it waits"])
+def test_a_charge_that_is_posted_while_its_payout_is_looked_at_is_not_missed(tmp_path, clock, after):
+    """The look has read what is posted and not yet said what it waits for: whoever is second sees the first (L2)."""
+    with open_database("postgresql", tmp_path, clock) as database:
+        world = a_world(database, clock)
+        take(Payouts(world.records, payouts, world.book), a_report())
+        world.due("1001", money("payment", 11900, "ch_1"), mark=False)
+        mark(world, "order eu1/1001")
+        orders = world.looker()
+        orders._readers.pop("payout")
+        other = Database(database.url, clock)
+        other.now = clock.now
+        with database.transaction() as tx:
+            tx.run("delete from work where subject = %s", PO_1)
+        orders.step()
+        mark(world, PO_1)
+        poster = world.poster(database=other)
+        meanwhile = threading.Thread(target=lambda: (poster.step(), poster.give_back()))
+
+        def overlapping(*given):
+            done = postings.wait_for(*given) if after else None
+            meanwhile.start()
+            meanwhile.join(timeout=2)  # where it has to wait for this transaction, it goes on after it
+            return done if after else postings.wait_for(*given)
+
+        looker = world.looker()
+        reader = looker._readers["payout"]
+        reader._postings = SimpleNamespace(**{**vars(postings), "wait_for": overlapping})
+        looker.step()
+        meanwhile.join(timeout=20)
+        other.close()
+        assert PO_1 in world.work()
+        world.run()
+        assert "DE01/-/payment/stripe.po_1.txn_1" not in standing(world)
+        assert clearing(world) == 0
+
+
+def mark(world, subject):
+    with world.database.transaction() as tx:
+        world.records.work.mark_due(tx, [subject], "live")
