@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from random import Random, SystemRandom
 
@@ -25,6 +25,8 @@ from counterfoil_agent.pump import FEED_URL, Pump
 from counterfoil_agent.rest import RestStore
 from counterfoil_agent.rest_orders import RestOrders
 from counterfoil_agent.stock_writers import PluginStock, RestStock
+from counterfoil_agent.sweep_line import EngineSweeps
+from counterfoil_agent.sweeps import Sweeper, SweepLine
 from counterfoil_agent.updates import Updates
 from counterfoil_agent.uplink import Uplink
 from counterfoil_agent.webhook import Deliveries, Listener
@@ -76,6 +78,11 @@ def feed_of(
     return EngineFeed(line)
 
 
+def sweeps_of(settings: Settings, clock: Clock, environment: Mapping[str, str] = os.environ) -> EngineSweeps:
+    uplink = engine_of(settings, clock, environment)
+    return EngineSweeps(lambda: uplink)
+
+
 def agent(
     settings: Settings,
     *,
@@ -83,6 +90,7 @@ def agent(
     engine: Engine | None = None,
     plugin: Plugin | None = None,
     feed: Feed | None = None,
+    sweeps: SweepLine | None = None,
     rest_stock: StoreStock | None = None,
     orders: StoreOrders | None = None,
     clock: Clock | None = None,
@@ -96,10 +104,13 @@ def agent(
     listen: also bind where webhooks and nudges are taken, if the settings name a place. Without it, whoever delivers
     calls `agent.deliveries.take(headers, body)`, `agent.hint(order_id)` or `agent.nudge()`.
 
-    Where an engine is passed in and no feed, the agent has nothing to do with stock. Where a store is passed in that
+    Where an engine is passed in and no feed, the agent has nothing to do with stock; and no sweeps, it answers none.
+    Where a store is passed in that
     isn't reached over REST, and no orders, it tells its orders nothing.
     """
     clock, random = clock or SystemClock(), random or SystemRandom()
+    if sweeps is None and engine is None:
+        sweeps = sweeps_of(settings, clock, environment)
     has_stock = settings.stock.switch != "off" and (feed is not None or engine is None)
     store = store or store_of(settings, clock, environment)
     engine = engine or engine_of(settings, clock, environment)
@@ -136,7 +147,7 @@ def agent(
             (lambda: stock_status(outbox, settings.stock, reading_plugin is not None)) if has_stock else lambda: None,
             Mailbox(engine, outbox, settings.engine.updates_s) if orders is not None else None,
         )
-        applier = None
+        applier = by_rest = None
         if has_stock:
             by_plugin = PluginStock(writing_plugin, outbox) if writing_plugin is not None else None
             by_rest = rest_stock or RestStock(
@@ -151,16 +162,28 @@ def agent(
                 writing_plugin,
                 lambda: _way(outbox, by_plugin, by_rest),
             )
+        sweeper = None
+        if sweeps is not None:
+            own_plugin = plugin or plugin_of(settings, clock, environment)
+            held = _held(settings, applier)
+            sweeper = Sweeper(sweeps, outbox, clock, store, own_plugin, by_rest, held)
         listener = None
         if listen and deliveries and settings.webhook.listen:
             listener = Listener(address(settings.webhook.listen), deliveries)
-        made = Agent(outbox, intake, pump, clock, deliveries, listener, applier)
+        made = Agent(outbox, intake, pump, clock, deliveries, listener, applier, sweeper)
         if listen and reading_plugin is not None and settings.plugin.nudge_listen:
             made.nudges = Nudges(address(settings.plugin.nudge_listen, "plugin.nudge_listen"), made.nudge)
         return made
     except BaseException:
         outbox.close(clean=False)
         raise
+
+
+def _held(settings: Settings, applier: Applier | None) -> Callable[[], str | None]:
+    """Why the store's stock isn't written now; None: it is."""
+    if applier is None or settings.stock.switch != "on":
+        return lambda: "preview" if settings.stock.switch == "preview" else "off"
+    return applier.held
 
 
 def _way(outbox: Outbox, by_plugin: PluginStock | None, by_rest: StoreStock) -> StoreStock | None:

@@ -27,6 +27,7 @@ from counterfoil_agent.nudge import Nudges
 from counterfoil_agent.outbox import Outbox
 from counterfoil_agent.ports import Clock
 from counterfoil_agent.pump import Pump
+from counterfoil_agent.sweeps import Sweeper
 from counterfoil_agent.webhook import Deliveries, Listener
 
 ERRANDS_S = 2.0
@@ -47,9 +48,10 @@ class Agent:
         deliveries: Deliveries | None = None,
         listener: Listener | None = None,
         applier: Applier | None = None,
+        sweeper: Sweeper | None = None,
     ) -> None:
         self.outbox, self.intake, self.pump, self.clock = outbox, intake, pump, clock
-        self.deliveries, self.listener, self.applier = deliveries, listener, applier
+        self.deliveries, self.listener, self.applier, self.sweeper = deliveries, listener, applier, sweeper
         self.nudges: Nudges | None = None
         self._errands_every = Every(ERRANDS_S)
         self._wake = threading.Event()  # something is to be read now
@@ -69,11 +71,14 @@ class Agent:
         """One step of reading, of sending and of stock; returns the seconds until one has something to do (0: at once).
 
         Raises Stop where a person has to help first: no room on the disk, a damaged outbox."""
-        return min(self.step_store(), self.pump.step(), self.step_stock())
+        return min(self.step_store(), self.pump.step(), self.step_stock(), self.step_sweep())
 
     def step_stock(self, waits: bool = False) -> float:
         """waits: where nothing is due, the engine is asked to answer only when there is, which may take a while."""
         return self.applier.step(waits) if self.applier is not None else LONGEST_WAIT_S * 3600
+
+    def step_sweep(self) -> float:
+        return self.sweeper.step() if self.sweeper is not None else LONGEST_WAIT_S * 3600
 
     def step_store(self) -> float:
         now = self.clock.now()
@@ -91,6 +96,10 @@ class Agent:
             step = partial(self.step_stock, waits=True)
             threads.append(
                 threading.Thread(target=self._keep, args=("stock", step, stopping), name="stock", daemon=True)
+            )
+        if self.sweeper is not None:
+            threads.append(
+                threading.Thread(target=self._keep, args=("sweeping", self.step_sweep, stopping), name="sweeping")
             )
         for thread in threads:
             thread.start()

@@ -12,6 +12,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -31,6 +32,7 @@ from counterfoil_agent.ports import (
     LoggedMove,
     LogPage,
     LogRow,
+    OrderTotals,
     StockAnswer,
     StockWrite,
 )
@@ -89,6 +91,25 @@ class _Buckets(msgspec.Struct):
 
 class _Digested(msgspec.Struct):
     items: list[Digested]
+
+
+class _Total(msgspec.Struct):
+    day: str
+    currency: str
+    count: int
+    total: str
+    refunds: str
+    tax: str
+
+
+class _Open(msgspec.Struct):
+    object: str
+    object_id: int
+
+
+class _Totals(msgspec.Struct):
+    totals: list[_Total]
+    open: list[_Open]
 
 
 class _Health(msgspec.Struct):
@@ -153,6 +174,14 @@ class SignedPlugin:
     def bucket(self, prefix: str) -> Sequence[Digested]:
         told: _Digested = self._ask("GET", "/digest", _Digested, query={"prefix": prefix})
         return told.items
+
+    def totals(self, first: str, last: str) -> OrderTotals:
+        told: _Totals = self._ask("GET", "/orders/totals", _Totals, query={"from": first, "to": last})
+        rows = [(row.day, row.currency, row.count, row.total, row.refunds, row.tax) for row in told.totals]
+        return OrderTotals(rows, [row.object_id for row in told.open if row.object == "order"])
+
+    def store_now(self) -> datetime:
+        return self._clock.now() + timedelta(seconds=self._offset_s)
 
     def health(self) -> Health:
         told = self._ask("GET", "/health", _Health)

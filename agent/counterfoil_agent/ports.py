@@ -306,6 +306,15 @@ class Digested:
 
 
 @dataclass(frozen=True)
+class OrderTotals:
+    """rows: (day of creation UTC, currency, orders, total, refunds, tax), amounts as the store says them; refunds
+    positive. open_orders: of which a row of the log waits, in the same snapshot."""
+
+    rows: Sequence[tuple[str, str, int, str, str, str]]
+    open_orders: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Health:
     version: str | None
     waiting_rows: int
@@ -335,6 +344,12 @@ class Plugin(Protocol):
 
     def bucket(self, prefix: str) -> Sequence[Digested]:
         """The items of a bucket of four digits."""
+
+    def totals(self, first: str, last: str) -> OrderTotals:
+        """Orders added up by day of creation and currency, from the first day to the last."""
+
+    def store_now(self) -> datetime:
+        """The store's clock, as it was last heard."""
 
     def health(self) -> Health:
         """How the plugin is."""

@@ -41,8 +41,9 @@ def spoken(group: str = "events") -> dict[str, list[int]]:
 
 
 def greeting() -> dict[str, list[int]]:
-    """What each side says at `hello`: its events, and whether it speaks of what a store's orders are told."""
-    return spoken() | {"updates": spoken("feed")["updates"]}
+    """What each side says at `hello`: its events, and whether it speaks of what orders are told, and of sweeps."""
+    known = spoken("feed")
+    return spoken() | {"updates": known["updates"], "sweeps": known["sweep_tasks"]}
 
 
 def agree(ours: Mapping[str, Sequence[int]], theirs: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -38,6 +38,7 @@ from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.api.server import Server, settle
+from counterfoil_engine.api.sweeps import Sweeping
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.facts import Party as PartyKind
 from counterfoil_engine.domain.rules import Rules
@@ -46,6 +47,7 @@ from counterfoil_engine.jobs import Jobs, schedule
 from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records
 from counterfoil_engine.records import (
     ats,
+    breaks,
     case_notes,
     cases,
     close,
@@ -60,6 +62,7 @@ from counterfoil_engine.records import (
     looks,
     mailbox,
     moves,
+    order_controls,
     party_facts,
     payouts,
     positions,
@@ -68,6 +71,7 @@ from counterfoil_engine.records import (
     shadows,
     stock_pruning,
     store_writes,
+    sweeps,
     waits,
     wakes,
 )
@@ -77,6 +81,7 @@ from counterfoil_engine.records.sequences import current_epoch, lock_store, wate
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.breaks import BreakDesk, Breaks, SettleBreak
 from counterfoil_engine.work.case_hands import CaseHands
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
@@ -98,6 +103,11 @@ from counterfoil_engine.work.readers import OrderReader, PayoutReader
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
+from counterfoil_engine.work.stock_edits import StockEdits
+from counterfoil_engine.work.sweep import Sweeps
+from counterfoil_engine.work.sweep_orders import OrderSweep, read_again
+from counterfoil_engine.work.sweep_schedule import SweepSchedule
+from counterfoil_engine.work.sweep_stock import StockSweep
 from counterfoil_engine.work.updates import Updates
 from counterfoil_engine.work.users import Users
 
@@ -161,6 +171,7 @@ class Engine:
     _looker: Looker | None = None
     _posters: list[Poster] | None = None
     _publisher: Publisher | None = None
+    _schedule_of_sweeps: SweepSchedule | None = None
 
     def looker(self) -> Looker:
         """A looker of one's own: one for each thread."""
@@ -305,7 +316,29 @@ class Engine:
 
     def feed(self) -> Feed:
         """What stores' agents ask of stock, and say of it."""
-        return Feed(self.database, self.book, identity, ats, feed, store_writes, FeedCases(cases, store_writes))
+        edits = StockEdits(breaks, self.breaks(), store_writes)
+        return Feed(self.database, self.book, identity, ats, feed, store_writes, FeedCases(cases, store_writes), edits)
+
+    def breaks(self) -> Breaks:
+        """What sweeps found, and the repair of each kind."""
+        repairs = {"stock": _write_again, "orders": read_again(sweeps)}
+        return Breaks(breaks, self.book, repairs, self._skus_of)
+
+    def sweeping(self) -> Sweeping:
+        """Sweeps over stores, and the breaks that they find."""
+        found = self.breaks()
+        kinds = {"stock": StockSweep(identity, sweeps, ats), "orders": OrderSweep(order_controls)}
+        desk = BreakDesk(self.records, breaks, found, self.book, self.four_eyes())
+        return Sweeping(Sweeps(self.records, sweeps, self.book, found, kinds), desk)
+
+    def step_sweeps(self) -> int:
+        """Begin the sweeps that are due by rule; how many."""
+        if self._schedule_of_sweeps is None:
+            self._schedule_of_sweeps = SweepSchedule(self.records, sweeps, self.book, self.sweeping().sweeps)
+        return self._schedule_of_sweeps.step()
+
+    def _skus_of(self, tx: Any, store: str) -> int:
+        return sweeps.sold_skus(tx, self.book.current(tx).store(store).pool)
 
     def feed_server(self, settings: config.Settings) -> FeedServer:
         """The feed over HTTP."""
@@ -343,6 +376,7 @@ class Engine:
                 Updates(self.records, mailbox, self.book),
                 self.finances(),
                 cases=self.case_desk(),
+                sweeping=self.sweeping(),
             )
         )
 
@@ -373,6 +407,7 @@ class Engine:
         """What takes a second person."""
         parse = lambda text: self.parse(text, None)  # noqa: E731
         decisions = [*the_decisions(self.records, self.book, parse), UnlockPeriod(self.records)]
+        decisions.append(SettleBreak(self.records, breaks, self.breaks()))
         decisions += [MatchLine(self.records, payouts, postings, self.book), ChooseReport(self.records, payouts)]
         return FourEyes(self.records, self.book, decisions)
 
@@ -500,7 +535,8 @@ class Engine:
                 self.database.close()
 
     def _schedule(self, stop: threading.Event) -> None:
-        scheduler = schedule(self.jobs, lambda: lanes.leads(self.database), self._reopen)
+        jobs = replace(self.jobs, sweeps=self.step_sweeps)
+        scheduler = schedule(jobs, lambda: lanes.leads(self.database), self._reopen)
         scheduler.start()
         stop.wait()
         scheduler.shutdown(wait=True)
@@ -555,6 +591,11 @@ def domain_version() -> str:
         for source in sorted(sources, key=lambda one: one.name):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _write_again(tx: Any, store: str, subjects: Sequence[str]) -> None:
+    """The repair of stock: a new version of each number, which is written as any other."""
+    store_writes.write_again(tx, store, [subject.partition("/")[2] for subject in subjects])
 
 
 def _pass_over(tx: Any, store: str) -> tuple[int, int] | None:

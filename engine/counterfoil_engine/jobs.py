@@ -3,6 +3,7 @@
 again       every 5 s    marks due the subjects whose moment has come (L5)
 alive       every 60 s   a sign of life, so that a restore knows since when to ask each ERP (R4)
 waits       every hour   looks at every wait again; what it has to free counts as a defect (L2)
+sweeps      every 60 s   begins the sweeps that are due by rule
 retention   every 6 h    prunes looks, heartbeats and what stock needs no more, adds partitions for the months to come
 """
 
@@ -26,12 +27,13 @@ _MOST_PARTS = 500  # of stock in one run, a transaction each
 class Jobs:
     """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may; prune_stock:
     a part of that, and whether more is left; note: keeps the count of signs of life where a restore of the database
-    doesn't reach."""
+    doesn't reach; sweeps: begins those that are due, how many."""
 
     records: Records
     prune: Callable[[Any, Any], None]
     prune_stock: Callable[[Any, Any], bool]
     note: Callable[[int], object] = lambda lives: None
+    sweeps: Callable[[], int] = lambda: 0
 
     def again(self) -> int:
         """How many subjects were marked due."""
@@ -91,6 +93,7 @@ def schedule(jobs: Jobs, leads: Callable[[], bool], failed: Callable[[], None]) 
     )
     scheduler.add_job(led(jobs.again), "interval", seconds=5)
     scheduler.add_job(led(jobs.alive), "interval", seconds=60)
+    scheduler.add_job(led(jobs.sweeps), "interval", seconds=60)
     scheduler.add_job(led(jobs.waits), "interval", hours=1)
     scheduler.add_job(led(jobs.retention), "interval", hours=6)
     return scheduler

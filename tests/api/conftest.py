@@ -23,6 +23,7 @@ from fakes.control import a_control, the_finances
 from fakes.databases import DIALECTS, empty, open_database
 from fakes.desk import a_desk
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
+from fakes.sweeping import a_sweeping
 from flask.testing import FlaskClient
 
 
@@ -74,6 +75,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         a_control(database),
         updates=Updates(records_over(database), mailbox, Book(parse_rules)),
         cases=a_desk(database, clock),
+        sweeping=a_sweeping(database),
         finances=the_finances(database),
     )
     return create_app(engine).test_client()

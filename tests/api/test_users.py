@@ -24,6 +24,8 @@ def test_every_command_has_its_least_role():
     assert {role: sorted(name for name, least in LEAST_ROLE.items() if least == role) for role in ROLES} == {
         "viewer": [
             "audit",
+            "break_",
+            "breaks",
             "case",
             "cases",
             "clearing",
@@ -39,16 +41,20 @@ def test_every_command_has_its_least_role():
             "rules",
             "shadow",
             "status",
+            "sweep",
             "users",
             "why",
         ],
         "service": ["assign_case", "comment_case", "retry", "retry_case", "snooze_case"],
         "operator": [
+            "accept_break",
             "handover",
+            "heal_break",
             "pass_over",
             "reject_proposal",
             "replay",
             "start_shadow",
+            "start_sweep",
             "stop_shadow",
             "switch",
         ],
@@ -73,7 +79,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
     taken = {
         rule.endpoint.rpartition(".")[2]
         for rule in client.application.url_map.iter_rules()
-        if rule.endpoint.startswith(("commands.", "control.", "cases.", "finance."))
+        if rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands."))
     }
     assert taken == set(LEAST_ROLE)
 
@@ -82,7 +88,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
 def test_a_role_may_do_what_the_table_says_and_no_more(client, role):
     who = bearer(client, "anna", role)
     for rule in client.application.url_map.iter_rules():
-        if not rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.")):
+        if not rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands.")):
             continue
         name = rule.endpoint.rpartition(".")[2]
         path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001").replace("<number>", "1")

@@ -49,6 +49,7 @@ def test_every_contract_that_the_parts_speak_is_there() -> None:
         *(f"facts/{kind}.v1" for kinds in FACTS.values() for kind in kinds),
         "facts/_common.v1",
         *(f"feed/{name}.v1" for name in ("ask", "numbers", "writes", "results", "updates")),
+        *(f"feed/{name}.v1" for name in ("sweep_tasks", "sweep_answers")),
         "config/rules.v1",
         "rehearsal/report.v1",
     }
@@ -102,6 +103,12 @@ def test_a_bare_number_says_its_unit(name: str) -> None:
         "stock",
         "expected",
         "found",
+        "task",
+        "fed_through",
+        "applied_through",
+        "count",
+        "written",
+        "known",
     }
     for path, part in properties(contracts.schema(name)):
         types = part.get("type", [])

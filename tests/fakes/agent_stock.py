@@ -99,6 +99,7 @@ class StockStore:
         self.shop_settings: dict[str, Any] = {"reread_days": 0, "poll_s": 10}
         self._agent: Agent | None = None
         self.wrap_plugin: Callable[[Any], Any] = lambda plugin: plugin
+        self.sweeps: Any = None
 
     @property
     def agent(self) -> Agent:
@@ -119,6 +120,7 @@ class StockStore:
                 engine=self.engine,
                 plugin=self.wrap_plugin(plugin) if plugin else None,
                 feed=self.feed,
+                sweeps=self.sweeps,
                 clock=self.clock,
                 random=self.random,
                 free_bytes=lambda: 10**12,

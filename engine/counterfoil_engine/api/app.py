@@ -16,6 +16,7 @@ from counterfoil_engine.api.feed_at_once import feed_at_once
 from counterfoil_engine.api.finance import Finances, finance
 from counterfoil_engine.api.problems import handle_errors
 from counterfoil_engine.api.requests import answer
+from counterfoil_engine.api.sweeps import Sweeping, sweep_commands, sweep_mailbox
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Clock, Commands
 from counterfoil_engine.work.feed import Feed
@@ -28,7 +29,7 @@ class Engine:
     """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
     cases: what people do about what is stuck; None: it is asked elsewhere.
     feed: for agents that ask here for stock; None: it is elsewhere. updates: the stores' mailboxes; None: there are
-    none. finances: payouts and clearing; None: they are elsewhere."""
+    none. finances: payouts and clearing; None: they are elsewhere. sweeping: likewise."""
 
     receiver: Receiver
     commands: Commands
@@ -40,6 +41,7 @@ class Engine:
     updates: Updates | None = None
     finances: Finances | None = None
     cases: CaseDesk | None = None
+    sweeping: Sweeping | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -58,6 +60,9 @@ def create_app(engine: Engine) -> Flask:
         app.register_blueprint(control(engine.control, engine.settings, access))
     if engine.finances:
         app.register_blueprint(finance(engine.finances, engine.settings, access))
+    if engine.sweeping:
+        app.register_blueprint(sweep_mailbox(engine.sweeping, engine.clock, engine.settings))
+        app.register_blueprint(sweep_commands(engine.sweeping, engine.settings, access))
     handle_errors(app)
 
     @app.get("/v1/health")

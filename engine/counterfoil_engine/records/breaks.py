@@ -104,6 +104,11 @@ def seen_since(tx: Transaction, sweep: str, store: str, since: datetime, state: 
     )
 
 
+def any_healing(tx: Transaction, sweep: str, store: str) -> bool:
+    sql = "select 1 as one from breaks where sweep = %s and store = %s and state = 'healing' limit 1"
+    return tx.one(sql, sweep, store) is not None
+
+
 def read(tx: Transaction, break_id: int) -> Row | None:
     return tx.one("select * from breaks where id = %s", break_id)
 

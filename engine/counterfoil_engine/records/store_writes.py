@@ -122,14 +122,21 @@ def known_to(tx: Transaction, pool: str, keys: Sequence[str]) -> set[str]:
     return {row["sku_key"] for row in rows}
 
 
-def note_drift(tx: Transaction, store: str, drifted: Sequence[Drifted]) -> None:
-    """Keep what a store had instead of what was written: a manual edit, as a fact. The SKUs get a new version (A10)."""
+def note_drift(tx: Transaction, store: str, drifted: Sequence[Drifted], is_marked: bool = True) -> None:
+    """Keep what a store had instead of what was written: a manual edit, as a fact. is_marked: the SKUs get a new
+    version (A10)."""
     tx.run_many(
         "insert into stock_drift (store, sku_key, at, sku, expected, found, status) values (%s, %s, %s, %s, %s, %s, %s)"
         " on conflict do nothing",
         [(store, one.key, tx.now(), one.sku, one.expected, one.found, one.status) for one in drifted],
     )
-    moves.mark(tx, "store", store, {one.key: "set" for one in drifted}, tx.now())
+    if is_marked:
+        write_again(tx, store, [one.key for one in drifted])
+
+
+def write_again(tx: Transaction, store: str, keys: Sequence[str]) -> None:
+    """Let the SKUs have a new version, so that their numbers are written again."""
+    moves.mark(tx, "store", store, dict.fromkeys(keys, "set"), tx.now())
 
 
 def last_write(tx: Transaction, store: str) -> Row | None:

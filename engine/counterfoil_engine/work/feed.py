@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from counterfoil_contracts import faults, parse
@@ -38,6 +38,12 @@ from counterfoil_engine.work.feed_cases import FeedCases
 
 ROWS_AT_ONCE = 20_000  # of all answers of one reading: a thread is busy with one no longer than some 100 ms
 ANSWER_BYTES = 3_000_000  # rows of one answer, about
+
+
+class Edits(Protocol):
+    """Stock that a store has other than it was written, as its agent found it by itself."""
+
+    def note(self, tx: Any, store: str, pool: str, written: Sequence[Written], drifted: Sequence[Drifted]) -> None: ...
 
 
 class Asked(NamedTuple):
@@ -76,9 +82,11 @@ class Feed:
         feed: FeedRecords,
         writes: WriteRecords,
         cases: FeedCases,
+        edits: Edits | None = None,
     ) -> None:
+        """edits: what becomes of stock that somebody edited; None: its number is written again, whatever it is."""
         self._database, self._book, self._identity = database, book, identity
-        self._ats, self._feed, self._writes, self._cases = ats, feed, writes, cases
+        self._ats, self._feed, self._writes, self._cases, self._edits = ats, feed, writes, cases, edits
 
     # What changed
 
@@ -154,7 +162,9 @@ class Feed:
                 for one in said["drift"]
             ]
             if drifted:
-                self._writes.note_drift(tx, store, drifted)
+                self._writes.note_drift(tx, store, drifted, is_marked=self._edits is None)
+            if self._edits is not None:
+                self._edits.note(tx, store, pool, written, drifted)
             self._cases.note(tx, store, pool, said, written)
         return {"noted": len(written) + len(drifted)}
 

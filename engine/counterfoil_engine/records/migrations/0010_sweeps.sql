@@ -108,8 +108,9 @@ create table order_controls (
 );
 create index order_controls_day on order_controls (store, day);
 
--- Up to which of a store's events, as they arrived, those amounts are read.
+-- The place in a store's sequence up to which those amounts are read.
 create table order_controls_read (
   store text primary key,
-  arrival bigint not null
+  epoch bigint not null,
+  n bigint not null
 );

@@ -1,0 +1,259 @@
+"""The sweep of a store's stock: digests by bucket, opened only where they differ, then what each SKU means (S1)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from counterfoil_engine.domain.breaks import Found
+from counterfoil_engine.domain.errors import Unavailable
+from counterfoil_engine.domain.stock import sku_key
+from counterfoil_engine.domain.stock_sweep import (
+    Bucket,
+    Expected,
+    Held,
+    bucket_of,
+    buckets_of,
+    differing,
+    digest_of,
+    judge,
+    next_asks,
+)
+from counterfoil_engine.ports import EPOCH_BITS, IdentityRecords
+from counterfoil_engine.work.sweep import Impossible, Question, Row, Run
+
+BEHIND_SHARE_PERCENT = (
+    20  # where more of the pool's numbers than this aren't at the store yet, there is nothing to compare
+)
+_COUNTER = (1 << EPOCH_BITS) - 1
+
+
+class NumberRecords(Protocol):
+    """What a store ought to have (`records/sweeps.py`, `records/ats.py`)."""
+
+    def numbers(self, tx: Any, pool: str, store: str, epoch: int) -> list[Expected]: ...
+    def behind(self, tx: Any, pool: str, version: int) -> int: ...
+    def dirty_of(self, tx: Any, pool: str, keys: Sequence[str]) -> set[str]: ...
+    def last_edit(self, tx: Any, store: str, key: str) -> Row | None: ...
+
+
+class Counted(Protocol):
+    """Versions and sales of a pool (`records/ats.py`)."""
+
+    def versions(self, tx: Any) -> dict[str, int]: ...
+    def sold(self, tx: Any, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]: ...
+
+
+class _Tree(NamedTuple):
+    """A pool's numbers for a store at one version, in leaves: by the deepest buckets."""
+
+    leaves: dict[str, list[Expected]]
+    digests: dict[str, tuple[int, int]]
+    count: int
+
+
+class StockSweep:
+    """Keeps the tree of what was compared last, since an opened bucket is asked for moments later."""
+
+    def __init__(self, identity: IdentityRecords, numbers: NumberRecords, counted: Counted) -> None:
+        self._identity, self._numbers, self._counted = identity, numbers, counted
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[Any, ...], _Tree] | None = None
+
+    def begin(self, tx: Any, run: Run) -> Sequence[Question]:
+        self._pool(run)
+        self._epoch(tx)
+        return [Question("stock_digest", {"prefixes": [""], "pause_s": run.pause_s})]
+
+    def take(self, tx: Any, run: Run, task: Row, said: Mapping[str, Any]) -> Sequence[Question]:
+        pool, epoch = self._pool(run), self._epoch(tx)
+        fed_through = self._fed_through(tx, run, pool, epoch, said)
+        tree = self._tree(tx, pool, run.store, epoch)
+        asked = msgspec.json.decode(task["body"])["prefixes"]
+        if task["kind"] == "stock_items":
+            self._compare(tx, run, pool, tree, asked, said, fed_through)
+            return ()
+        told = self._buckets(run, asked, said)
+        if asked == [""]:
+            run.notes["compared"] = tree.count
+            behind = self._numbers.behind(tx, pool, fed_through & _COUNTER)
+            if behind * 100 > tree.count * BEHIND_SHARE_PERCENT:
+                raise Impossible(
+                    f"{behind} of {tree.count} numbers have not been read by the agent of {run.store} yet.",
+                    "Nothing to do: it is swept again once they are. See how far it is: counterfoil status.",
+                    "outage",
+                )
+        ours = buckets_of(tree.digests, asked)
+        asks = next_asks(differing(ours, told), max(len(ours), len(told)))
+        return [
+            *(Question("stock_digest", {"prefixes": part, "pause_s": run.pause_s}) for part in asks.open),
+            *(Question("stock_items", {"prefixes": part, "pause_s": run.pause_s}) for part in asks.listed),
+        ]
+
+    # What may be compared at all
+
+    def _pool(self, run: Run) -> str:
+        pool = run.rules.store(run.store).pool
+        if pool not in run.rules.pools:
+            raise Impossible(
+                f"The rules in force name no pool for the store {run.store!r}: it is told no stock.",
+                "Name one in the rules (stores: pool) if it is to be.",
+                "missing_mapping",
+            )
+        return pool
+
+    def _epoch(self, tx: Any) -> int:
+        life = self._identity.life(tx)
+        if life is None:
+            raise Unavailable(
+                "Nobody has said yet that this engine's database is the one that writes.",
+                "After a restore or a move: counterfoil confirm.",
+            )
+        return life
+
+    def _fed_through(self, tx: Any, run: Run, pool: str, epoch: int, said: Mapping[str, Any]) -> int:
+        """The last version that the agent has read, which this engine has to have told it."""
+        through, version = int(said.get("fed_through", 0)), self._counted.versions(tx).get(pool, 0)
+        is_mine = said.get("engine_epoch") == epoch and through >> EPOCH_BITS == epoch and through & _COUNTER <= version
+        if not is_mine and through:
+            raise Impossible(
+                f"The numbers that {run.store} holds were told by another engine, or by this one before it went back.",
+                "Let its agent read them anew: counterfoil confirm, on the engine that writes.",
+                "conflict",
+            )
+        return through
+
+    def _buckets(self, run: Run, asked: Sequence[str], said: Mapping[str, Any]) -> list[Bucket]:
+        """The buckets as they were told, which have to lie in what was asked, and be all of it."""
+        told = [Bucket(name, count, int(digest, 16)) for name, count, digest in said.get("buckets", ())]
+        inside = tuple(asked)
+        is_strange = any(not one.bucket.startswith(inside) for one in told) or len({b.bucket for b in told}) < len(told)
+        if is_strange or ("count" in said and asked == [""] and sum(one.count for one in told) != said["count"]):
+            raise Impossible(
+                f"{run.store} told half an answer, or another than was asked: its buckets don't add up.",
+                "Sweep again. If it stays, look for a cache or a plugin that changes the shop's REST answers.",
+                "contract",
+            )
+        return told
+
+    # SKU by SKU
+
+    def _compare(
+        self,
+        tx: Any,
+        run: Run,
+        pool: str,
+        tree: _Tree,
+        asked: Sequence[str],
+        said: Mapping[str, Any],
+        fed_through: int,
+    ) -> None:
+        inside = tuple(asked)
+        ours = {row.key: row for leaf, rows in tree.leaves.items() if leaf.startswith(inside) for row in rows}
+        theirs = {one.key: one for one in map(_held, said.get("items", ()))}
+        if any(not bucket_of(key).startswith(inside) for key in theirs):
+            raise Impossible(
+                f"{run.store} listed SKUs of other buckets than were asked for.", "Update its agent.", "contract"
+            )
+        keys = [key for key in ours.keys() | theirs.keys() if _may_differ(ours.get(key), theirs.get(key))]
+        dirty = self._numbers.dirty_of(tx, pool, keys)
+        over_rest = [(run.store, key) for key in keys if key in theirs and theirs[key].sold is not None]
+        sold = self._counted.sold(tx, over_rest)
+        for key in sorted(keys):
+            one = judge(
+                run.store,
+                pool,
+                ours.get(key),
+                theirs.get(key),
+                fed_through,
+                key in dirty,
+                sold.get((run.store, key), 0),
+            )
+            if isinstance(one, Found):
+                run.found.append(self._with_who(tx, run.store, key, one))
+            elif one is not None:
+                run.in_flight.append(one)
+
+    def _with_who(self, tx: Any, store: str, key: str, found: Found) -> Found:
+        """A manual edit says who made it and when, where the store's plugin has written that down."""
+        edit = self._numbers.last_edit(tx, store, key) if found.kind == "manual_edit_store" else None
+        if edit is None:
+            return found
+        detail = {
+            **found.detail,
+            "edited": {"at": _text(edit["at"]), "units": edit["units"], **_who(edit["body"], key)},
+        }
+        return replace(found, detail=detail)
+
+    # Numbers as a tree
+
+    def _tree(self, tx: Any, pool: str, store: str, epoch: int) -> _Tree:
+        """Of the pool's present version; only the last one is kept, and none in between is missed: a number that
+        changes gets a version."""
+        state = (pool, store, epoch, self._counted.versions(tx).get(pool, 0))
+        with self._lock:
+            if self._kept is None or self._kept[0] != state:
+                self._kept = None
+                self._kept = (state, _grown(self._numbers.numbers(tx, pool, store, epoch)))
+            return self._kept[1]
+
+
+def _grown(rows: Sequence[Expected]) -> _Tree:
+    leaves: dict[str, list[Expected]] = {}
+    digests: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        leaf = bucket_of(row.key)
+        leaves.setdefault(leaf, []).append(row)
+        count, digest = digests.get(leaf, (0, 0))
+        digests[leaf] = (count + 1, digest ^ digest_of(row.key, row.number))
+    return _Tree(leaves, digests, len(rows))
+
+
+def _may_differ(ours: Expected | None, theirs: Held | None) -> bool:
+    return ours is None or theirs is None or theirs.number != str(ours.number)
+
+
+def _held(said: Mapping[str, Any]) -> Held:
+    return Held(
+        sku_key(said["sku"]),
+        _plain(said["number"]),
+        said["written"],
+        said["version"],
+        said["known"],
+        said["waits"],
+        said.get("sold"),
+    )
+
+
+def _plain(number: str | None) -> str | None:
+    return number.rstrip("0").rstrip(".") if number is not None and "." in number else number
+
+
+class _Move(msgspec.Struct):
+    kind: str = ""
+    sku: str = ""
+    how: str | None = None
+    user: int | str | None = None
+
+
+class _Edited(msgspec.Struct):
+    moves: list[_Move] = []
+
+
+def _who(body: Any, key: str) -> dict[str, Any]:
+    """How and by whom the stock was set, as far as the event says so."""
+    try:
+        moves = msgspec.json.decode(bytes(body or b"{}"), type=_Edited).moves
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    one = next((move for move in reversed(moves) if move.kind == "set" and sku_key(move.sku) == key), None)
+    return {"how": one.how, "user": one.user} if one is not None else {}
+
+
+def _text(value: Any) -> str | None:
+    return value.isoformat() if isinstance(value, datetime) else value
