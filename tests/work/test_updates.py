@@ -5,6 +5,7 @@ import json
 import pytest
 from counterfoil_contracts import faults
 from counterfoil_engine.ports import Rejected
+from counterfoil_engine.records import close
 from counterfoil_engine.work.updates import AGAIN_S
 from fakes.engine import a_document
 from fakes.store_updates import SHIPPED, Mailbox, an_update, look, result, switch
@@ -144,6 +145,16 @@ def test_what_was_applied_is_done_and_looked_at_once_more(world, box):
     assert world.work() == ["order eu1/1001"]
     again(world)
     assert (box.fetch(), world.work()) == ([], [])
+
+
+def test_what_was_told_late_is_no_matter_of_any_period(world, box):
+    """Told in December of a shipment in November, it is in no ledger, so nothing is cut off."""
+    due(world, an_update())
+    handed = box.fetch()
+    world.clock.pass_time(20 * 86_400)
+    box.fetch(map(result, handed))
+    with world.database.transaction() as tx:
+        assert close.late(tx, "DE01", "2026-11") == close.late(tx, "DE01", "2026-12") == []
 
 
 def test_a_refusal_is_a_case_with_the_stores_words_and_a_retry_tells_it_anew(world, box):

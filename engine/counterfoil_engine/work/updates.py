@@ -13,7 +13,6 @@ says that the earlier one no longer holds; whoever serves the customer reads bot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from loguru import logger
@@ -61,7 +60,7 @@ class Updates:
             if intent is None or intent.content_hash != one["hash"]:
                 logger.info("result not awaited", store=store, document=words_of(one["key"]), outcome=one["outcome"])
             elif one["outcome"] == "applied":
-                applied.append((replace(intent, posting_date=tx.now().date()), TOLD))
+                applied.append((intent, TOLD))  # without a posting date: it is posted to no ledger
             else:
                 is_taken = one["outcome"] == "other_content" and intent.reverses is None
                 taken_by = ledger.NOT_TOLD if is_taken else None
