@@ -484,4 +484,14 @@ def completion(context: Context, shell: str) -> None:
     click.echo(made(counterfoil, {}, "counterfoil", "_COUNTERFOIL_COMPLETE").source())
 
 
-from counterfoil_engine.cli import audit, cases, close, evidence, payouts, proposals, users, what_if  # noqa: E402, F401  (join)
+from counterfoil_engine.cli import (  # noqa: E402  (they join)
+    audit,  # noqa: F401
+    cases,  # noqa: F401
+    close,  # noqa: F401
+    evidence,  # noqa: F401
+    payouts,  # noqa: F401
+    proposals,  # noqa: F401
+    sweep,  # noqa: F401
+    users,  # noqa: F401
+    what_if,  # noqa: F401
+)
