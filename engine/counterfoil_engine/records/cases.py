@@ -67,10 +67,23 @@ def settle(
         else:
             goes_on = row["origin"] not in found or (row["origin"], row["fingerprint"]) in kept
         if not goes_on:
-            resolve(tx, row["id"], "the cause is gone")
+            resolve(tx, row["id"], _why(row, rules_version))
     for origin, cases in found.items():
         for case in cases:
             open_case(tx, subject, store, origin, case, rules_version=rules_version)
+
+
+def _why(row: Mapping[str, Any], rules_version: str) -> str:
+    """Why a look ends a case."""
+    if row["category"] == "closed_period":
+        return "its document goes on the next open day"
+    if row["origin"] == "post":
+        return "it is not due any more as it was refused"
+    if row["origin"] == "crash":
+        return "a look at it came to an end"
+    if row["category"] == "missing_mapping" and row["rules_version"] != rules_version:
+        return f"the rules {rules_version} have what was missing"
+    return "by what is known now its cause is gone"
 
 
 def resolve(tx: Transaction, case_id: int, resolution: str) -> None:

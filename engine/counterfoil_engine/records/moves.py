@@ -463,7 +463,7 @@ class _Counting:
         if self._basis.held and not basis.held:
             for row in cases.of_subject(tx, f"store {self._store}"):
                 if row["origin"] == "moves":
-                    cases.resolve(tx, row["id"], "the cause is gone")
+                    cases.resolve(tx, row["id"], "the store is counted on")
         for subject, case in self._said:
             cases.open_case(tx, subject, self._store, "moves", case)
 

@@ -38,7 +38,7 @@ class FeedCases:
         kept = {case.fingerprint for case in found}
         for row in open_now:
             if row["origin"] == origin and row["fingerprint"] not in kept:
-                self._cases.resolve(tx, row["id"], "the cause is gone")
+                self._cases.resolve(tx, row["id"], "the store's agent no longer says it")
         for case in found:
             self._cases.open_case(tx, f"store {store}", store, origin, case)
 
@@ -57,7 +57,7 @@ class FeedCases:
         mine = [row for row in open_now if row["origin"] == UNMANAGED]
         for row in mine:
             if answers.get(row["about_key"] or "", "unmanaged") != "unmanaged":
-                self._cases.resolve(tx, row["id"], "the cause is gone")
+                self._cases.resolve(tx, row["id"], "the store's agent no longer says it")
         room = MOST - len(mine)
         known = {row["about_key"] for row in mine}
         for key in sorted(key for key, verdict in answers.items() if verdict == "unmanaged" and key not in known):

@@ -53,7 +53,7 @@ def refused(records: Records, tx: Any, intent: Intent, case: Case, taken_by: str
         return set()
     if case.money_minor is None:
         case = replace(case, money_minor=intent.amount_minor, currency=intent.currency)
-    records.cases.open_case(tx, intent.subject, intent.store, "post", case, intent.key)
+    records.cases.open_case(tx, intent.subject, intent.store, "post", case, intent.key, party=intent.party)
     logger.warning("refused", document=intent.key, category=case.category)
     return {(intent.work_class, intent.about)}
 

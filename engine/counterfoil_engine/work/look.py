@@ -277,7 +277,7 @@ class Looker:
         # What isn't refused any more, being due otherwise, may be due again one day: then it is tried again.
         over = [intent for key in told if not _still_refused(considered, key) and (intent := considered.intent(key))]
         self._records.intents.end_refusals(tx, over)
-        found = {"look": dues.cases, "engine": considered.cases}
+        found = {"look": dues.cases, "engine": considered.cases, "crash": ()}
         self._records.cases.settle(
             tx,
             dues.subject,

@@ -25,6 +25,7 @@ from counterfoil_engine.ports import (
     PartyFacts,
     Records,
 )
+from counterfoil_engine.work.away import came_back, went_away
 
 ORIGIN = "facts"
 FACT_BYTES = 262_144  # of one fact; ten thousand lines fit
@@ -61,11 +62,11 @@ class FactReader:
         except Retry as error:
             logger.warning("facts not read", party=self.party, source=self.source, cause=error.cause)
             with self._records.transaction() as tx:
-                breakers.trip(tx, *place, error.cause, self._jitter(), error.retry_after_s)
+                went_away(self._records, tx, *place, error, self._jitter())
             return False
         with self._records.transaction() as tx:
             self._take(tx, page)
-            breakers.worked(tx, *place)
+            came_back(self._records, tx, *place)
         return not page.is_last and page.cursor != cursor
 
     def _take(self, tx: Any, page: FactPage) -> None:
@@ -89,7 +90,7 @@ class FactReader:
 
     def _open(self, tx: Any, subject: str, case: Case) -> None:
         store = subject.removeprefix("order ").split("/")[0] if subject.startswith("order ") else ""
-        self._records.cases.open_case(tx, subject, store, ORIGIN, case, self._about)
+        self._records.cases.open_case(tx, subject, store, ORIGIN, case, self._about, party=self.party)
 
     def _settle(self, tx: Any) -> None:
         """What broke its contract has been said right: its cases are over."""
@@ -100,7 +101,7 @@ class FactReader:
         ]
         if mine and not self._facts.unread(tx, self.party, self.source):
             for row in mine:
-                self._records.cases.resolve(tx, row["id"], "the cause is gone")
+                self._records.cases.resolve(tx, row["id"], f"{self.source} has said it as its contract has it")
 
     @property
     def _about(self) -> str:

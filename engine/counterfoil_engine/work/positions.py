@@ -194,7 +194,7 @@ class PositionReader:
         kept = {(subject, case.fingerprint) for subject, cases in reading.cases.items() for case in cases}
         for row in self._open(tx, reading, is_full):
             if (row["subject"], row["fingerprint"]) not in kept:
-                self._cases.resolve(tx, row["id"], "the cause is gone")
+                self._cases.resolve(tx, row["id"], "the owner's positions no longer say it")
 
     def _open(self, tx: Any, reading: _Reading, is_full: bool) -> Iterator[Mapping[str, Any]]:
         """Open cases of which this reading said how they stand: a full one of all."""

@@ -35,6 +35,7 @@ from counterfoil_engine.ports import (
     Unknown,
 )
 from counterfoil_engine.work import ledger
+from counterfoil_engine.work.away import came_back, went_away
 from counterfoil_engine.work.draw import Draw
 from counterfoil_engine.work.switches import stores_on
 from counterfoil_engine.work.wire import posting_of
@@ -124,6 +125,8 @@ class Poster:
             batch = [] if lost else self._pick(tx, rules, usable, limit)
         if lost:
             return self._guarded(lambda: self._look_up(lost, now))
+        if not batch and not self._is_closed:
+            return self._guarded(self._ask_whether_it_is_back)
         return bool(batch) and self._guarded(lambda: self._send(batch, now))
 
     def _pick(self, tx: Any, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
@@ -147,14 +150,20 @@ class Poster:
             raise  # ours, and not the party's
         except CounterfoilError as error:
             logger.warning("party failed", party=lane.party, entity=lane.entity, cause=error.cause)
-            retry_after_s = error.retry_after_s if isinstance(error, Retry) else None
             with self._records.transaction() as tx:
-                self._records.breakers.trip(tx, lane.party, lane.entity, error.cause, self._jitter(), retry_after_s)
+                went_away(self._records, tx, lane.party, lane.entity, error, self._jitter())
         else:
             if not self._is_closed:
                 with self._records.transaction() as tx:
-                    self._records.breakers.worked(tx, lane.party, lane.entity)
+                    came_back(self._records, tx, lane.party, lane.entity)
         return True
+
+    def _ask_whether_it_is_back(self) -> None:
+        """Nothing waits for it that could tell."""
+        health = self._receiver.health()
+        if not health.ok:
+            said = health.detail.rstrip(".") or "it says nothing"
+            raise Unavailable(f"{SAID[self._lane.party]} isn't back: {said}.", "It is asked again by itself.")
 
     @staticmethod
     def _call(call: Callable[[], Answer]) -> Answer:
@@ -284,7 +293,9 @@ class Poster:
             money_minor=intent.amount_minor,
             currency=intent.currency,
         )
-        self._records.cases.open_case(tx, intent.subject, intent.store, "doubled", doubled, intent.key)
+        self._records.cases.open_case(
+            tx, intent.subject, intent.store, "doubled", doubled, intent.key, party=intent.party
+        )
 
     # After a restore.
 

@@ -81,7 +81,7 @@ def retry_all(records: Records, fingerprint: str, who: str) -> list[str]:
 def _retry(records: Records, tx: Any, subject: str) -> list[str]:
     subjects = {subject, *records.intents.release(tx, subject)}
     for case in records.cases.of_subject(tx, subject):
-        if case["origin"] != "look":
+        if case["origin"] not in ("look", "away"):  # those end by what they say of themselves
             records.cases.resolve(tx, case["id"], "retried")
     marked = sorted(subjects)
     records.work.mark_due(tx, marked, "live")
