@@ -81,6 +81,11 @@ bench: $(READY)
 	  echo "== $$each"; $(BIN)/python bench/$$each.py || failed="$$failed $$each"; done; \
 	test -z "$$failed" || { echo "short of a goal:$$failed"; exit 1; }
 
+# A stock sweep of 100,000 SKUs where 100,000, 1,000, 10 and none drifted; the last line is of none.
+.PHONY: bench-sweep
+bench-sweep: $(READY)
+	$(BIN)/python bench/sweep.py
+
 load: $(READY)
 	$(BIN)/python bench/load.py $(if $(ORDERS),--orders $(ORDERS)) $(if $(FACTOR),--factor $(FACTOR))
 

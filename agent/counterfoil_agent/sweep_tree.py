@@ -1,12 +1,13 @@
 """What the engine's sweep of stock compares: digests by SKU, from what the store says and what was written into it.
 
-Pure but for reading the book. A bucket is the first digits of md5(SKU's key): 2, then 3, then 4; its digest is the
-exclusive or, over its SKUs, of the first 15 digits of md5("key|number"), as the engine's own.
+Pure but for reading the book. A bucket is the first digits of crc32(SKU's key), hexadecimal: 2, then 3, then 4; its
+digest is the exclusive or, over its SKUs, of the first 15 digits of md5("key|number"), as the engine's own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ from typing import Any
 
 from counterfoil_agent.outbox import Outbox
 
-FIRST_DIGITS, LAST_DIGITS, DIGEST_DIGITS = 2, 4, 15
+FIRST_DIGITS, LAST_DIGITS = 2, 4
 UNKNOWN = "?"  # the number of what the store sells and nothing was written to yet: equal to none
 PAGE_SKUS = 5_000
 
@@ -77,12 +78,12 @@ def lines(outbox: Outbox, seen: Mapping[str, Seen], says_sales: bool) -> Iterato
 
 
 def bucket_of(key: str) -> str:
-    return hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[:LAST_DIGITS]
+    return f"{zlib.crc32(key.encode()):08x}"[:LAST_DIGITS]
 
 
 def digest_of(key: str, number: str) -> int:
     text = f"{key}|{number}"
-    return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:DIGEST_DIGITS], 16)
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8]) >> 4
 
 
 def buckets(of: Iterable[Line], prefixes: Collection[str]) -> tuple[list[list[Any]], int]:

@@ -1,14 +1,15 @@
 """Whether a store has the numbers that it ought to have: digests by bucket, and what each differing SKU means (S1).
 
-Pure. A bucket is the first digits of md5(SKU's key): 2, then 3, then 4, so that of 100,000 SKUs few are listed. Its
-digest is the exclusive or, over its SKUs, of the first 15 digits of md5("key|number"). The store's side computes it
-from what the store itself says, less the sales that its number doesn't count; so both are equal unless somebody edited
-it, or a number is on its way.
+Pure. A bucket is the first digits of crc32(SKU's key), hexadecimal: 2, then 3, then 4, so that of 100,000 SKUs few are
+listed. Its digest is the exclusive or, over its SKUs, of the first 15 digits of md5("key|number"). The store's side
+computes it from what the store itself says, less the sales that its number doesn't count; so both are equal unless
+somebody edited it, or a number is on its way.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +17,6 @@ from typing import NamedTuple
 from counterfoil_engine.domain.breaks import Found, InFlight
 
 FIRST_DIGITS, LAST_DIGITS = 2, 4
-DIGEST_DIGITS = 15
 LIST_BELOW = 8  # SKUs in a bucket from which on digests cost more than the SKUs themselves
 MOST_DIGESTS = 1_024  # of one answer
 MOST_LISTED = 1_500  # SKUs of one answer
@@ -56,12 +56,13 @@ class Held:
 
 
 def bucket_of(key: str, digits: int = LAST_DIGITS) -> str:
-    return hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[:digits]
+    return f"{zlib.crc32(key.encode()):08x}"[:digits]
 
 
 def digest_of(key: str, number: object) -> int:
+    """The first 15 hexadecimal digits of md5("key|number"), as a number."""
     text = f"{key}|{number}"
-    return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:DIGEST_DIGITS], 16)
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8]) >> 4
 
 
 def buckets_of(digests: Mapping[str, tuple[int, int]], prefixes: Collection[str]) -> dict[str, Bucket]:

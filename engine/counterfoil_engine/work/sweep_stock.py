@@ -50,11 +50,15 @@ class Counted(Protocol):
 
 
 class _Tree(NamedTuple):
-    """A pool's numbers for a store at one version, in leaves: by the deepest buckets."""
+    """A pool's numbers for a store at one version. digests: (SKUs, digest) by the deepest buckets."""
 
-    leaves: dict[str, list[Expected]]
+    rows: Sequence[Expected]
     digests: dict[str, tuple[int, int]]
-    count: int
+
+    def below(self, prefixes: Sequence[str]) -> dict[str, Expected]:
+        """Numbers in these buckets, by key."""
+        inside = tuple(prefixes)
+        return {row.key: row for row in self.rows if bucket_of(row.key).startswith(inside)}
 
 
 class StockSweep:
@@ -80,11 +84,11 @@ class StockSweep:
             return ()
         told = self._buckets(run, asked, said)
         if asked == [""]:
-            run.notes["compared"] = tree.count
+            run.notes["compared"] = len(tree.rows)
             behind = self._numbers.behind(tx, pool, fed_through & _COUNTER)
-            if behind * 100 > tree.count * BEHIND_SHARE_PERCENT:
+            if behind * 100 > len(tree.rows) * BEHIND_SHARE_PERCENT:
                 raise Impossible(
-                    f"{behind} of {tree.count} numbers have not been read by the agent of {run.store} yet.",
+                    f"{behind} of {len(tree.rows)} numbers have not been read by the agent of {run.store} yet.",
                     "Nothing to do: it is swept again once they are. See how far it is: counterfoil status.",
                     "outage",
                 )
@@ -153,8 +157,7 @@ class StockSweep:
         said: Mapping[str, Any],
         fed_through: int,
     ) -> None:
-        inside = tuple(asked)
-        ours = {row.key: row for leaf, rows in tree.leaves.items() if leaf.startswith(inside) for row in rows}
+        ours, inside = tree.below(asked), tuple(asked)
         theirs = {one.key: one for one in map(_held, said.get("items", ()))}
         if any(not bucket_of(key).startswith(inside) for key in theirs):
             raise Impossible(
@@ -204,14 +207,12 @@ class StockSweep:
 
 
 def _grown(rows: Sequence[Expected]) -> _Tree:
-    leaves: dict[str, list[Expected]] = {}
     digests: dict[str, tuple[int, int]] = {}
     for row in rows:
         leaf = bucket_of(row.key)
-        leaves.setdefault(leaf, []).append(row)
         count, digest = digests.get(leaf, (0, 0))
         digests[leaf] = (count + 1, digest ^ digest_of(row.key, row.number))
-    return _Tree(leaves, digests, len(rows))
+    return _Tree(rows, digests)
 
 
 def _may_differ(ours: Expected | None, theirs: Held | None) -> bool:
