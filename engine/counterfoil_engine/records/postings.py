@@ -121,27 +121,35 @@ def _waiting(tx: Transaction, ids: Collection[tuple[str, str]]) -> set[str]:
 
 # What looks at payouts read.
 
-_COLUMNS = "p.intent_id, p.settled_by, i.document"
-_FROM = "postings p join intents i on i.id = p.intent_id where p.stands = 1 and p.entity = %s and p.source = %s"
-
 
 def of_lines(
     tx: Transaction, subject: str, entity: str, source: str, lines: Sequence[SettlementLine]
 ) -> list[tuple[SeenPosting, Posting]]:
     """All that is posted and that these lines may be for sure: by any id, or by reference."""
-    ids = {id for line in lines for id in line.ids}
-    names = {name for line in lines for name in names_of(line.reference)}
-    found: dict[int, tuple[SeenPosting, Posting]] = {}
-    for part in _parts(ids):
-        among, params = tx.among("n.id", part)
-        is_named = f"exists (select 1 from posting_ids n where n.entity = p.entity and n.slot = p.slot and {among}"
-        sql = f"select {_COLUMNS} from {_FROM} and {is_named} and n.source = p.source) order by p.intent_id"
-        found |= {row["intent_id"]: _read(row, subject) for row in tx.all(sql, entity, source, *params)}
-    for part in _parts(names):
-        among, params = tx.among("p.reference", part)
-        sql = f"select {_COLUMNS} from {_FROM} and {among} order by p.intent_id"
-        found |= {row["intent_id"]: _read(row, subject) for row in tx.all(sql, entity, source, *params)}
-    return [found[intent_id] for intent_id in sorted(found)]
+    slots: set[str] = set()
+    for part in _parts({id for line in lines for id in line.ids}):
+        among, params = tx.among("id", part)
+        sql = f"select slot from posting_ids where source = %s and {among} and entity = %s"
+        slots.update(row["slot"] for row in tx.all(sql, source, *params, entity))
+    for part in _parts({name for line in lines for name in names_of(line.reference)}):
+        among, params = tx.among("reference", part)
+        sql = f"select slot from postings where source = %s and {among} and reference <> '' and entity = %s"
+        slots.update(row["slot"] for row in tx.all(sql, source, *params, entity))
+    return of_slots(tx, subject, entity, source, slots)
+
+
+def of_slots(
+    tx: Transaction, subject: str, entity: str, source: str, slots: Iterable[str]
+) -> list[tuple[SeenPosting, Posting]]:
+    """What stands in these slots and isn't the payout's own.
+
+    Each statement asks one table by its key: joined, PostgreSQL scans what it last saw empty once for each row."""
+    found: list[tuple[SeenPosting, Posting]] = []
+    for part in _parts(set(slots)):
+        among, params = tx.among("slot", part)
+        sql = f"select intent_id, settled_by from postings where entity = %s and {among} and source = %s and stands = 1"
+        found += _read(tx, subject, tx.all(sql, entity, *params, source))
+    return sorted(found, key=lambda one: one[0])
 
 
 def near_lines(
@@ -156,31 +164,24 @@ def near_lines(
         for currency, amount in amounts:
             spread = abs(amount) // 10 + 100
             rows = tx.all(
-                f"select {_COLUMNS} from {_FROM} and p.kind = %s and p.currency = %s and p.settled_by is null"
-                " and p.amount_minor between %s and %s and p.day between %s and %s"
-                " order by abs(p.amount_minor - %s), p.day desc, p.slot limit %s",
-                entity,
+                "select intent_id, settled_by from postings where source = %s and kind = %s and currency = %s"
+                " and amount_minor between %s and %s and entity = %s and stands = 1 and settled_by is null"
+                " and day between %s and %s and slot not like %s"
+                " order by abs(amount_minor - %s), day desc, slot limit %s",
                 source,
                 line.kind,
                 currency,
                 amount - spread,
                 amount + spread,
+                entity,
                 (line.at - timedelta(days=_NEAR_DAYS)).isoformat(),
                 (line.at + timedelta(days=_NEAR_DAYS)).isoformat(),
+                f"{entity}/-/%",  # what a payout's line stands for itself is no order's
                 amount,
                 NEAR_MAX,
             )
-            found |= {row["intent_id"]: _read(row, subject) for row in rows}
+            found |= {seen[0]: (seen, posting) for seen, posting in _read(tx, subject, rows)}
     return [found[intent_id] for intent_id in sorted(found)]
-
-
-def of_slots(
-    tx: Transaction, subject: str, entity: str, source: str, slots: Iterable[str]
-) -> list[tuple[SeenPosting, Posting]]:
-    """What stands in these slots."""
-    among, params = tx.among("p.slot", slots)
-    rows = tx.all(f"select {_COLUMNS} from {_FROM} and {among} order by p.intent_id", entity, source, *params)
-    return [_read(row, subject) for row in rows]
 
 
 def of_seen(tx: Transaction, seen: Sequence[SeenPosting]) -> list[Posting]:
@@ -239,9 +240,16 @@ def _parts(values: Iterable[Any]) -> Iterator[list[Any]]:
         yield ordered[start : start + _AT_ONCE]
 
 
-def _read(row: Row, subject: str) -> tuple[SeenPosting, Posting]:
-    counts = row["settled_by"] in (None, subject)
-    return (row["intent_id"], counts), _posting(row["document"], counts)
+def _read(tx: Transaction, subject: str, rows: Sequence[Row]) -> list[tuple[SeenPosting, Posting]]:
+    """Postings with their documents, but for those of the payout itself."""
+    settled_by = {row["intent_id"]: row["settled_by"] for row in rows}
+    among, params = tx.among("id", settled_by, "bigint")
+    said = tx.all(f"select id, document from intents where {among} and about <> %s", *params, subject)
+    found = []
+    for row in said:
+        counts = settled_by[row["id"]] in (None, subject)
+        found.append(((row["id"], counts), _posting(row["document"], counts)))
+    return found
 
 
 def _posting(document: str, counts: bool) -> Posting:
