@@ -481,3 +481,8 @@ def test_a_refund_of_the_tax_that_the_store_shows_takes_its_last_cent_of_another
     balance = balances(result.documents)
     assert -sum(balance[role] for role in balance if role.startswith(("revenue", "returns", "tax"))) == 13655 - 2202
     assert balance["tax:domestic:DE:19"] == -(1989 - 352)
+
+
+def test_a_gateways_refund_of_nothing_is_no_payment() -> None:
+    result = due(an_order(), others=[a_capture("c1", 0, 1190), paid_back("b1", 3, 0)])
+    assert (of_kind(result, "refund_payment"), result.cases) == ([], ())

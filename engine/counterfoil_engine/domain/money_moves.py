@@ -135,7 +135,9 @@ def money_of(claim: Claim | None, facts: Sequence[PartyFact], refunds: Sequence[
     captures, cases = _captures(claim, captured, failed)
     return Money(
         captures=tuple(captures),
-        refunds=tuple(_refunds([fact for fact in said if fact.kind == "refunded"], failed, refunds)),
+        refunds=tuple(
+            _refunds([fact for fact in said if fact.kind == "refunded" and fact.body["amount_minor"]], failed, refunds)
+        ),
         fees=tuple(_fee(fact) for fact in said if fact.kind == "fee" and fact.body["amount_minor"]),
         disputes=tuple(_dispute(fact) for fact in said if fact.kind == "dispute"),
         speaking=frozenset(fact.source for fact in said),

@@ -14,11 +14,16 @@ _IS_CAPTURED = (
     "exists (select 1 from posting_ids n join party_facts f on f.source = n.source and f.transaction_id = n.id"
     " where n.entity = p.entity and n.slot = p.slot and f.party = 'gateway' and f.kind = 'captured')"
 )
-# A fee goes with what it was taken for.
-_GOES_WITH = (
-    "exists (select 1 from posting_ids n join posting_ids o on o.source = n.source and o.id = n.id"
+_SHARES_AN_ID = (
+    "select 1 from posting_ids n join posting_ids o on o.source = n.source and o.id = n.id"
     " join postings q on q.entity = o.entity and q.slot = o.slot"
-    " where n.entity = p.entity and n.slot = p.slot and q.kind <> 'fee' and q.stands = 1 and q.settled_by is not null)"
+    " where n.entity = p.entity and n.slot = p.slot and q.stands = 1"
+)
+# A fee goes with the charge that it was taken for; where there is none, with whatever else bears its id.
+_GOES_WITH = (
+    f"(exists ({_SHARES_AN_ID} and q.kind = 'charge' and q.settled_by is not null)"
+    f" or (not exists ({_SHARES_AN_ID} and q.kind = 'charge')"
+    f"  and exists ({_SHARES_AN_ID} and q.kind <> 'fee' and q.settled_by is not null)))"
 )
 
 

@@ -49,7 +49,7 @@ def test_a_payouts_report_says_nothing_of_days() -> None:
 def test_a_claim_is_missing_once_the_gateway_was_heard_two_days_on() -> None:
     heard = [Heard("paypal", "EUR", date(2026, 11, 3), date(2026, 11, 7))]
     days = [item.day.day for item in never_came(map(a_claim, range(1, 10)), heard)]
-    assert days == [3, 4, 5]
+    assert days == [4, 5]  # the third may have begun before it was heard
     others = [a_claim(4, "stripe"), a_claim(4, currency="USD"), a_claim(4, is_claim=False)]
     assert list(never_came(others, heard)) == []
     assert list(never_came(others, [Heard("stripe", None, date(2026, 11, 1), date(2026, 11, 7))])) == [others[0]]

@@ -34,7 +34,7 @@ class OpenItem:
 
 @dataclass(frozen=True)
 class Heard:
-    """Days on which a gateway said all that it had. currency None: in every one."""
+    """Days on which a gateway said all that it had; of the first a part may lie before. currency None: in every one."""
 
     source: str
     currency: str | None
@@ -70,7 +70,7 @@ def never_came(items: Iterable[OpenItem], heard: Iterable[Heard]) -> Iterator[Op
 
 def _covers(span: Heard, item: OpenItem) -> bool:
     is_same = span.source == item.source and span.currency in (None, item.currency)
-    return is_same and span.first <= item.day and item.day + timedelta(days=GRACE_DAYS) <= span.last
+    return is_same and span.first < item.day and item.day + timedelta(days=GRACE_DAYS) <= span.last
 
 
 def never_came_case(item: OpenItem) -> Case:
