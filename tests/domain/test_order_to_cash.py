@@ -354,6 +354,20 @@ def test_what_was_authorised_is_captured_as_it_ships() -> None:
     ]
 
 
+def test_a_store_that_calls_an_authorisation_paid_claims_no_payment() -> None:
+    """Whatever was captured of it has a transaction of its own; both together would be twice the money."""
+    held = {"transaction": "au_1", "amount_minor": 1190, "currency": "EUR", "expires_at": None, "method": "x"}
+    authorised = a_fact("gateway", "authorised", "a1", 0, **held)
+    paid = an_order(transaction_id="au_1")
+    assert of_kind(due(paid, others=[authorised]), "payment") == []
+    own = {"transaction": "ch_1", "authorisation": "au_1", "amount_minor": 1190, "currency": "EUR", "method": "x"}
+    captured = a_fact("gateway", "captured", "c1", 30, **own)
+    for others in ([authorised, captured], [captured]):
+        result = due(paid, others=others)
+        assert result.cases == () and "deposits" not in balances(result.documents)
+        assert [(one.slot, one.amount_minor) for one in of_kind(result, "payment")] == [("eu1/1001/payment/ch_1", 1190)]
+
+
 # Tax, store.
 
 

@@ -132,7 +132,7 @@ def money_of(claim: Claim | None, facts: Sequence[PartyFact], refunds: Sequence[
     said = sorted((fact for fact in facts if fact.party == "gateway" and not fact.body.get("test")), key=_when)
     captured = [fact for fact in said if fact.kind == "captured" and fact.body["amount_minor"]]
     failed = {str(fact.body["of"]): fact for fact in said if fact.kind == "failed"}
-    captures, cases = _captures(claim, captured, failed)
+    captures, cases = _captures(claim, captured, failed, _set_aside(said))
     return Money(
         captures=tuple(captures),
         refunds=tuple(
@@ -146,15 +146,24 @@ def money_of(claim: Claim | None, facts: Sequence[PartyFact], refunds: Sequence[
     )
 
 
+def _set_aside(said: Sequence[PartyFact]) -> set[str]:
+    """Transactions that only set money aside, as a gateway says. A store that names one as paid claims no payment: what
+    was captured of it has transactions of its own."""
+    authorised = {str(fact.body["transaction"]) for fact in said if fact.kind == "authorised"}
+    captured = [fact.body for fact in said if fact.kind == "captured"]
+    parts = {str(body["authorisation"]) for body in captured if body.get("authorisation")}
+    return (authorised | parts) - {str(body["transaction"]) for body in captured}
+
+
 def _when(fact: PartyFact) -> tuple[datetime, str, str]:
     return fact.at, fact.source, fact.id
 
 
 def _captures(
-    claim: Claim | None, captured: Sequence[PartyFact], failed: Mapping[str, PartyFact]
+    claim: Claim | None, captured: Sequence[PartyFact], failed: Mapping[str, PartyFact], set_aside: set[str]
 ) -> tuple[list[Capture], list[Case]]:
     """The claim unless a gateway's fact stands for it, then what gateways captured, in their order."""
-    claimed = _claimed(claim) if claim else None
+    claimed = _claimed(claim) if claim and claim.transaction not in set_aside else None
     own = _of_the_claim(claim, captured) if claim else None
     captures = [claimed] if claimed and own is None else []
     cases: list[Case] = []
