@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from typing import Any, Protocol
 
 from counterfoil_engine.domain.documents import Dues
@@ -18,7 +19,7 @@ from counterfoil_engine.domain.settlement.whose import entity_of
 from counterfoil_engine.ports import DuesOf, Facts, Intent, Look, PayoutRecords, PostingRecords
 from counterfoil_engine.work.shadow import Shadow
 
-MOST_EARLIER = 50  # facts of an order that are tried, to explain what an ERP holds since before a restore
+MOST_EARLIER = 100  # beginnings of an order's facts that are tried, to explain what an ERP holds since before a restore
 
 GroupFacts = Callable[[Any, Sequence[tuple[str, str]]], Sequence[OrderFacts]]
 """(store, order_id) of several orders → their facts, at once."""
@@ -46,9 +47,12 @@ class OrderReader:
         return ()
 
     def earlier(self, facts: OrderFacts) -> Iterator[OrderFacts]:
-        """The order as it was some facts ago, each tried."""
-        for count in range(len(facts.snapshots) - 1, max(0, len(facts.snapshots) - 1 - MOST_EARLIER), -1):
-            yield replace(facts, snapshots=facts.snapshots[:count])
+        """The order as it was some facts ago, each tried; the store's and other parties' come apart from each other."""
+        stores, others = facts.snapshots, facts.party_facts
+        beginnings = product(range(len(stores), -1, -1), range(len(others), -1, -1))
+        latest = sorted(beginnings, key=sum, reverse=True)
+        for seen, heard in latest[1 : MOST_EARLIER + 1]:
+            yield replace(facts, snapshots=stores[:seen], party_facts=others[:heard])
 
     def without_fact(self, facts: OrderFacts, there: Sequence[Intent]) -> Case:
         return Case(
