@@ -37,7 +37,7 @@ def due_afresh(world: World) -> Balances:
     shutil.copy(empty_engine(), path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("attach ? as lived", (str(world.engine_file),))
-        for table in ("events", "epochs", "stores"):
+        for table in ("events", "epochs", "stores", "party_facts"):
             connection.execute(f"insert into {table} select * from lived.{table}")
         connection.commit()
     database = Database(f"sqlite:///{path}", world.clock.of("engine"))

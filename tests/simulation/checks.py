@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterfoil_engine.demo_proof import is_accepted, kept_minor, minor
 
-from simulation import afresh, books
+from simulation import afresh, books, parties
 from simulation.actors import actors
 from simulation.actors.twins import doubled
 from simulation.rules import STORE
@@ -31,6 +31,7 @@ def check(simulation: Simulation) -> list[str]:
     failures = list(simulation.failures)
     if failures:
         return []
+    parties.explain(simulation)
     found = [
         *_once(simulation),
         *_balanced(simulation),
@@ -110,7 +111,8 @@ def _books(simulation: Simulation) -> Iterator[str]:
     theirs = [one for one in documents if one["key"] not in by_hand and not one["key"].startswith("by hand/")]
     there = {one["key"]: one["content_hash"] for one in theirs}
     # What was taken over the ERP has under a key of its own, but for what a restored engine found there under ours.
-    ours = [one for one in intents if one["origin"] != "taken_over" or one["key"] in there]
+    to_erp = [one for one in intents if one["party"] == "erp"]
+    ours = [one for one in to_erp if one["origin"] != "taken_over" or one["key"] in there]
     due = {one["key"]: one["content_hash"] for one in ours if one["state"] == "done"}
     if due != there:
         wrong = sorted(key for key in due.keys() | there.keys() if due.get(key) != there.get(key))
@@ -187,6 +189,7 @@ def _paid(simulation: Simulation) -> Iterator[str]:
     in_cases = {case["subject"].rpartition("/")[2] for case in books.open_cases(world.folder)}
     money = books.paid_by_order(world.folder)
     apart = simulation.notes.get("old", set()) | simulation.notes.get("edited", set()) | simulation.explained.keys()
+    apart |= simulation.notes.get("at gateway", {}).keys()  # whose own word counts: see its actor
     for order_id in world.shop.order_ids():
         order = world.shop.order(order_id)
         if order is None or order_id in apart or str(order_id) in in_cases or order["date_paid_gmt"] is None:
@@ -220,8 +223,13 @@ def _replayed(simulation: Simulation) -> Iterator[str]:
     with engine.records.transaction() as tx:
         subjects = [row["subject"] for row in tx.all("select subject from subjects order by subject")]
         engine.records.work.mark_due(tx, subjects, "history")
+    if world.parties:
+        with engine.records.transaction() as tx:
+            tx.run("update source_cursors set cursor = null")
     world.agent.pump.welcomed = False
     world.clock.pass_time(2.0)
+    while world.step_facts():
+        pass
     while world.agent.pump.step() == 0:
         pass
     for _ in range(20):
@@ -253,5 +261,6 @@ def _came_to(simulation: Simulation) -> dict[str, Any]:
         "journal": books.engine_ledger(folder),
         "intents": [(one["key"], one["state"]) for one in books.intents(folder)],
         "facts": {(one["event_id"], one["body_hash"]) for one in books.facts(folder)},
+        "parties' facts": books.rows(folder / "engine.sqlite", "select * from party_facts order by arrival"),
         "cases": [(one["subject"], one["fingerprint"]) for one in books.open_cases(folder)],
     }

@@ -5,6 +5,7 @@
     line.events.before   line.events.after         agent → engine: hello, epoch, events, heartbeat
     shop.orders.before   shop.orders.after         agent → shop: orders, order, refunds
     erp.post.before      erp.post.after            engine → ERP: post, find, list, periods, health
+    wms.facts.before     wms.facts.after           engine → WMS, `gateway.…`, `tax.…`: post, find, facts, health
 
 A party that crashes there raises `Crash`; it is no Exception, so nothing of the party can catch it.
 """

@@ -31,6 +31,7 @@ from counterfoil_engine.work.hold import Holds
 from counterfoil_engine.work.post import Poster
 from loguru import logger
 
+from simulation.party_mutants import PLANTS as PARTY_PLANTS
 from simulation.storm import Ended, options_of, plan_of, simulate
 
 SEEDS = 500
@@ -330,13 +331,14 @@ MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
             a_restored_engine_is_not_sent_again,
             every_404_is_a_deletion,
             what_is_gone_is_never_missed,
+            *PARTY_PLANTS,
         )
     }
 )
 
 
 # What has to happen for a plant to show: of the seeds to be tried, those in which it does come first.
-NO_UNIQUE_KEYS = "no unique keys"
+NO_UNIQUE_KEYS, WITH_PARTIES = "no unique keys", "parties"
 NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
     {
         no_find_before_post: (NO_UNIQUE_KEYS, "the ERP fails"),
@@ -360,6 +362,7 @@ NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
         a_restored_engine_is_not_sent_again: ("the engine is restored",),
         every_404_is_a_deletion: ("the shop is unwell",),
         what_is_gone_is_never_missed: ("deletes for good",),
+        **dict.fromkeys(PARTY_PLANTS, (WITH_PARTIES,)),
     }
 )
 
@@ -370,6 +373,7 @@ def in_order(seeds: Sequence[int], needs: Sequence[str]) -> list[int]:
     def lacks(seed: int) -> bool:
         there = {happening.what for happening in plan_of(seed)}
         there |= {NO_UNIQUE_KEYS} if not options_of(seed).unique_keys else set()
+        there |= {WITH_PARTIES} if options_of(seed).parties else set()
         return not there.issuperset(needs)
 
     return sorted(seeds, key=lacks) if needs else list(seeds)

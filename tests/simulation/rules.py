@@ -21,11 +21,25 @@ ORDERS = (
     "order_status_on-hold",
 )
 
+BY_PARTIES: dict[str, dict[str, Any]] = {
+    "card": {"tax": "taxes", "tax_tolerance_minor": 2, "invoice_on": "shipment"},
+    "held": {"invoice_on": "shipment", "capture_on": "shipment"},
+    "wallet": {"invoice_on": "acceptance", "revenue_on": "shipment", "refunds_by": "engine"},
+}
+
 
 @functools.cache
-def rules_text(label: str = "one", goods: str = "goods") -> str:
-    """The rules file: JSON is YAML too. goods: the class of every item, which a controller may rename."""
-    return json.dumps(_rules(label, goods))
+def rules_text(label: str = "one", goods: str = "goods", parties: bool = False) -> str:
+    """The rules file: JSON is YAML too. goods: the class of every item, which a controller may rename. parties: whether
+    a WMS, a gateway and a tax service speak of orders that are paid in some ways."""
+    rules = _rules(label, goods)
+    if parties:
+        rules["stores"][0]["switches"] = dict.fromkeys(("erp", "wms", "gateway", "tax"), "on")
+        rules["payment_methods"] += [{"store": "*", "method": m, "gateway": "stripe", **SINCE} for m in BY_PARTIES]
+        rules["sequence"] += [
+            {"entity": "*", "method": m, "wms": "hub-berlin", **more, **SINCE} for m, more in BY_PARTIES.items()
+        ]
+    return json.dumps(rules)
 
 
 def _rules(label: str, goods: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from simulation.checks import check
 from simulation.curt_erp import CurtErp
 from simulation.disk import Disk
 from simulation.gates import Crash, Defect, Party, party_of
+from simulation.parties import has_parties
 from simulation.world import MEMORY, Options, World
 
 ROUNDS = 120
@@ -96,6 +97,7 @@ def options_of(seed: int) -> Options:
         page_orders=random.choice((1, 2, 100)),
         erp_make=random.choice((HttpErp, HttpErp, CurtErp)),
         rules_are_there=random.random() < 0.9,
+        parties=has_parties(seed),
     )
 
 
@@ -238,6 +240,7 @@ class Simulation:
             parties += [self.looks] * needs_look + [self.posts] * (2 * needs_post)
             if self.random.random() < 0.05:
                 parties += [self.looks, self.posts, self.jobs]
+            parties += [self.listens] if world.parties else []
         return parties
 
     def _engine_needs(self) -> tuple[bool, bool]:
@@ -325,6 +328,9 @@ class Simulation:
             self.world.engine.posters[number].forget()
             return False
 
+    def listens(self) -> bool:
+        return bool(self.guarded(self.world.step_facts))
+
     def jobs(self) -> bool:
         return bool(self.guarded(self.world.step_jobs))
 
@@ -351,6 +357,8 @@ class Simulation:
         for number in range(CALM_ROUNDS):
             if self.agent_steps() == 0:
                 continue
+            while world.parties and self.listens():
+                pass
             for _ in range(MOST_STEPS):
                 if not (any(self._engine_needs()) and self.guarded(world.step_engine)):
                     break

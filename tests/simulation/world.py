@@ -35,7 +35,7 @@ from counterfoil_agent.uplink import Uplink
 from counterfoil_engine.adapters.erp.http import HttpErp
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
-from counterfoil_engine.bootstrap import Engine, build
+from counterfoil_engine.bootstrap import Engine, PartyLine, build
 from counterfoil_engine.config import Limits
 from counterfoil_engine.config import Settings as ApiSettings
 from counterfoil_engine.domain.documents import Dues
@@ -59,6 +59,7 @@ from fakes.faults import crashing
 
 from simulation import wires
 from simulation.gates import Crash, Gates, Party
+from simulation.parties import Parties
 from simulation.rules import ENTITY, STORE, rules_text
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -128,7 +129,8 @@ class EngineLife:
 class Options:
     """How a world is made. workers: threads that look, and as many sets of posters, each of `lanes` lanes.
 
-    erp_make: the adapter to the ERP. rules_are_there: whether a controller has loaded any yet."""
+    erp_make: the adapter to the ERP. rules_are_there: whether a controller has loaded any yet. parties: whether a WMS,
+    a gateway and a tax service take part."""
 
     unique_keys: bool = True
     commit_delay_s: float = 0.0
@@ -141,6 +143,7 @@ class Options:
     page_orders: int = 100
     erp_make: type[HttpErp] = HttpErp
     rules_are_there: bool = True
+    parties: bool = False
     shop: dict[str, Any] = field(default_factory=dict)
 
 
@@ -163,7 +166,7 @@ class World:
             "COUNTERFOIL_SHOP_SECRET": SHOP_SECRET,
             "COUNTERFOIL_ENGINE_SECRET": STORE_SECRET,
         }
-        self.rules_text = rules_text()
+        self.rules_text = rules_text(parties=self.options.parties)
         self.free_bytes = 10**12
         self.bounds: dict[str, Any] = {}  # of the outbox, where they are not the usual ones
         self.firewall: Callable[[bytes], int | None] = lambda body: None  # the status with which it blocks events
@@ -171,7 +174,7 @@ class World:
         self.defect: Callable[[str], None] = lambda subject: None  # in the engine's code: raises for some subjects
         self.equip: Callable[[Settings], tuple[Settings, dict[str, Any]]] = lambda settings: (settings, {})
         self.steps = 0
-        self._in_a_step: list[Looker | Poster] = []
+        self._in_a_step: list[Looker | Poster | _Listener] = []
         self.front: Any = None
         self._agent: Agent | None = None
         self._engine: EngineLife | None = None
@@ -181,6 +184,7 @@ class World:
         shutil.copy(empty_engine(), self.engine_file)
         self._make_shop()
         self._make_erp()
+        self.parties = Parties(self) if self.options.parties else None
 
     # The parties that don't crash here: what they are asked for is carried out or not, which the lines decide.
 
@@ -262,6 +266,7 @@ class World:
             jitter=names.random,
             new_id=lambda: f"{names.getrandbits(128):032x}",
             witnessed_starts=self.starts,
+            parties=self.parties.lines() if self.parties else (),
         )
         with engine.records.transaction() as tx:
             row = identity.read(tx)
@@ -273,6 +278,8 @@ class World:
         for _ in range(options.workers):
             life.lookers.append(engine.looker())
             life.posters += engine.posters(ENTITY)
+            for line in engine.parties:
+                life.posters += engine.posters(ENTITY, line.kind)
         return life
 
     def _dues(self, facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
@@ -423,7 +430,7 @@ class World:
     def step_post(self, poster: int = 0) -> bool:
         return self._alone(self.engine.posters[poster])
 
-    def _alone(self, one: Looker | Poster) -> bool:
+    def _alone(self, one: Looker | Poster | _Listener) -> bool:
         """Each is a thread: while it stands still inside a step it can't begin another."""
         if one in self._in_a_step:
             return False
@@ -433,6 +440,11 @@ class World:
             return one.step()
         finally:
             self._in_a_step.remove(one)
+
+    def step_facts(self) -> bool:
+        """Read a page of what each party has to say."""
+        more = [self._alone(_Listener(self.engine.engine, line)) for line in self.engine.engine.parties]
+        return any(more)
 
     @property
     def in_a_step(self) -> str | None:
@@ -466,6 +478,8 @@ class World:
         if self._agent is None or self._engine is None:
             return ["a party is down"]
         outbox = self._agent.outbox
+        if self.parties and not self._agent.pump.welcomed:
+            found.append("agent and engine to meet")  # a restored one may have lost what the other has forgotten
         if marks := outbox.marks_waiting():
             found.append(f"{marks} orders to be read")
         if waiting := outbox.depth().waiting:
@@ -477,6 +491,7 @@ class World:
         with execute(self._database) as tx:
             found += [f"{row['subject']} to be looked at" for row in tx.all("select subject from work")]
             found += [f"{row['key']} {row['state']}" for row in tx.all(_ON_ITS_WAY)]
+            found += self.parties.on_their_way(tx) if self.parties else []
         return found
 
     def step_engine(self) -> bool:
@@ -493,6 +508,22 @@ class World:
         self.kill("engine")
         self.books.close()
         self.shop.close()
+        if self.parties:
+            self.parties.close()
+
+
+@dataclass(frozen=True)
+class _Listener:
+    """A thread that reads what one party has to say."""
+
+    engine: Engine
+    line: PartyLine
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Listener) and other.line is self.line
+
+    def step(self) -> bool:
+        return self.engine.read_facts(self.line)
 
 
 @dataclass

@@ -58,6 +58,11 @@ def hour_passes(simulation: Simulation, random: Random) -> None:
     simulation.world.clock.pass_time(random.uniform(600, 3600))
 
 
+KEPT = (
+    ("events", "event_id, body_hash"),
+    ("journal", "document, role, debit_minor, credit_minor"),
+    ("party_facts", "party, source, id, body_hash"),
+)
 HAPPENINGS = {"backups are taken": (4, back_up), "an hour passes": (2, hour_passes)}
 
 
@@ -66,7 +71,7 @@ def check(simulation: Simulation) -> Iterator[str]:
     kept = _kept(simulation.world.engine_file)
     if simulation.notes.get("engine restored") or not kept.exists():
         return
-    for table, columns in (("events", "event_id, body_hash"), ("journal", "document, role, debit_minor, credit_minor")):
+    for table, columns in KEPT:
         sql = f"select {columns} from {table}"
         before, now = (
             {tuple(row.values()) for row in books.rows(path, sql)} for path in (kept, simulation.world.engine_file)
