@@ -51,6 +51,7 @@ from counterfoil_engine.records import (
     case_notes,
     cases,
     close,
+    corrections,
     events,
     facts,
     feed,
@@ -83,8 +84,10 @@ from counterfoil_engine.work import unpark
 from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.breaks import BreakDesk, Breaks, SettleBreak
 from counterfoil_engine.work.case_hands import CaseHands
+from counterfoil_engine.work.case_preview import CasePreview
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
+from counterfoil_engine.work.corrections import CorrectOrder
 from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.feed import Feed
@@ -384,7 +387,9 @@ class Engine:
         """The inbox, and what people do about cases."""
         parse = lambda text: self.parse(text, None)  # noqa: E731
         hands = CaseHands(self.records, inbox, case_notes, parse, self.four_eyes())
-        return CaseDesk(Inbox(self.records, inbox, case_notes, self.looker()), hands, self.clock)
+        looker = self.looker()
+        preview = CasePreview(self.records, inbox, looker, hands, parse)
+        return CaseDesk(Inbox(self.records, inbox, case_notes, looker), hands, preview, self.clock)
 
     def control(self) -> Control:
         """Who may command, and what stays provable."""
@@ -409,6 +414,8 @@ class Engine:
         decisions = [*the_decisions(self.records, self.book, parse), UnlockPeriod(self.records)]
         decisions.append(SettleBreak(self.records, breaks, self.breaks()))
         decisions += [MatchLine(self.records, payouts, postings, self.book), ChooseReport(self.records, payouts)]
+        order = (self.records, inbox, case_notes, corrections, self.book, self.dues, facts.facts_of)
+        decisions.append(CorrectOrder(*order))
         return FourEyes(self.records, self.book, decisions)
 
     def check_database(self) -> None:

@@ -33,6 +33,7 @@ def test_every_command_has_its_least_role():
             "order",
             "payout",
             "payouts",
+            "preview_case",
             "proposal",
             "proposals",
             "refunds",
@@ -48,6 +49,7 @@ def test_every_command_has_its_least_role():
         "service": ["assign_case", "comment_case", "retry", "retry_case", "snooze_case"],
         "operator": [
             "accept_break",
+            "correct_case",
             "handover",
             "heal_break",
             "pass_over",

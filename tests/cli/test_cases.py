@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from builders import a_line, an_order
 
 
 def number_of(shell) -> int:
@@ -81,3 +82,24 @@ def test_filling_in_waits_for_a_second_person_where_four_eyes_are_in_force(runni
     shell("proposals", "approve", 1)
     running.chain.flow()
     assert shell("cases").stdout == "No case is open.\n"
+
+
+def test_a_preview_says_what_filling_in_would_post_and_writes_nothing(running, shell):
+    before = running.written()
+    said = shell("cases", "preview", number_of(shell), "--set", "gateway=klarna", "--set", "accept_unpaid=false").stdout
+    assert said.startswith("2 of 2 subject(s) looked at. Nothing was written.")
+    assert "eu1/1003/invoice/" in said and "23.80 EUR" in said
+    as_it_is = shell("cases", "preview", number_of(shell)).stdout
+    assert "order eu1/1003 is parked still: The payment method 'klarna' has no mapping." in as_it_is
+    assert running.written() == before
+
+
+def test_an_order_that_cannot_be_read_is_corrected_from_a_file(running, shell, tmp_path):
+    running.arrives(an_order(a_line("MUG"), id=1009, total="11.905"))
+    single = json.loads(shell("cases", "--category", "data", "--json").stdout)["cases"]
+    patch = tmp_path / "total.json"
+    patch.write_text('[{"op": "replace", "path": "/order/total", "value": "11.90"}]')
+    said = shell("cases", "correct", single[0]["id"], "--patch", patch, "--reason", "three decimals")
+    assert said.stdout == "Correction 1: order eu1/1009 is looked at again.\n", said.output
+    running.chain.flow()
+    assert json.loads(shell("order", "eu1/1009", "--json").stdout)["reading"] == "posted"

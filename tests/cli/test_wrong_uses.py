@@ -59,6 +59,15 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
     "cases snooze": [([], 2), (["1", "soon"], 2), (["404"], 1), (["1", "2020-01-01"], 1), (["1", "2026-13-01"], 2)],
     "cases comment": [([], 2), (["1"], 2), (["404", "hello"], 1), (["1", ""], 1), (["1", "\x00"], 1)],
     "cases retry": [([], 2), (["x"], 2), (["0"], 2), (["404"], 1), (["1", "--all"], 2)],
+    "cases preview": [([], 2), (["x"], 2), (["404"], 1), (["1", "--set", "gateway"], 2), (["1", "--set", "a=b"], 1)],
+    "cases correct": [
+        ([], 2),
+        (["1"], 2),
+        (["1", "--reason", "typed twice"], 2),
+        (["1", "--reason", "typed twice", "--patch", "{folder}/nowhere.json"], 1),
+        (["1", "--reason", "typed twice", "--patch", "{binary}"], 1),
+        (["1", "--reason", "typed twice", "--patch", "{rules}", "--body", "{rules}"], 2),
+    ],
     "cases fill": [
         ([], 2),
         (["1"], 2),

@@ -11,6 +11,7 @@ from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.case_hands import CaseHands
+from counterfoil_engine.work.case_preview import CasePreview
 from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.inbox import Inbox
@@ -21,4 +22,5 @@ def a_desk(database: Database, clock: Clock, looker: Any = None) -> CaseDesk:
     records, book = records_over(database), Book(parse_rules)
     four_eyes = FourEyes(records, book, the_decisions(records, book, parse_rules))
     hands = CaseHands(records, inbox, case_notes, parse_rules, four_eyes)
-    return CaseDesk(Inbox(records, inbox, case_notes, looker), hands, clock)
+    preview = CasePreview(records, inbox, looker, hands, parse_rules)
+    return CaseDesk(Inbox(records, inbox, case_notes, looker), hands, preview, clock)

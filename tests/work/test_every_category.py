@@ -2,92 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
-from builders import START, a_line, an_order
-from counterfoil_engine.adapters.erp.http import HttpErp
-from counterfoil_engine.bootstrap import Engine, build
+from builders import a_line
 from counterfoil_engine.domain.errors import Category
 from counterfoil_engine.ports import Caller, Wanted
 from counterfoil_engine.records import journal
-from counterfoil_sandbox.books import Books
-from counterfoil_sandbox.erp import SandboxErp, create_erp
-from counterfoil_sandbox.erp_in_process import in_process_session
-from fakes.events import incoming
+from fakes.shop import RULES, Shop, a_shop
 
 ANNA = Caller("anna", "controller", token_by="operator")
-ROOT = Path(__file__).parents[2]
-RULES = (ROOT / "tests/cli/rules.yaml").read_text("utf-8")
-RUNBOOK = (ROOT / "docs/runbooks/cases.md").read_text("utf-8")
-
-
-@dataclass
-class Shop:
-    """A shop, its engine, and a sandbox ERP, on one clock."""
-
-    engine: Engine
-    clock: Any
-    books: Books
-    erp: SandboxErp
-    seen: int = 0
-
-    def says(self, *, order: int = 1001, **fields: Any) -> None:
-        """The store says how an order is now."""
-        self.seen += 1
-        parts = fields.pop("parts", (a_line("MUG", 2, "10.00"),))
-        modified = START + timedelta(minutes=self.seen)
-        said = {"order": an_order(*parts, id=order, modified=modified, **fields), "refunds": []}
-        body = json.dumps(said).encode()
-        self.engine.events.append("eu1", [incoming(f"event {self.seen}", self.seen, order, body=body)])
-
-    def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Look and post, until this is so, or nothing is left to do."""
-        idle = 0
-        for _ in range(400):
-            if until():
-                return
-            did = self.engine.step_look()
-            did = (not until() and self.engine.step_post()) or did
-            idle = 0 if did else idle + 1
-            if not did:
-                self.clock.pass_time(1.5)
-            if idle == 4:
-                return
-        raise AssertionError("it never comes to rest")
-
-    def goes_wrong(self, **modes: Any) -> None:
-        self.erp.modes = self.erp.modes.changed(modes)
-
-    def open_cases(self) -> list[dict[str, Any]]:
-        return self.engine.case_desk().inbox.list(Wanted())["cases"]
-
-    def rows(self, sql: str, *params: Any) -> list[Any]:
-        with self.engine.records.transaction() as tx:
-            return tx.all(sql, *params)
-
-    def load(self, text: str) -> None:
-        self.engine.load_rules(text, "anna")
+RUNBOOK = (Path(__file__).parents[2] / "docs/runbooks/cases.md").read_text("utf-8")
 
 
 @pytest.fixture
 def shop(database, clock) -> Iterator[Shop]:
-    database.now = clock.now
-    books = Books(now=clock.now)
-    erp = create_erp(books, "t", now=clock.now, sleep=clock.sleep)
-    session = in_process_session(erp, clock.now)
-    engine = build(database, clock, {"DE01": HttpErp("http://erp", "t", session)}, jitter=lambda: 0.0)
-    engine.load_rules(RULES)
-    engine.events.greet("eu1", "a" * 32, "1", {"order": [1]})
-    shop = Shop(engine, clock, books, erp)
-    yield shop
-    engine.give_back()
+    yield from a_shop(database, clock)
 
 
 # What goes wrong, by category: its cause, and what ends it as the remedy says.

@@ -16,6 +16,7 @@ from counterfoil_engine.api.requests import Moment, Name, Strict, answer, asked,
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Clock, Wanted
 from counterfoil_engine.work.case_hands import CaseHands
+from counterfoil_engine.work.case_preview import CasePreview
 from counterfoil_engine.work.inbox import Inbox
 
 _Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
@@ -30,6 +31,7 @@ class CaseDesk:
 
     inbox: Inbox
     hands: CaseHands
+    preview: CasePreview
     clock: Clock
 
 
@@ -84,6 +86,20 @@ class _Filled(_Case):
     values: dict[Name, Name]
 
 
+class _Previewed(_Alike):
+    values: dict[Name, Name] = msgspec.field(default_factory=dict)
+
+
+class _Corrected(_Case):
+    reason: Name
+    patch: list[dict[str, Any]] | None = None
+    body: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.patch is None) == (self.body is None):
+            raise ValueError("it takes a patch or a body, and not both")
+
+
 def cases(does: CaseDesk, settings: Settings, access: Access) -> Blueprint:
     blueprint = Blueprint("cases", __name__, url_prefix="/v1/cases")
     limits = settings.limits
@@ -125,6 +141,17 @@ def cases(does: CaseDesk, settings: Settings, access: Access) -> Blueprint:
     def fill_case() -> Response:
         wanted = asked(request, _Filled, limits)
         return _said(does.hands.fill(wanted.case, wanted.values, caller_of_request()))
+
+    @blueprint.post("/preview")
+    def preview_case() -> Response:
+        wanted = asked(request, _Previewed, limits)
+        return _said(does.preview.preview(wanted.case, wanted.values, wanted.alike))
+
+    @blueprint.post("/correct")
+    def correct_case() -> Response:
+        wanted = asked(request, _Corrected, limits)
+        given = {"patch": wanted.patch} if wanted.body is None else {"body": wanted.body}
+        return _said(does.hands.correct(wanted.case, wanted.reason, given, caller_of_request()))
 
     return blueprint
 

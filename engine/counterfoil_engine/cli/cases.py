@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from counterfoil_engine.cli import show
 from counterfoil_engine.cli.commands import CATEGORIES, EXIT_STATUS, Context, Moment, command, counterfoil, with_json
+from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.domain.money import show as money
 
 NUMBER = click.argument("number", type=click.IntRange(1, 2**62))
@@ -158,6 +161,48 @@ def cases_fill(context: Context, number: int, values: tuple[str, ...]) -> None:
     context.answer(answer, said)
 
 
+@command("preview", cases)
+@NUMBER
+@SET
+@ALIKE
+def cases_preview(context: Context, number: int, values: tuple[str, ...], alike: bool) -> None:
+    """What would be posted once a case is over; with --set: once the missing row is filled in. Writes nothing.
+
+    Example: counterfoil cases preview 17 --set gateway=stripe
+    """
+    body = {"case": number, "values": given(values) if values else {}, "alike": alike}
+    context.answer(context.client.post("cases", "preview", body=body), _previewed)
+
+
+@command("correct", cases)
+@NUMBER
+@click.option("--reason", required=True, help="why it is right so, for who approves it and for the audit log")
+@click.option("--patch", type=click.Path(path_type=Path), help="a file of JSON operations (RFC 6902)")
+@click.option("--body", type=click.Path(path_type=Path), help='a file of all of it anew: {"order", "refunds"}')
+def cases_correct(context: Context, number: int, reason: str, patch: Path | None, body: Path | None) -> None:
+    """Propose how an order that can't be read is to be read; somebody else approves it, the original stays.
+
+    A patch is such as [{"op": "replace", "path": "/order/total", "value": "11.90"}].
+
+    Example: counterfoil cases correct 17 --patch total.json --reason "typed twice"
+    """
+    if (patch is None) == (body is None):
+        raise click.UsageError("Name either --patch or --body.")
+    given = {"patch": _json_of(patch)} if patch else {"body": _json_of(body)}
+    answer = context.client.post("cases", "correct", body={"case": number, "reason": reason, **given})
+    said = show.or_proposed(lambda value: f"Correction {value['correction']}: {value['subject']} is looked at again.")
+    context.answer(answer, said)
+
+
+def _json_of(path: Path | None) -> Any:
+    assert path is not None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        raise CounterfoilError(f"{path} can't be read: {why}.", "Name a readable file of JSON.", "contract") from None
+
+
 def given(values: tuple[str, ...]) -> dict[str, str]:
     """field → value, of what was typed as field=value."""
     pairs = [value.partition("=") for value in values]
@@ -217,6 +262,16 @@ def _whole(value: Mapping[str, Any]) -> None:
         show.line(" → ".join(_step(step) for step in value["steps"]))
     rows = [[_moment(entry["at"]), entry["who"], entry["what"], entry["said"]] for entry in value["history"]]
     show.table(["at", "who", "what", ""], rows, "History")
+
+
+def _previewed(value: Mapping[str, Any]) -> None:
+    show.line(f"{value['looked_at']} of {value['subjects']} subject(s) looked at. Nothing was written.")
+    rows = [[one["step"], one["name"], show.amount(one), one["why"]] for one in value["documents"]]
+    show.table(["step", "document", "amount", "why"], rows, right=["amount"])
+    totals = [[row["step"], row["kind"], row["documents"], show.amount(row)] for row in value["would"]]
+    show.table(["step", "kind", "documents", "amount"], totals, "All together", right=["documents", "amount"])
+    for one in value["parked"]:
+        show.line(f"{one['subject']} is parked still: {one['cause']}", "red")
 
 
 def _step(step: Mapping[str, Any]) -> str:

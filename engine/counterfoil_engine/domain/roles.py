@@ -21,6 +21,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "breaks": "viewer",
     "break_": "viewer",
     "case": "viewer",
+    "preview_case": "viewer",
     "rules": "viewer",
     "shadow": "viewer",
     "restatements": "viewer",
@@ -48,6 +49,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "start_sweep": "operator",
     "accept_break": "operator",
     "heal_break": "operator",
+    "correct_case": "operator",
     "reject_proposal": "operator",  # one's own; another's takes whoever may approve
     "load_rules": "controller",
     "fill_case": "controller",

@@ -9,7 +9,7 @@ from typing import Any
 
 from counterfoil_engine.domain.facts import OrderFacts, Snapshot
 from counterfoil_engine.domain.readers import READERS, read_body
-from counterfoil_engine.records import party_facts
+from counterfoil_engine.records import corrections, party_facts
 from counterfoil_engine.records.database import Row, Transaction, as_time
 from counterfoil_engine.records.sequences import current_epoch
 
@@ -50,9 +50,9 @@ def facts_of_group(tx: Transaction, orders: Sequence[tuple[str, str]], read: Rea
 
 
 def _rows(tx: Transaction, subjects: Sequence[str], through_arrival: int | None = None) -> list[Row]:
-    """Each subject's facts, by (epoch, n)."""
+    """Each subject's facts, by (epoch, n); after those that people corrected, the corrections."""
     is_wanted, params = tx.among("subject", subjects)
-    return tx.all(
+    rows = tx.all(
         "select subject, event_id, e.epoch, n, type, occurred_at, received_at, body, same_as, arrival, stored_through"
         " from events e join epochs p on p.store = e.store and p.epoch = e.epoch"
         f" where {is_wanted} and verdict = 'stored' and (cast(%s as bigint) is null or arrival <= %s)"
@@ -62,6 +62,7 @@ def _rows(tx: Transaction, subjects: Sequence[str], through_arrival: int | None 
         through_arrival,
         *READERS,
     )
+    return corrections.beside(tx, subjects, rows, through_arrival)
 
 
 def _facts(

@@ -95,6 +95,11 @@ class CaseHands:
             self._note(tx, cases, caller, "filled in", f"{said}, {how}")
         return {**done, "rules": label}
 
+    def correct(self, case_id: int, reason: str, given: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
+        """Read the case's order as corrected; given: its `patch` or its whole `body`. Waits for a second person."""
+        asked = {**given, "case": case_id, "reason": reason, "by": caller.name}
+        return self._four_eyes.ask("correct_order", asked, caller)
+
     def filled(self, tx: Any, case_id: int, values: Mapping[str, str]) -> tuple[str, str]:
         """The rules in force with the case's rows filled in, under a label of their own; that label."""
         missing = json.loads(read_case(self._inbox, tx, case_id)["missing_rows"])
