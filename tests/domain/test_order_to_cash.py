@@ -368,6 +368,13 @@ def test_a_store_that_calls_an_authorisation_paid_claims_no_payment() -> None:
         assert [(one.slot, one.amount_minor) for one in of_kind(result, "payment")] == [("eu1/1001/payment/ch_1", 1190)]
 
 
+def test_goods_that_leave_an_order_cancelled_before_earn_nothing() -> None:
+    rule = {"wms": "hub", "invoice_on": "acceptance", "revenue_on": "shipment"}
+    result = due(an_order(), an_order(status="cancelled"), others=[a_shipment("s1", 30, item_1=1)], rule=rule)
+    assert of_kind(result, "transfer") == [] and result.cases == ()
+    assert balances(result.documents) == {"clearing:bacs:EUR": 1190, "refunds_owed": -1190}
+
+
 # Tax, store.
 
 

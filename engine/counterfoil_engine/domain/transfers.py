@@ -27,7 +27,9 @@ def earning_steps(due: DueDocuments) -> Iterator[Step]:
             mapped = document_line(due.context, due.order, line, due.ordered)
             if mapped["class"] != GIFT_CARDS:
                 earned[revenue_role(mapped)] += line.net_minor
-        pairs = [("unearned", role, amount) for role, amount in sorted(earned.items())]
+        pairs = [("unearned", role, amount) for role, amount in sorted(earned.items()) if amount]
+        if not pairs:
+            continue  # it left once all of it was taken back
         day = max(due.context.day(part.at), due.known.accepted)
         reason = f"shipment {part.id} left on {day}"
         yield Step(
