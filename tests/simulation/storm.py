@@ -90,11 +90,11 @@ def options_of(seed: int) -> Options:
         commit_delay_s=0.0 if unique else random.choice((2.0, 5.0)),
         workers=random.choice((1, 2)),
         lanes=random.choice((1, 1, 2)),
-        poll_s=random.choice((20.0, 60.0)),
+        poll_s=random.choice((30.0, 90.0)),
         heartbeat_s=random.choice((100.0, 300.0)),
         batch_events=random.choice((1, 2, 100)),
         batch_bytes=random.choice((4_000, 1_000_000)),
-        page_orders=random.choice((1, 2, 100)),
+        page_orders=random.choice((1, 2, 3, 100)),
         erp_make=random.choice((HttpErp, HttpErp, CurtErp)),
         rules_are_there=random.random() < 0.9,
         parties=has_parties(seed),
@@ -236,21 +236,23 @@ class Simulation:
         world = self.world
         parties: list[Callable[[], Any]] = [self.agent_steps]
         if world.clock.true >= world.down_until["engine"]:
-            needs_look, needs_post = self._engine_needs()
+            needs_look, needs_post = self.needs()
             parties += [self.looks] * needs_look + [self.posts] * (2 * needs_post)
             if self.random.random() < 0.05:
                 parties += [self.looks, self.posts, self.jobs]
             parties += [self.listens] if world.parties else []
         return parties
 
-    def _engine_needs(self) -> tuple[bool, bool]:
+    def needs(self) -> tuple[bool, bool]:
+        """Whether there is something to be looked at, and to be posted."""
         if self.world._engine is None or self.world._database is None:
             return True, True
         try:
             with Database.transaction(self.world._database) as tx:
                 row = tx.one(
                     "select exists (select 1 from work) as look,"
-                    " exists (select 1 from intents where state in ('ready', 'sent')) as post"
+                    " exists (select 1 from intents where state in ('ready', 'sent'))"
+                    " or exists (select 1 from breakers where party = 'erp' and state <> 'closed') as post"
                 )
         except DatabaseUnavailable:
             return True, True
@@ -360,7 +362,7 @@ class Simulation:
             while world.parties and self.listens():
                 pass
             for _ in range(MOST_STEPS):
-                if not (any(self._engine_needs()) and self.guarded(world.step_engine)):
+                if not (any(self.needs()) and self.guarded(world.step_engine)):
                     break
             on_its_way = world.on_its_way()
             begun, ended = self._passes()

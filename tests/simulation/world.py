@@ -138,6 +138,7 @@ class Options:
     lanes: int = 1
     poll_s: float = 30.0
     heartbeat_s: float = 60.0
+    updates_s: float = 60.0
     batch_events: int = 100
     batch_bytes: int = 1_000_000
     page_orders: int = 100
@@ -174,7 +175,7 @@ class World:
         self.defect: Callable[[str], None] = lambda subject: None  # in the engine's code: raises for some subjects
         self.equip: Callable[[Settings], tuple[Settings, dict[str, Any]]] = lambda settings: (settings, {})
         self.steps = 0
-        self._in_a_step: list[Looker | Poster | _Listener] = []
+        self._in_a_step: list[Looker | Poster | Listener] = []
         self.front: Any = None
         self._agent: Agent | None = None
         self._engine: EngineLife | None = None
@@ -319,6 +320,7 @@ class World:
                 batch_events=options.batch_events,
                 batch_bytes=options.batch_bytes,
                 heartbeat_s=options.heartbeat_s,
+                updates_s=options.updates_s,
             ),
             OutboxSettings(outbox_file, **self.bounds),
         )
@@ -430,7 +432,7 @@ class World:
     def step_post(self, poster: int = 0) -> bool:
         return self._alone(self.engine.posters[poster])
 
-    def _alone(self, one: Looker | Poster | _Listener) -> bool:
+    def _alone(self, one: Looker | Poster | Listener) -> bool:
         """Each is a thread: while it stands still inside a step it can't begin another."""
         if one in self._in_a_step:
             return False
@@ -443,7 +445,7 @@ class World:
 
     def step_facts(self) -> bool:
         """Read a page of what each party has to say."""
-        more = [self._alone(_Listener(self.engine.engine, line)) for line in self.engine.engine.parties]
+        more = [self._alone(Listener(self.engine.engine, line)) for line in self.engine.engine.parties]
         return any(more)
 
     @property
@@ -491,6 +493,8 @@ class World:
         with execute(self._database) as tx:
             found += [f"{row['subject']} to be looked at" for row in tx.all("select subject from work")]
             found += [f"{row['key']} {row['state']}" for row in tx.all(_ON_ITS_WAY)]
+            away = tx.all("select entity from breakers where party = 'erp' and state <> 'closed'")
+            found += [f"the ERP of {row['entity']} to be asked whether it is back" for row in away]
             found += self.parties.on_their_way(tx) if self.parties else []
         return found
 
@@ -513,14 +517,14 @@ class World:
 
 
 @dataclass(frozen=True)
-class _Listener:
+class Listener:
     """A thread that reads what one party has to say."""
 
     engine: Engine
     line: PartyLine
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Listener) and other.line is self.line
+        return isinstance(other, Listener) and other.line is self.line
 
     def step(self) -> bool:
         return self.engine.read_facts(self.line)

@@ -36,6 +36,8 @@ def _all_posted(simulation: Simulation) -> None:
     for _ in range(12):
         simulation.posts()
         simulation.world.clock.pass_time(1)
+        if not simulation.needs()[1]:
+            break
 
 
 def _restore(simulation: Simulation, random: Random, without_agent_s: float = 0.0) -> None:
