@@ -50,9 +50,10 @@ def late_facts(simulation: Simulation, random: Random) -> str:
 
 
 def engine_dies(simulation: Simulation, random: Random) -> str:
-    """While it asks or is told something."""
+    """While it asks or is told something, or writes down what it was told."""
     gate = f"{random.choice(list(SOURCES))}.{random.choice(('post', 'facts', ''))}"
-    simulation.deaths.append([gate, random.randint(1, 4)])
+    gate = random.choice((gate, "listener engine.commit"))
+    simulation.deaths.append([gate, random.randint(1, 6)])
     return f"at {gate}…"
 
 
