@@ -4,7 +4,7 @@
 
 Agent, stock book and engine are real; the shop's plugin is in this process. The engine's time is that of its own calls,
 from the wish to sweep to the end of the run, in a process that has compared nothing before; bytes are those of all
-bodies, packed as an agent packs them.
+bodies, packed as an agent packs them. Of few drifted, the best of three rounds.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,7 +33,7 @@ from counterfoil_agent.uplink import SMALLEST_PACKED_BYTES
 from counterfoil_engine.bootstrap import Engine, build
 from counterfoil_engine.records import rules_store
 from loguru import logger
-from measure import SystemClock, migrated, postgresql
+from measure import ROUNDS, SystemClock, migrated, postgresql
 
 RULES = {
     "rules": "bench",
@@ -52,7 +53,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     asked = parser.parse_args()
     logger.remove()
-    took_s = size = 0.0
+    took_s, size = 0.0, 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(postgresql()) if asked.database == "postgresql" else f"sqlite:///{folder}/e.sqlite"
@@ -61,9 +62,14 @@ def main() -> int:
         outbox = filled(folder / "outbox.sqlite", asked.skus)
         stack.callback(outbox.close)
         for drifted in sorted(asked.drifted, reverse=True):
-            took_s, size, answers = swept(engine, outbox, asked.skus, drifted)
-            print(f"{drifted:>7} of {asked.skus} drifted: {took_s:.2f} s, {size:>9.0f} bytes, {answers} answers")
-    print(f"sweep: {took_s:.2f} s, {size:.0f} bytes")
+            rounds = [swept(engine, outbox, asked.skus, drifted) for _ in range(ROUNDS if drifted <= 10 else 1)]
+            took_s, own_s, size, answers = min(rounds)
+            print(
+                f"{drifted:>7} of {asked.skus} drifted: {took_s:.2f} s ({own_s:.2f} s of them this process's own),"
+                f" {size:>9} bytes, {answers} answers"
+            )
+    print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(f"sweep: {took_s:.2f} s, {size} bytes")
     return int(0 in asked.drifted and (took_s > GOAL_S or size > GOAL_BYTES))
 
 
@@ -147,28 +153,31 @@ class Line:
     """The mailbox without HTTP: what goes over it is counted as it would be sent, and the engine's time taken."""
 
     def __init__(self, sweeps: Any) -> None:
-        self._sweeps, self.engine_s, self.size_bytes, self.answers = sweeps, 0.0, 0, 0
+        self._sweeps, self.engine_s, self.own_s, self.size_bytes, self.answers = sweeps, 0.0, 0.0, 0, 0
 
     def exchange(self, answers: list[dict[str, Any]], limit: int) -> list[Any]:
         raw = json.dumps({"limit": limit, "answers": answers}, separators=(",", ":")).encode()
         self.size_bytes += len(gzip.compress(raw, 1)) if len(raw) >= SMALLEST_PACKED_BYTES else len(raw)
         self.answers += len(answers)
-        began_s = time.perf_counter()
-        said = self._sweeps.exchange("eu1", raw)
-        self.engine_s += time.perf_counter() - began_s
+        said = self.taking(lambda: self._sweeps.exchange("eu1", raw))
         self.size_bytes += len(json.dumps(said, separators=(",", ":")))
         tasks: list[Any] = said["tasks"]
         return tasks
 
+    def taking(self, call: Callable[[], Any]) -> Any:
+        began_s, own_s = time.perf_counter(), time.process_time()
+        said = call()
+        self.engine_s += time.perf_counter() - began_s
+        self.own_s += time.process_time() - own_s
+        return said
 
-def swept(engine: Engine, outbox: Outbox, skus: int, drifted: int) -> tuple[float, int, int]:
-    """One run: the engine's seconds, the bytes of all bodies, and how often it was answered."""
+
+def swept(engine: Engine, outbox: Outbox, skus: int, drifted: int) -> tuple[float, float, int, int]:
+    """One run: the engine's seconds, those of them that its process worked itself, bytes of bodies, answers."""
     sweeps = engine.sweeping().sweeps
     line, clock = Line(sweeps), SystemClock()
     sweeper = Sweeper(line, outbox, clock, None, Shop(skus, drifted), None, lambda: None)  # type: ignore[arg-type]
-    began_s = time.perf_counter()
-    number = sweeps.start("stock", "eu1", "bench")
-    line.engine_s += time.perf_counter() - began_s
+    number = line.taking(lambda: sweeps.start("stock", "eu1", "bench"))
     run: Any = {"state": "running"}
     while run["state"] == "running":
         if sweeper.step() > 0:
@@ -176,7 +185,7 @@ def swept(engine: Engine, outbox: Outbox, skus: int, drifted: int) -> tuple[floa
     found = sum(one["breaks"] for one in run["found"].values())
     if run["state"] != "done" or found != drifted:
         raise AssertionError(f"{found} of {drifted} were found: {run}")
-    return line.engine_s, line.size_bytes, line.answers
+    return line.engine_s, line.own_s, line.size_bytes, line.answers
 
 
 if __name__ == "__main__":

@@ -166,7 +166,8 @@ def agent(
         if sweeps is not None:
             own_plugin = plugin or plugin_of(settings, clock, environment)
             held = _held(settings, applier)
-            sweeper = Sweeper(sweeps, outbox, clock, store, own_plugin, by_rest, held)
+            every_s = settings.engine.sweeps_s
+            sweeper = Sweeper(sweeps, outbox, clock, store, own_plugin, by_rest, held, every_s)
         listener = None
         if listen and deliveries and settings.webhook.listen:
             listener = Listener(address(settings.webhook.listen), deliveries)

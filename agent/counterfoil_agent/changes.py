@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from random import Random
+from typing import Any
 
 import msgspec
 from loguru import logger
@@ -79,6 +80,8 @@ class _Edit(msgspec.Struct):
     # "from" is a keyword in Python.
     before: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
+    how: Any = None
+    user: Any = None
 
 
 def held(outbox: Outbox) -> Stop | None:
@@ -489,8 +492,8 @@ def _kept_order(row: LogRow, order_id: int, moves: Sequence[bytes]) -> snapshot.
 
 
 def _set_move(row: LogRow, sku: str) -> bytes:
-    """The move of an edit: by how much the stock changed, as far as the plugin saw it."""
-    quantity = "0"
+    """The move of an edit: by how much the stock changed, who did it and how, as far as the plugin saw it."""
+    quantity, edit = "0", _Edit()
     try:
         edit = msgspec.json.decode(row.payload or b"{}", type=_Edit)
         change = Decimal(edit.to or "") - Decimal(edit.before or "0")
@@ -505,5 +508,7 @@ def _set_move(row: LogRow, sku: str) -> bytes:
         "quantity": quantity[:40],
         "kind": "set",
         "at": row.at,
+        "how": edit.how[:40] if isinstance(edit.how, str) else None,
+        "user_id": edit.user if isinstance(edit.user, int) and 0 <= edit.user <= snapshot.LARGEST_ID else None,
     }
     return msgspec.json.encode(move)

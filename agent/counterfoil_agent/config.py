@@ -51,7 +51,7 @@ class ShopSettings:
 class EngineSettings:
     """batch_bytes: of the events before they are packed. idle_s: how often to look for new ones.
 
-    updates_s: how often to ask what the shop's orders are to be told.
+    updates_s: how often to ask what the shop's orders are to be told. sweeps_s: how often to ask what to look at.
     longest_pause_s: between attempts while the engine is down. feed_url: where its stock numbers are asked for
     (default: as the engine says, else url)."""
 
@@ -64,6 +64,7 @@ class EngineSettings:
     idle_s: float = _within(0.01, 60, 1.0)
     heartbeat_s: float = _within(1, 3600, 60.0)
     updates_s: float = _within(1, 3600, 20.0)
+    sweeps_s: float = _within(1, 3600, 20.0)
     longest_pause_s: float = _within(1, 3600, 300.0)
 
 

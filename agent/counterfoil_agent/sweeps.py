@@ -27,7 +27,7 @@ from counterfoil_agent.stock_book import StockBook, sku_key
 from counterfoil_agent.sweep_tree import Seen
 
 CONTRACT = "sweeps"  # as both sides name it at hello
-POLL_S = 20.0
+POLL_S = 20.0  # between two questions whether anything is asked
 DENIED_S = 300.0
 LOOK_FRESH_S = 600.0  # how long what the store was seen to have answers for the buckets opened after it
 TRIES, AGAIN_S = 3, 10.0
@@ -64,11 +64,12 @@ class Sweeper:
         plugin: Plugin | None,
         stock: StoreStock | None,
         held: Callable[[], str | None],
+        poll_s: float = POLL_S,
     ) -> None:
         self._line, self._outbox, self._clock, self._store = line, outbox, clock, store
         self._plugin, self._stock, self._held = plugin, stock, held
         self._book = StockBook(outbox)
-        self._poll_every = Every(POLL_S)
+        self._poll_s, self._poll_every = poll_s, Every(poll_s)
         self._denied_every: Every | None = None
         self._task: Task | None = None
         self._work: Work | None = None
@@ -87,7 +88,7 @@ class Sweeper:
             self._go_on(now)
             return 0.0
         if not self._is_spoken():
-            return POLL_S
+            return self._poll_s
         if self._denied_every is not None and (left_s := self._denied_every.left_s(now)):
             return left_s
         if not self._answers and (left_s := self._poll_every.left_s(now)):
@@ -113,7 +114,7 @@ class Sweeper:
             return AGAIN_S
         self._answers, self._denied_every = [], None
         if not tasks:
-            return POLL_S
+            return self._poll_s
         self._begin(tasks[0], now)
         return 0.0
 

@@ -148,3 +148,14 @@ def test_an_order_that_was_changed_past_all_hooks_is_an_amount_and_read_again(sw
     assert swept.breaks()[f"order eu1/{first}"] == ("amount", None, 100 - total_minor, "healing")
     swept.live()
     assert swept.sweep("orders")["found"] == {}
+
+
+def test_an_edit_that_the_plugin_saw_says_how_and_by_whom(swept: Swept) -> None:
+    (mug,) = stocked(swept, "MUG")
+    swept.store.shop.products.change(mug, {"stock_quantity": 3})
+    swept.live()
+    swept.edit_silently(mug, 17)
+    swept.sweep("stock")
+    (row,) = swept.sweeping.desk.listed("stock", "eu1", True, 10)["breaks"]
+    edited = row["detail"]["edited"]
+    assert (edited["units"], edited["user_id"]) == (-7, 1) and edited["how"] and edited["at"]

@@ -141,15 +141,19 @@ def speaks(tx: Transaction, store: str) -> bool | None:
 
 def numbers(tx: Transaction, pool: str, store: str, epoch: int) -> list[Expected]:
     """Every number of the pool as this store is told it: its share applied, versions as the feed tells them."""
-    base = epoch << EPOCH_BITS
-    rows = tx.all(
-        "select a.sku_key, case when c.left_units < a.number then c.left_units else a.number end as number, a.version"
-        " from ats a left join ats_caps c on c.pool = a.pool and c.sku_key = a.sku_key and c.store = %s"
-        " where a.pool = %s",
+    # As one text: to fetch 100,000 rows one by one takes thrice as long as all else. No SKU holds a control character.
+    told = "case when c.left_units < a.number then c.left_units else a.number end"
+    row = f"a.sku_key || '\x1f' || {told} || '\x1f' || a.version"
+    all_of_them = f"group_concat({row}, '\x1e')" if tx.is_sqlite else f"string_agg({row}, '\x1e')"
+    found = tx.one(
+        f"select {all_of_them} as rows from ats a left join ats_caps c on c.pool = a.pool and c.sku_key = a.sku_key"
+        " and c.store = %s where a.pool = %s",
         store,
         pool,
     )
-    return [Expected(row["sku_key"], row["number"], base + row["version"]) for row in rows]
+    base = epoch << EPOCH_BITS
+    parts = (one.split("\x1f") for one in found["rows"].split("\x1e")) if found and found["rows"] else ()
+    return [Expected(key, int(number), base + int(version)) for key, number, version in parts]
 
 
 def behind(tx: Transaction, pool: str, version: int) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import msgspec
 
@@ -49,16 +51,44 @@ class Counted(Protocol):
     def sold(self, tx: Any, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]: ...
 
 
-class _Tree(NamedTuple):
-    """A pool's numbers for a store at one version. digests: (SKUs, digest) by the deepest buckets."""
+class _Tree:
+    """A pool's numbers for a store at one version. Buckets are read in the order of their names, so that what is opened
+    costs what it holds."""
 
-    rows: Sequence[Expected]
-    digests: dict[str, tuple[int, int]]
+    def __init__(self, rows: Sequence[Expected]) -> None:
+        self.rows = rows
+        digests: dict[str, tuple[int, int]] = {}
+        for row in rows:
+            leaf = bucket_of(row.key)
+            count, digest = digests.get(leaf, (0, 0))
+            digests[leaf] = (count + 1, digest ^ digest_of(row.key, row.number))
+        self._digests = digests
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted(self._digests)
+
+    @cached_property
+    def _leaves(self) -> dict[str, list[Expected]]:
+        leaves: dict[str, list[Expected]] = {}
+        for row in self.rows:
+            leaves.setdefault(bucket_of(row.key), []).append(row)
+        return leaves
+
+    def digests(self, prefixes: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """(SKUs, digest) of the deepest buckets in these."""
+        if prefixes == [""]:
+            return self._digests
+        return {name: self._digests[name] for name in self._inside(prefixes)}
 
     def below(self, prefixes: Sequence[str]) -> dict[str, Expected]:
         """Numbers in these buckets, by key."""
-        inside = tuple(prefixes)
-        return {row.key: row for row in self.rows if bucket_of(row.key).startswith(inside)}
+        return {row.key: row for name in self._inside(prefixes) for row in self._leaves[name]}
+
+    def _inside(self, prefixes: Sequence[str]) -> Iterator[str]:
+        for prefix in prefixes:
+            first = bisect_left(self._names, prefix)
+            yield from self._names[first : bisect_left(self._names, prefix + "~")]
 
 
 class StockSweep:
@@ -92,7 +122,7 @@ class StockSweep:
                     "Nothing to do: it is swept again once they are. See how far it is: counterfoil status.",
                     "outage",
                 )
-        ours = buckets_of(tree.digests, asked)
+        ours = buckets_of(tree.digests(asked), asked)
         asks = next_asks(differing(ours, told), max(len(ours), len(told)))
         return [
             *(Question("stock_digest", {"prefixes": part, "pause_s": run.pause_s}) for part in asks.open),
@@ -202,17 +232,8 @@ class StockSweep:
         with self._lock:
             if self._kept is None or self._kept[0] != state:
                 self._kept = None
-                self._kept = (state, _grown(self._numbers.numbers(tx, pool, store, epoch)))
+                self._kept = (state, _Tree(self._numbers.numbers(tx, pool, store, epoch)))
             return self._kept[1]
-
-
-def _grown(rows: Sequence[Expected]) -> _Tree:
-    digests: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        leaf = bucket_of(row.key)
-        count, digest = digests.get(leaf, (0, 0))
-        digests[leaf] = (count + 1, digest ^ digest_of(row.key, row.number))
-    return _Tree(rows, digests)
 
 
 def _may_differ(ours: Expected | None, theirs: Held | None) -> bool:
@@ -239,7 +260,7 @@ class _Move(msgspec.Struct):
     kind: str = ""
     sku: str = ""
     how: str | None = None
-    user: int | str | None = None
+    user_id: int | None = None
 
 
 class _Edited(msgspec.Struct):
@@ -253,7 +274,7 @@ def _who(body: Any, key: str) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     one = next((move for move in reversed(moves) if move.kind == "set" and sku_key(move.sku) == key), None)
-    return {"how": one.how, "user": one.user} if one is not None else {}
+    return {"how": one.how, "user_id": one.user_id} if one is not None else {}
 
 
 def _text(value: Any) -> str | None:
