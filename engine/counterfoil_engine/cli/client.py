@@ -18,7 +18,7 @@ ANSWER_BYTES_MAX = 64 * 1024 * 1024
 class Client:
     """url: the engine's address. The token comes from COUNTERFOIL_API_TOKEN."""
 
-    def __init__(self, url: str, timeout_s: float = 60.0, answer_bytes_max: int = ANSWER_BYTES_MAX) -> None:
+    def __init__(self, url: str, timeout_s: float = 60.0, answer_bytes_max: int | None = None) -> None:
         token = os.environ.get("COUNTERFOIL_API_TOKEN", "")
         if not (token.isascii() and token.isprintable()):
             raise CounterfoilError(
@@ -26,7 +26,11 @@ class Client:
                 "Set it to the engine's token.",
                 "contract",
             )
-        self._url, self._timeout_s, self._answer_bytes_max = url.rstrip("/"), timeout_s, answer_bytes_max
+        self._url, self._timeout_s, self._answer_bytes_max = (
+            url.rstrip("/"),
+            timeout_s,
+            answer_bytes_max or ANSWER_BYTES_MAX,
+        )
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
