@@ -621,6 +621,7 @@ def _pass_over(tx: Any, store: str) -> tuple[int, int] | None:
 def _prune(tx: Any, before: datetime) -> None:
     looks.prune(tx, before)
     heartbeats.prune(tx, before)
+    sweeps.prune(tx, before)
     today: date = tx.now().date()
     events.add_partitions(tx, today.replace(day=1), 3)
 

@@ -196,3 +196,11 @@ def test_a_store_that_nobody_knows_cannot_be_swept(swept: World) -> None:
     with pytest.raises(Rejected, match="has ever said hello"):
         swept.stock.load_rules(stores=[*swept.stock.rules["stores"], {**swept.stock.rules["stores"][0], "id": "eu3"}])
         swept.sweeping.sweeps.start("stock", "eu3", "anna")
+
+
+def test_runs_that_are_long_over_are_forgotten_but_the_last_of_each(swept: World) -> None:
+    for _ in range(3):
+        swept.start()
+        swept.exchange(swept.answer())
+    with swept.database.transaction() as tx:
+        assert sweeps.prune(tx, tx.now() + timedelta(days=1)) == 2

@@ -17,7 +17,6 @@ Class = Literal["manual_edit_store", "manual_edit_erp", "missed", "doubled", "am
 State = Literal["open", "proposed", "healing", "healed", "accepted"]
 Heal = Literal["automatic", "propose", "four_eyes"]
 
-SWEEPS: tuple[Sweep, ...] = get_args(Sweep)
 STANDING: tuple[State, ...] = ("open", "proposed", "healing")  # what still disagrees, and nobody has accepted
 
 BRAKE_SHARE_PERCENT = 10  # of what a store sells, that one repair would take to zero …
@@ -56,14 +55,13 @@ class InFlight:
 
 @dataclass(frozen=True)
 class Kept:
-    """A break as it is known. found_at is of this time, where it came back."""
+    """A break as it is known."""
 
     id: int
     state: State
     units: int | None
     amount_minor: int | None
     currency: str | None
-    recurring: bool = False
 
     @property
     def size(self) -> tuple[int | None, int | None, str | None]:

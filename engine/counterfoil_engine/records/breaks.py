@@ -130,4 +130,4 @@ def listed(
 
 
 def _kept(row: Row) -> Kept:
-    return Kept(row["id"], row["state"], row["units"], row["amount_minor"], row["currency"], bool(row["recurring"]))
+    return Kept(row["id"], row["state"], row["units"], row["amount_minor"], row["currency"])

@@ -66,11 +66,6 @@ def last_started(tx: Transaction, sweep: str, store: str) -> datetime | None:
     return as_time(row["at"]) if row else None
 
 
-def latest(tx: Transaction) -> list[Row]:
-    """The last run of each kind in each store."""
-    return tx.all("select * from sweeps where id in (select max(id) from sweeps group by store, sweep) order by id")
-
-
 def prune(tx: Transaction, before: datetime) -> int:
     """Forget runs that ended before a moment, but the last ones."""
     return tx.run(
