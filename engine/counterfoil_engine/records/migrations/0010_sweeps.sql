@@ -26,7 +26,7 @@ create table breaks (
   seen_at {time} not null,
   changed_at {time} not null
 );
-create unique index breaks_place on breaks (sweep, store, subject, class);
+create unique index breaks_place on breaks (subject, store, sweep, class);
 create index breaks_standing on breaks (store, sweep, state) where state <> 'healed';
 
 -- Only ever added to.
