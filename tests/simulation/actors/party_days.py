@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import wires
+from simulation.actors import gateways
 from simulation.parties import SOURCES
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ def late_facts(simulation: Simulation, random: Random) -> str:
 def engine_dies(simulation: Simulation, random: Random) -> str:
     """While it asks or is told something, or writes down what it was told."""
     gate = f"{random.choice(list(SOURCES))}.{random.choice(('post', 'facts', ''))}"
-    gate = random.choice((gate, "listener engine.commit"))
-    simulation.deaths.append([gate, random.randint(1, 6)])
+    if random.random() < 0.5:
+        gate = "listener engine.commit"
+        gateways.take_fee(simulation, random)  # so that there is something to write down
+    simulation.deaths.append([gate, random.randint(1, 9)])
     return f"at {gate}…"
 
 
