@@ -10,7 +10,7 @@ import copy
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +33,7 @@ from counterfoil_agent.errors import Denied, OtherEpoch, Unavailable
 from counterfoil_agent.feed import EngineFeed
 from counterfoil_agent.loop import Agent
 from counterfoil_agent.plugin import SignedPlugin
-from counterfoil_agent.ports import Answer, Through, Verdict, Welcome
+from counterfoil_agent.ports import Answer, Through, UpdatePage, Verdict, Welcome
 from counterfoil_agent.pump import EPOCH_WANTED
 from counterfoil_engine.ports import FeedRow, Rejected
 from counterfoil_engine.work.receive import Receiver
@@ -194,6 +194,10 @@ class _Line:
 
     def heartbeat(self, event: bytes) -> Through | None:
         return Through(**self._ask(self._receiver.heartbeat, event)["stored_through"])
+
+    def updates(self, results: Sequence[Any], limit: int) -> UpdatePage:
+        """Nothing is told to a store's orders here."""
+        return UpdatePage([], False)
 
     def post(self, path: str, body: bytes, kind: type[Any], wrapped: bool = False, wait_s: float = 0.0) -> Any:
         """What the feed's client asks."""

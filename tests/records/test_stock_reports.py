@@ -42,7 +42,8 @@ def _beat(world: StockWorld, **stock: Any) -> None:
 
 def _status(world: StockWorld) -> dict[str, Any]:
     with world.database.transaction() as tx:
-        return reports.status(tx, {"eu1": "eu", "eu2": "eu"})
+        said = reports.status(tx, {"eu1": "eu", "eu2": "eu"})
+    return {**said, "four_eyes": {"says": "Four eyes are not in force.", "waiting": 0}}
 
 
 def _stock(world: StockWorld) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from counterfoil_engine.domain.rules import TABLES, Entity, Pool, Registration, 
 CONTRACT = "config/rules.v1"
 MOST_CHARACTERS = 20_000_000  # some 200,000 rows
 MOST_LEVELS = 8
+TOO_DEEP = "This is nested too deeply.", "Tables hold rows, rows hold values."
 MOST_FAULTS = 50
 ALWAYS = "2000-01-01"  # `from` of a row that is filled in without one: it shall free all that waits for it
 
@@ -162,7 +163,10 @@ def _read(text: str | bytes) -> _Tree:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
         line = mark.line + 1 if mark else 0
-        tree.faults.append(RulesFault(line, "", f"This is not YAML: {problem}.", "Correct the line, or the one above."))
+        cause, remedy = f"This is not YAML: {problem}.", "Correct the line, or the one above."
+        if "nesting depth" in str(problem):  # newer parsers have a bound of their own
+            cause, remedy = TOO_DEEP
+        tree.faults.append(RulesFault(line, "", cause, remedy))
     return tree
 
 
@@ -187,7 +191,7 @@ class _Builder:
         if event.tag and event.tag != "!":
             raise _Stop(line, f"The tag {event.tag[:60]!r} is not read.", "Leave it out, or put the text in quotes.")
         if level > MOST_LEVELS:
-            raise _Stop(line, "This is nested too deeply.", "Tables hold rows, rows hold values.")
+            raise _Stop(line, *TOO_DEEP)
         self.last_line = _line(event, "end_mark")
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event)
