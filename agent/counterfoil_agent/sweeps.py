@@ -20,7 +20,7 @@ from counterfoil_agent.backoff import Every
 from counterfoil_agent.digests import Sweep, differing, small_buckets
 from counterfoil_agent.errors import CounterfoilError, Denied, NotThere, Retry
 from counterfoil_agent.outbox import NO_EPOCH, Outbox
-from counterfoil_agent.ports import Ask, Clock, OrderTotals, Plugin, Store, StoreStock
+from counterfoil_agent.ports import Ask, Clock, Digested, OrderTotals, Plugin, Store, StoreStock
 from counterfoil_agent.pump import CONTRACTS
 from counterfoil_agent.snapshot import iso
 from counterfoil_agent.stock_book import StockBook, sku_key
@@ -32,6 +32,7 @@ DENIED_S = 300.0
 LOOK_FRESH_S = 600.0  # how long what the store was seen to have answers for the buckets opened after it
 TRIES, AGAIN_S = 3, 10.0
 MOST_ITEMS = 5_000
+NOTED_AT_ONCE = 1_000
 MOST_ON_THEIR_WAY = 10_000
 DAY_PAGE = 100
 DRAFTS = ("auto-draft", "draft", "checkout-draft", "new")
@@ -216,16 +217,28 @@ class Sweeper:
         """Digests of all, computed in the store's database by one query; only buckets that differ are opened."""
         assert self._plugin is not None
         sweep, seen = Sweep(small_buckets(self._book.expected())), dict[str, Seen]()
+        listed: list[Digested] = []
         while sweep.to_open:
             prefix = sweep.to_open.pop()
             if len(prefix) < sweep_tree.LAST_DIGITS:
                 sweep.to_open += differing(sweep.ours, self._plugin.buckets(prefix), prefix)
             else:
-                for item in self._plugin.bucket(prefix):
+                items = self._plugin.bucket(prefix)
+                listed += items
+                for item in items:
                     self._note(seen, item.stock_id, item.number, item.version)
-                    self._book.swept(item.stock_id, item.stock, item.status)
+            if len(listed) >= NOTED_AT_ONCE or not sweep.to_open:
+                self._note_listed(listed)
+                listed = []
             yield 0.0
         return seen
+
+    def _note_listed(self, listed: Sequence[Digested]) -> None:
+        """What the store has and offers, so that the next digests agree where nothing was edited. One write to the disk
+        for many: it takes longer than all else."""
+        with self._outbox.writing():
+            for item in listed:
+                self._book.swept(item.stock_id, item.stock, item.status)
 
     def _look_over_rest(self, pause_s: float) -> Generator[float, None, dict[str, Seen]]:
         """Page by page; what is below the number may have been sold since, which the engine knows."""
@@ -300,8 +313,9 @@ class Sweeper:
     def _fetch(self, task: Task) -> Work:
         yield 0.0
         now = self._clock.now()
-        for order_id in task["orders"]:
-            self._outbox.mark(order_id, now, again=True)
+        with self._outbox.writing():
+            for order_id in task["orders"]:
+                self._outbox.mark(order_id, now, again=True)
         return {}
 
 
