@@ -77,6 +77,10 @@ def number_of(place: int) -> int:
     return place % 50
 
 
+def status_of(place: int) -> str:
+    return "instock" if number_of(place) else "outofstock"
+
+
 def fill(engine: Engine, skus: int) -> None:
     """A pool that publishes so many SKUs, a store that is told them, and nothing else."""
     now = datetime.now(UTC)
@@ -102,8 +106,7 @@ def filled(path: Path, skus: int) -> Outbox:
             outbox.remember(key, str(value))
         for place in range(1, skus + 1):
             name, version, number = f"SKU-{place:06}", BASE + place, number_of(place)
-            status = "instock" if number else "outofstock"
-            item = (place, place, name, name.lower(), str(number), status, 1, 0, 1)
+            item = (place, place, name, name.lower(), str(number), status_of(place), 1, 0, 1)
             outbox.run("insert into stock_items values (?, ?, ?, ?, ?, ?, ?, ?, ?)", item)
             outbox.run(
                 "insert into stock_numbers (sku_key, sku, version, number, as_of, backorders, excluded, sold, stock_id,"
@@ -122,7 +125,7 @@ class Shop:
         edited = set(Random(7).sample(range(1, skus + 1), drifted))
         for place in range(1, skus + 1):
             number = number_of(place) + (3 if place in edited else 0)
-            leaf, status = digests.bucket_of(place), "instock" if number_of(place) else "outofstock"
+            leaf, status = digests.bucket_of(place), status_of(place)
             self._leaves.setdefault(leaf, []).append((place, number))
             count, digest = self._digests.get(leaf, (0, 0))
             more = digests.digest_of(place, f"SKU-{place:06}", f"{number}.000", status)
@@ -138,7 +141,7 @@ class Shop:
 
     def bucket(self, prefix: str) -> Sequence[Digested]:
         return [
-            Digested(place, f"SKU-{place:06}", Decimal(number), Decimal(number), "instock", BASE + place)
+            Digested(place, f"SKU-{place:06}", Decimal(number), Decimal(number), status_of(place), BASE + place)
             for place, number in self._leaves.get(prefix, ())
         ]
 
