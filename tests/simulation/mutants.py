@@ -342,7 +342,7 @@ NO_UNIQUE_KEYS, WITH_PARTIES = "no unique keys", "parties"
 NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
     {
         no_find_before_post: (NO_UNIQUE_KEYS, "the ERP fails"),
-        commit_lag_is_nothing: (NO_UNIQUE_KEYS, "the ERP fails"),
+        commit_lag_is_nothing: (NO_UNIQUE_KEYS, "the ERP hangs up and commits later"),
         retried_on_a_permanent_error: ("the item master is emptied",),
         a_batch_is_posted_anew_after_half_of_it_was: (NO_UNIQUE_KEYS, "the ERP fails"),
         a_batch_that_timed_out_is_halved: (NO_UNIQUE_KEYS, "the line to the ERP is bad"),

@@ -7,6 +7,7 @@ seed replays alone to the same end, and can be shortened by leaving happenings o
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 import traceback
 from collections import deque
@@ -31,7 +32,7 @@ from simulation.curt_erp import CurtErp
 from simulation.disk import Disk
 from simulation.gates import Crash, Defect, Party, party_of
 from simulation.parties import has_parties
-from simulation.world import MEMORY, Options, World
+from simulation.world import ERP_TO_BE_ASKED, MEMORY, Options, World
 
 ROUNDS = 120
 FIRST_ROUND = 3
@@ -148,6 +149,10 @@ class Simulation:
     def later(self, carry: Callable[[], object]) -> None:
         self.after(self.random.uniform(2, 40), carry)
 
+    def twice(self, request: requests.PreparedRequest) -> None:
+        keys = [document["key"] for document in json.loads(request.body or "{}")["documents"]]
+        self.notes.setdefault("doubled by the line", set()).update(keys)
+
     def after(self, seconds: float, act: Callable[[], object]) -> None:
         """Let this happen so many seconds from now, or when the storm is over."""
         self.late.append((self.world.clock.true + timedelta(seconds=seconds), act))
@@ -252,7 +257,7 @@ class Simulation:
                 row = tx.one(
                     "select exists (select 1 from work) as look,"
                     " exists (select 1 from intents where state in ('ready', 'sent'))"
-                    " or exists (select 1 from breakers where party = 'erp' and state <> 'closed') as post"
+                    f" or exists ({ERP_TO_BE_ASKED}) as post"
                 )
         except DatabaseUnavailable:
             return True, True

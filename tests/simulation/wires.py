@@ -31,10 +31,12 @@ Send = Callable[[requests.PreparedRequest, Any], requests.Response]
 
 
 class Weather(Protocol):
-    """What goes wrong with a call now, one of FAULTS, or None; later: keeps a late call until its time has come."""
+    """What goes wrong with a call now, one of FAULTS, or None. later: keeps a late call until its time has come; twice:
+    is told of a call that came twice, and whose answers are lost."""
 
     def fault(self, gate: str) -> str | None: ...
     def later(self, carry: Callable[[], object]) -> None: ...
+    def twice(self, request: requests.PreparedRequest) -> None: ...
 
 
 # Faults of a line. What "blocked" stands for is a firewall; 429 and 503 ask for a pause of two seconds.
@@ -73,6 +75,8 @@ class Wire(HTTPAdapter):
         answer = self._carry(request, timeout)
         if fault in (DOUBLED, DOUBLED_CUT):
             answer = self._carry(request, timeout)
+        if fault == DOUBLED_CUT:
+            self._weather.twice(request)
         if fault in (CUT, DOUBLED_CUT):
             raise requests.ConnectionError("The line was cut.", request=request)
         return answer

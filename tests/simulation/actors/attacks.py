@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import books
-from simulation.orders import one_of
+from simulation.orders import carried_now, one_of, orders
 from simulation.rules import STORE
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ def attack(simulation: Simulation, random: Random) -> str | None:
     status = random.choice((403, 406, 413))
     world.firewall = lambda body: status if word.encode() in body else None
     simulation.notes["blocked"], simulation.notes["attack"] = order["id"], word
+    carried_now(simulation, order["id"])
+    for other in [one["id"] for one in orders(simulation) if one["id"] != order["id"]][-2:]:
+        world.shop.update(other, {"customer_note": f"Ring twice. {random.random()}"})
+        carried_now(simulation, other)  # its neighbours go on
     if random.random() < 0.4:
 
         def taught() -> None:

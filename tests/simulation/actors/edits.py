@@ -16,21 +16,22 @@ def edit(simulation: Simulation, random: Random) -> str | None:
     return edit_order(simulation, random, order) if order else None
 
 
-def edit_order(simulation: Simulation, random: Random, order: dict[str, Any]) -> str | None:
+def edit_order(simulation: Simulation, random: Random, order: dict[str, Any], is_other: bool = False) -> str | None:
     """Fewer units, or as many as there were: above what was paid, and beside refunds, it would be another story."""
     if order["refunds"] or not order["line_items"] or gift_card(order):
         return None
     line = random.choice(order["line_items"])
     most = simulation.notes.setdefault(("quantity", line["id"]), line["quantity"])
-    quantity = random.randint(1, most)
+    quantity = random.choice([n for n in range(1, most + 1) if n != line["quantity"] or not is_other] or [most])
     simulation.world.shop.edit_quantity(order["id"], quantity, line["id"])
     simulation.notes.setdefault("edited", set()).add(order["id"])
     return f"{order['id']} to {quantity}"
 
 
 def edit_all(simulation: Simulation, random: Random) -> None:
+    """To another number of units, where one is allowed."""
     for order in orders(simulation, "processing"):
-        edit_order(simulation, random, order)
+        edit_order(simulation, random, order, is_other=True)
 
 
 def rename(simulation: Simulation, random: Random) -> str | None:

@@ -6,6 +6,8 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from simulation.actors.shoppers import place
+from simulation.orders import carried_now
 from simulation.rules import ENTITY
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ def fail(simulation: Simulation, random: Random) -> str:
     return f"{kind}, {times} times"
 
 
+def commit_late(simulation: Simulation, random: Random) -> str:
+    """It hangs up on a post and commits it afterwards; the engine has its posters at work all the while."""
+    place(simulation, random)
+    simulation.world.erp.change_modes({"fault": "cut_then_commit", "fault_times": 1})
+    order_id = simulation.world.shop.order_ids()[-1]
+    carried_now(simulation, order_id)
+    for _ in range(8):
+        simulation.world.clock.pass_time(0.3)
+        simulation.posts()
+    return str(order_id)
+
+
 def close_period(simulation: Simulation, random: Random) -> str:
     """Up to today or yesterday: what has a date in it goes to the first open day."""
     today = simulation.world.clock.true.date()
@@ -48,11 +62,12 @@ def find_items(simulation: Simulation, random: Random) -> None:
 
 HAPPENINGS = {
     "the ERP fails": (6, fail),
+    "the ERP hangs up and commits later": (2, commit_late),
     "a period is closed": (2, close_period),
     "the item master is emptied": (2, lose_items),
     "the item master is filled": (1, find_items),
 }
-FAULTS = ("the ERP fails", "the item master is emptied")
+FAULTS = ("the ERP fails", "the ERP hangs up and commits later", "the item master is emptied")
 
 
 def heal(simulation: Simulation) -> None:

@@ -34,9 +34,8 @@ def _all_posted(simulation: Simulation) -> None:
     for order in orders(simulation, *PAID)[-2:]:
         carried_now(simulation, order["id"])
     for _ in range(12):
-        simulation.posts()
         simulation.world.clock.pass_time(1)
-        if not simulation.needs()[1]:
+        if not simulation.guarded(simulation.world.step_engine):
             break
 
 

@@ -26,7 +26,7 @@ def send(simulation: Simulation, random: Random) -> str | None:
     line._session = wires.session_over(
         wires.Wire(wires.line_gate, world._into_engine, world.gates, wires_are_good, world.fell)
     )
-    kinds = random.sample(list(KINDS), random.randint(1, 3))
+    kinds = random.sample(list(KINDS), random.randint(2, 5))
     for kind in kinds:
         simulation.guarded(lambda kind=kind: _send(simulation, line, KINDS[kind](simulation, random, epochs[0])))
     return ", ".join(kinds)

@@ -23,7 +23,6 @@ def double(simulation: Simulation, random: Random) -> str | None:
     """Had the answer come through, nobody could tell."""
     if simulation.world.options.unique_keys:
         return None
-    simulation.notes["may double"] = True
     place(simulation, random)
     simulation.next_calls["erp.post"] = deque([wires.DOUBLED_CUT])
     carried_now(simulation, simulation.world.shop.order_ids()[-1])
@@ -31,11 +30,9 @@ def double(simulation: Simulation, random: Random) -> str | None:
 
 
 def doubled(simulation: Simulation) -> list[str]:
-    """The keys that more than one document bears."""
-    if "may double" not in simulation.notes:
-        return []
+    """The keys that the line doubled, and that more than one document bears by that."""
     count = Counter(one["key"] for one in books.erp_documents(simulation.world.folder))
-    return [key for key, number in count.items() if number > 1]
+    return [key for key in simulation.notes.get("doubled by the line", ()) if count[key] > 1]
 
 
 HAPPENINGS = {"the line doubles a post and loses its answer": (3, double)}
