@@ -28,7 +28,8 @@ def test_whatever_a_storm_brings_all_comes_to_rest_once_and_to_the_cent(first):
     ended = [simulate(seed) for seed in range(first, first + AT_ONCE)]
     failed = [f"seed {one.seed}: {one.failures[0]}" for one in ended if one.failures]
     assert not failed, "\n".join([*failed, "again: make simulate SEEDS=1 FROM=<the seed>"])
-    assert sum(one.steps for one in ended) >= 100 * AT_ONCE and sum(one.faults for one in ended) >= 3 * AT_ONCE
+    # Ten seeds may have fewer than all have on average (150 steps and 3 faults), which `make simulate` prints.
+    assert sum(one.steps for one in ended) >= 100 * AT_ONCE and sum(one.faults for one in ended) >= 2 * AT_ONCE
 
 
 # What storms have found, kept: each failed once, by a defect that is mended.
