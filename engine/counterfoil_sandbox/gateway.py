@@ -158,6 +158,8 @@ class Gateway(PartyStore):
         withdrawn_minor = there["withdrawn_minor"]
         if state == "opened":
             withdrawn_minor = charge["left_minor"] if amount_minor is None else amount_minor
+            if withdrawn_minor <= 0:
+                raise Refusal("data", "Nothing is left of the charge to be withdrawn.", "Look at the charge first.")
             self._move("dispute", transaction, -withdrawn_minor, charge["currency"], self.now())
         elif state == "won":
             self._move("dispute", transaction, withdrawn_minor, charge["currency"], self.now())

@@ -125,6 +125,14 @@ def test_a_dispute_goes_its_way_and_no_other(gateway: Gateway) -> None:
         gateway.command("dispute", transaction=charge, state="won")
 
 
+def test_of_a_charge_that_was_paid_back_and_failed_nothing_can_be_disputed(gateway: Gateway) -> None:
+    charge = gateway.command("charge", amount_minor=1000, currency="EUR")
+    gateway.command("refund", transaction=charge, amount_minor=100)
+    gateway.command("fail", of=last(gateway, "captured")["id"])
+    with pytest.raises(Refusal, match="Nothing is left"):
+        gateway.command("dispute", transaction=charge, state="opened")
+
+
 def test_a_payout_takes_every_movement_once_and_its_report_adds_up(gateway: Gateway) -> None:
     gateway.modes = gateway.modes.changed({"fee_per_mille": 14, "fee_minor": 25})
     charge = gateway.command("charge", amount_minor=10000, currency="EUR")
