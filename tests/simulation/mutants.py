@@ -352,7 +352,7 @@ NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
         no_wait_for_the_reversal: ("edits",),
         a_key_without_revision: ("edits",),
         rules_alone_reverse_what_stands: ("a controller loads other rules",),
-        edits_as_they_arrive: ("a firewall takes offence", "edits"),
+        edits_as_they_arrive: ("a firewall takes offence",),
         another_order_under_the_same_id: ("the store is restored",),
         a_claim_ends_before_its_look: ("somebody dies",),
         the_agent_acknowledges_before_it_sends: ("the line to the engine is bad",),

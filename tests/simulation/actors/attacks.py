@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import books
+from simulation.actors.edits import rewrite
 from simulation.orders import carried_now, one_of, orders
 from simulation.rules import STORE
 
@@ -26,7 +27,7 @@ def attack(simulation: Simulation, random: Random) -> str | None:
     simulation.notes["blocked"], simulation.notes["attack"] = order["id"], word
     carried_now(simulation, order["id"])
     for other in [one["id"] for one in orders(simulation) if one["id"] != order["id"]][-2:]:
-        world.shop.update(other, {"customer_note": f"Ring twice. {random.random()}"})
+        rewrite(simulation, random, other)
         carried_now(simulation, other)  # its neighbours go on
     if random.random() < 0.4:
 

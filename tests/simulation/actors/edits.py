@@ -28,17 +28,27 @@ def edit_order(simulation: Simulation, random: Random, order: dict[str, Any], is
     return f"{order['id']} to {quantity}"
 
 
-def edit_all(simulation: Simulation, random: Random) -> None:
+def edit_other(simulation: Simulation, random: Random, order_id: int) -> None:
     """To another number of units, where one is allowed."""
-    for order in orders(simulation, "processing"):
+    order = simulation.world.shop.order(order_id)
+    if order and order["status"] in (*PAID, "pending", "on-hold"):
         edit_order(simulation, random, order, is_other=True)
+
+
+def edit_all(simulation: Simulation, random: Random) -> None:
+    for order in orders(simulation, "processing"):
+        edit_other(simulation, random, order["id"])
 
 
 def rename(simulation: Simulation, random: Random) -> str | None:
     """What changes nothing that is due."""
     if order := one_of(simulation, random):
-        simulation.world.shop.update(order["id"], {"customer_note": f"Ring twice. {random.random()}"})
+        rewrite(simulation, random, order["id"])
     return str(order["id"]) if order else None
+
+
+def rewrite(simulation: Simulation, random: Random, order_id: int) -> None:
+    simulation.world.shop.update(order_id, {"customer_note": f"Ring twice. {random.random()}"})
 
 
 HAPPENINGS = {"edits": (6, edit), "writes a note": (1, rename)}

@@ -7,8 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation import wires
-from simulation.actors.edits import edit, rename
-from simulation.orders import read_now
+from simulation.actors.edits import edit_other, rewrite
+from simulation.orders import orders, read_now
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
@@ -36,16 +36,15 @@ def firewall(simulation: Simulation, random: Random) -> str:
     world = simulation.world
     blocked = 1 if world.options.batch_events == 1 else random.choice((2, 3, 3, 4))  # until the batch is one event
     simulation.next_calls["line.events"] = deque([wires.BLOCKED] * blocked)
-    for order_id in world.shop.order_ids()[-2:]:
-        changes = random.choice(((rename,), (rename, edit), (edit,)))
-        for change in changes:
-            change(simulation, random)
-            simulation.guarded(lambda order_id=order_id: read_now(simulation, order_id))
+    for order in orders(simulation)[-2:]:
+        for change in random.choice(((rewrite,), (rewrite, edit_other), (edit_other, edit_other))):
+            change(simulation, random, order["id"])
+            simulation.guarded(lambda order_id=order["id"]: read_now(simulation, order_id))
     return f"{blocked} times"
 
 
 HAPPENINGS = {
-    "a firewall takes offence": (2, firewall),
+    "a firewall takes offence": (4, firewall),
     "the line to the engine is bad": (5, faults_on("line", *wires.FAULTS, wires.BLOCKED)),
     "the line to the shop is bad": (2, faults_on("shop", wires.LOST, wires.CUT, wires.BUSY, wires.AWAY)),
     "the line to the ERP is bad": (4, faults_on("erp", *wires.FAULTS)),
