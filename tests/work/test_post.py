@@ -313,6 +313,19 @@ def test_a_refused_posting_is_a_case_and_gets_the_next_number_once_its_cause_has
     assert world.open_cases() == []
 
 
+def test_a_retry_of_one_cause_leaves_alone_what_another_refused(world):
+    from counterfoil_engine.work.unpark import retry_all
+
+    world.erp.refuse_kinds.update(payment="conflict", fee="data")
+    world.due("1001", a_document("payment", 100), a_document("fee", 3, "f1"))
+    world.run()
+    retry_all(world.records, "data:The ERP refuses fee.", "anna")
+    world.erp.refuse_kinds.clear()
+    world.run()
+    assert world.states() == {"payment/x/r1": "refused", "fee/f1/r1": "refused", "fee/f1/r2": "done"}
+    assert world.open_cases() == ["The ERP refuses payment."]
+
+
 def test_a_refused_reversal_is_offered_again_under_its_own_key(world):
     from counterfoil_engine.work.unpark import retry
 

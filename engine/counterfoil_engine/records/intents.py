@@ -267,17 +267,21 @@ def adopt(
     return row["subject"] if row else None
 
 
-def release(tx: Transaction, subject: str) -> list[str]:
-    """What refused a subject's intents has ended, says a person; or what was taken over, or adopted and never explained
-    by a fact, is put right in the ERP.
+def release(tx: Transaction, subject: str, sparing: Sequence[str] = (), refused_only: bool = False) -> list[str]:
+    """What refused a subject's intents has ended, says a person, but for the keys in `sparing`; or what was taken over,
+    or adopted and never explained by a fact, is put right in the ERP (not with `refused_only`).
 
     Returns the subjects whose looks made them: they decide what follows."""
+    which = "state = 'refused'"
+    if not refused_only:
+        which += " or origin = 'taken_over' or (origin = 'adopted' and document is null)"
+    spared = f" and key not in ({', '.join(['%s'] * len(sparing))})" if sparing else ""
     rows = tx.all(
-        "update intents set released = 1 where (subject = %s or about = %s)"
-        " and (state = 'refused' or origin = 'taken_over' or (origin = 'adopted' and document is null))"
+        f"update intents set released = 1 where (subject = %s or about = %s) and ({which}){spared}"
         " returning about, party, entity, key",
         subject,
         subject,
+        *sparing,
     )
     abouts = {row["about"] for row in rows}
     for row in rows:

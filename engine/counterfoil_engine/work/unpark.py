@@ -69,19 +69,25 @@ def retry(records: Records, subject: str, who: str) -> list[str]:
 
 
 def retry_all(records: Records, fingerprint: str, who: str) -> list[str]:
-    """Let every subject try again that one cause holds."""
+    """Let every subject try again that one cause holds. What another cause refused stays refused: a key that another
+    document bears gets no next revision before a person has seen to that very case (K3)."""
     with records.transaction() as tx:
         held = records.cases.subjects_of(tx, fingerprint)
-        marked = {name for subject in held for name in _retry(records, tx, subject)}
+        marked = {name for subject in held for name in _retry(records, tx, subject, fingerprint)}
         for subject in held:
             records.restatements.audit(tx, who, "retry", subject=subject)
         return sorted(marked)
 
 
-def _retry(records: Records, tx: Any, subject: str) -> list[str]:
-    subjects = {subject, *records.intents.release(tx, subject)}
-    for case in records.cases.of_subject(tx, subject):
-        if case["origin"] not in ("look", "away"):  # those end by what they say of themselves
+def _retry(records: Records, tx: Any, subject: str, cause: str | None = None) -> list[str]:
+    """cause: a fingerprint, None: whatever holds it."""
+    cases = records.cases.of_subject(tx, subject)
+    others = [case for case in cases if cause not in (None, case["fingerprint"])]
+    sparing = [case["about_key"] for case in others if case["origin"] == "post" and case["about_key"]]
+    is_conflict = cause is None or cause.startswith("conflict:")
+    subjects = {subject, *records.intents.release(tx, subject, sparing, refused_only=not is_conflict)}
+    for case in cases:
+        if case not in others and case["origin"] not in ("look", "away"):  # those end by what they say of themselves
             records.cases.resolve(tx, case["id"], "retried")
     marked = sorted(subjects)
     records.work.mark_due(tx, marked, "live")
