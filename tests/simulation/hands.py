@@ -34,12 +34,20 @@ def reverse(simulation: Simulation, key: str) -> None:
 
 
 def wait_for_look_ups(simulation: Simulation) -> None:
-    """Once the ERP is well: until the engine has looked up all that it sent, and knows what a person has to see to."""
+    """Once the ERP is well: until the engine has looked up all that it sent, or after a restore all that the ERP holds,
+    and knows what a person has to see to."""
     world = simulation.world
     world.erp.change_modes({"fault": None, "fault_times": None})
     world.before_erp = lambda request: None
     for _ in range(20):
-        if not books.rows(world.engine_file, "select 1 from intents where state = 'sent'"):
+        if not _looks_up(simulation):
             return
         world.clock.pass_time(30)
         simulation.guarded(world.step_engine)
+
+
+def _looks_up(simulation: Simulation) -> bool:
+    records = simulation.world.engine.engine.records
+    with records.transaction() as tx:
+        is_to_adopt = records.identity.to_adopt(tx, "erp", ENTITY) is not None
+    return is_to_adopt or bool(books.rows(simulation.world.engine_file, "select 1 from intents where state = 'sent'"))
