@@ -535,10 +535,17 @@ def test_what_was_made_before_the_start_line_is_taken_over_and_later_refunds_ref
     refund = a_refund("5.00", created=START + timedelta(days=1))
     result = due(order, refunded(order, refund), start_line=datetime(2026, 11, 23, 23, 0, tzinfo=UTC))
     taken_over = {document.kind for document in result.documents if document.taken_over}
-    assert taken_over == {"customer", "sales_order", "payment", "invoice", "application"}
+    assert taken_over == {"sales_order", "payment", "invoice", "application"}
     fresh = {document.kind for document in result.documents if not document.taken_over}
-    assert fresh == {"credit_note", "refund_payment", "application"}
+    assert fresh == {"customer", "credit_note", "refund_payment", "application"}
     assert of_kind(result, "credit_note")[0].after == ("eu1/1001/invoice/acceptance",)
+
+
+def test_a_customer_is_not_taken_over_with_their_old_order_but_is_due_with_the_next_document() -> None:
+    line = START + timedelta(days=1)
+    old, new = due(an_order(), start_line=line), due(an_order(created=line, paid=line), start_line=line)
+    assert of_kind(old, "customer") == [] and {document.taken_over for document in old.documents} == {True}
+    assert [customer.taken_over for customer in of_kind(new, "customer")] == [False]
 
 
 def test_a_start_line_is_a_moment_and_loses_no_order_west_of_greenwich() -> None:

@@ -85,7 +85,7 @@ def dues(facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
         cases = [parked.case]
         result.reading, result.reason = "parked", parked.cause
     last = next((moment.order for moment in reversed(moments) if moment.order), None)
-    documents = [_taken_over(document, facts.store, rules) for document in result.documents]
+    documents = _from_start_line(result.documents, facts.store, rules)
     return Dues(
         subject=facts.subject,
         reading=result.reading,
@@ -138,12 +138,20 @@ def _latest_day(context: Context, moments: Sequence[Moment], facts: OrderFacts) 
     return max(days, default=None)
 
 
-def _taken_over(document: Document, store: str, rules: Rules) -> Document:
-    """What was made before the store's start line counts as posted (R3)."""
+def _from_start_line(documents: Sequence[Document], store: str, rules: Rules) -> list[Document]:
+    """What was made before the store's start line counts as posted (R3). But for the customer, who is due with whatever
+    else is: that the old connector wrote them a document doesn't say that the ERP knows them by our key."""
+    if not documents:
+        return []
     zone = ZoneInfo(rules.entity(store).zone)
-    if document.day < rules.store(store).start_line.astimezone(zone).date():
-        return replace(document, taken_over=True)
-    return document
+    first = rules.store(store).start_line.astimezone(zone).date()
+    customers = [document for document in documents if document.kind == "customer"]
+    others = [
+        replace(document, taken_over=True) if document.day < first else document
+        for document in documents
+        if document.kind != "customer"
+    ]
+    return others if others and all(document.taken_over for document in others) else [*customers, *others]
 
 
 def _what_stood(context: Context, moments: Sequence[Moment], facts: OrderFacts) -> list[Document]:
