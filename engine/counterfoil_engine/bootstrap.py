@@ -103,6 +103,7 @@ from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.readers import OrderReader, PayoutReader
+from counterfoil_engine.work.recalls import Recalls
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
@@ -430,7 +431,11 @@ class Engine:
     def _poster(self, party: str, entity: str, receiver: PostingParty, lane: int, of: int) -> Poster:
         hold = lanes.Hold(self.database, self.registry, party, entity, f"{socket.gethostname()} {self.new_id()}")
         served = Lane(party, entity, lanes.dealt(lane, of))
-        return Poster(self.records, self.book, receiver, served, hold, self.jitter)
+        sources = [line.source for line in self.parties if line.port is receiver and line.kind == "wms"]
+        if not sources:
+            return Poster(self.records, self.book, receiver, served, hold, self.jitter)
+        kept = Recalls(party_facts, sources[0])
+        return Poster(self.records, self.book, receiver, served, hold, self.jitter, kept.refused)
 
     def _numbers(self, party: str, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
         """The ERP's own numbers of documents taken over, where it has them (R3)."""

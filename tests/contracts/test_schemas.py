@@ -34,7 +34,7 @@ KINDS = [
     "dispute",
 ]
 FACTS = {
-    "wms": ("released", "shipment", "short_pick", "cancellation_refused", "cancelled", "receipt"),
+    "wms": ("released", "shipment", "short_pick", "cancellation_refused", "cancelled", "receipt", "recall_refused"),
     "gateway": ("authorised", "captured", "voided", "refunded", "failed", "fee", "payout", "dispute"),
     "tax": ("tax_quoted", "tax_committed"),
 }

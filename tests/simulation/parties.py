@@ -6,7 +6,8 @@ Some of the seeds have them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from counterfoil_sandbox.party_store import PartyStore
 from counterfoil_sandbox.tax import TaxService
 from counterfoil_sandbox.wms import Wms
 
-from simulation import wires
+from simulation import books, wires
 from simulation.gates import Crash
 from simulation.rules import ENTITY
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 WAREHOUSES = ("BER", "PAR", "MAD")
 SOURCES = {"wms": "hub-berlin", "gateway": "stripe", "tax": "taxes"}
+OFF = ("cancelled", "failed", "trash")
 _MADE: dict[str, type[PartyStore]] = {"wms": Wms, "gateway": Gateway, "tax": TaxService}
 
 
@@ -93,7 +95,7 @@ class Parties:
 
     def on_their_way(self, tx: Any) -> Iterator[str]:
         """What a party has said or has to do yet."""
-        counted = tx.all("select party, count(*) as n from party_facts group by party")
+        counted = tx.all("select party, count(*) as n from party_facts where kind <> 'recall_refused' group by party")
         known = {row["party"]: row["n"] for row in counted}
         for kind, store in self.stores.items():
             if missing := len(store.told()) - known.get(kind, 0):
@@ -110,15 +112,57 @@ class Parties:
 def explain(simulation: Simulation) -> None:
     """Orders that may end in a case by what parties said of them."""
     parties = simulation.world.parties
+    for order_id in sent_in_vain(simulation) if parties else ():
+        simulation.explained.setdefault(order_id, "more left than is in the order now")
+    edited = simulation.notes.get("edited", set())
+    for case in books.open_cases(simulation.world.folder) if parties and edited else ():
+        order_id = int(case["subject"].rpartition("/")[2]) if case["subject"].startswith("order ") else 0
+        if order_id in edited and case["cause"].startswith("The store says that"):
+            simulation.explained.setdefault(order_id, "edited before anybody had read what was paid")
     for store in parties.stores.values() if parties else ():
         for fact in store.told():
             kind = fact["fact"].split(".")[1]
             if kind in ("short_pick", "receipt", "cancellation_refused") and fact["order"]:
                 simulation.explained.setdefault(int(fact["order"]), f"its goods: {kind}")
-            if kind == "released" and int(fact["order"]) in simulation.notes.get("edited", ()):
-                simulation.explained.setdefault(int(fact["order"]), "it was edited, and the WMS keeps what it released")
             if kind == "tax_quoted" and off(simulation, fact):
                 simulation.explained.setdefault(int(fact["order"]), "another tax was quoted than was charged")
+
+
+def moved(parties: Parties, kind: str, since: Callable[[int], str] = lambda order_id: "") -> dict[int, Counter[str]]:
+    """By order, how many units of each line the WMS said that it shipped, didn't find or got back, after a time."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    for fact in parties.told("wms", kind):
+        if fact["at"] <= since(int(fact["order"])):
+            continue
+        for line in fact["lines"]:
+            found[int(fact["order"])][line["line"]] += int(line["quantity"])
+    return found
+
+
+def ordered(order: dict[str, Any]) -> Counter[str]:
+    """Units of each line in the shop; of a cancelled order none."""
+    is_off = order["status"] in OFF
+    return Counter({f"item:{line['id']}": 0 if is_off else line["quantity"] for line in order["line_items"]})
+
+
+def sent_in_vain(simulation: Simulation, is_certain: bool = False) -> list[int]:
+    """Orders of which more left, less what came back, than the shop has in them now. is_certain: of cancelled ones only
+    what left since they were last touched: what had left before them was known to whoever cancelled."""
+    parties = simulation.world.parties
+    assert parties is not None
+
+    def cancelled(order_id: int) -> str:
+        order = simulation.world.shop.order(order_id)
+        is_off = is_certain and order and order["status"] in OFF
+        return f"{order['date_modified_gmt']}Z" if is_off and order else ""
+
+    shipped, received = moved(parties, "shipment", cancelled), moved(parties, "receipt")
+    found = []
+    for order_id, units in shipped.items():
+        order = simulation.world.shop.order(order_id)
+        if order and any(units[line] - received[order_id][line] > ordered(order)[line] for line in units):
+            found.append(order_id)
+    return found
 
 
 def off(simulation: Simulation, quote: dict[str, Any]) -> bool:

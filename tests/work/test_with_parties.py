@@ -43,10 +43,10 @@ class Town:
     seen: int = 0
     services: list[PartyService] = field(default_factory=list)
 
-    def order(self, **fields: Any) -> None:
+    def order(self, mugs: int = 3, **fields: Any) -> None:
         """The store says how the order is now: 3 mugs and shipping, 17.72 EUR, paid by card."""
         self.seen += 1
-        parts = (a_line("MUG", 3, "3.33"), a_shipping("4.90"))
+        parts = (a_line("MUG", mugs, "3.33"), a_shipping("4.90"))
         body = {"order": an_order(*parts, payment_method="card", **fields), "refunds": []}
         event = incoming(f"event {self.seen}", self.seen, body=json.dumps(body).encode())
         self.engine.events.append("eu1", [event._replace(transaction=body["order"]["transaction_id"] or None)])
@@ -206,3 +206,56 @@ def test_a_tax_quote_is_asked_for_and_the_order_waits_for_it(tmp_path: Path) -> 
         assert town.cases() == []
         assert town.posted(town.taxes)[0] == "tax_quote" and "tax_commit" in town.posted(town.taxes)
         assert town.balances()["revenue:goods"] == -999
+
+
+# Edits that the WMS hears of too late.
+
+
+def edited(town: Town, mugs: int) -> None:
+    """The WMS releases all three mugs, and the merchant edits the order before anybody has heard of it."""
+    town.order()
+    town.gateway.command("charge", amount_minor=1772, currency="EUR")
+    town.run()
+    town.wms.modes = town.wms.modes.changed({"late_facts_s": 120.0})
+    town.wms.command("release", **ORDER)
+    town.order(mugs)
+    town.run()
+    town.clock.pass_time(200)
+    town.run()
+
+
+def test_what_the_wms_had_released_stands_and_the_order_goes_on(town: Town) -> None:
+    edited(town, mugs=5)
+    assert town.cases() == []
+    assert town.posted(town.wms) == ["fulfilment", "fulfilment"]
+    for _ in ("what was released", "the rest"):
+        town.wms.command("ship", **ORDER)
+        town.clock.pass_time(200)
+        town.run()
+    assert town.cases() == []
+    assert town.balances()["revenue:goods"] == -1665 and town.balances()["receivable"] > 0
+
+
+def test_what_the_wms_wont_leave_out_is_a_case_until_it_has_come_back(town: Town) -> None:
+    edited(town, mugs=1)
+    assert ["refused to leave out" in cause for cause in town.cases()] == [True]
+    town.wms.command("ship", **ORDER)
+    town.clock.pass_time(200)
+    town.run()
+    assert ["ships 3 of line item:1, and 1 was left" in cause for cause in town.cases()] == [True]
+    assert town.balances()["revenue:goods"] == -333
+    town.wms.command("receive", **ORDER, lines={"item:1": "2"})
+    town.clock.pass_time(200)
+    town.run()
+    assert town.cases() == []
+
+
+def test_what_the_wms_leaves_out_after_release_leaves_nothing_to_do(town: Town) -> None:
+    town.wms.modes = town.wms.modes.changed({"stops_released": 1.0})
+    edited(town, mugs=1)
+    assert town.cases() == []
+    town.wms.command("ship", **ORDER)
+    town.clock.pass_time(200)
+    town.run()
+    assert town.cases() == []
+    assert town.balances()["revenue:goods"] == -333 and town.balances()["refunds_owed"] == -793

@@ -45,23 +45,76 @@ class Receipt:
     quantities: Quantities
 
 
+OF_KEPT = "wms-released"  # how cancellations begin that ask for less of what the WMS kept
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A fulfilment that the WMS didn't give back. country: where it goes; lines: by line, as it asks for them."""
+
+    country: str | None
+    lines: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """What left and can't be of the order: more than was ordered, or of a line that it doesn't have."""
+
+    line: str
+    quantity: Decimal
+    case: Case
+
+
 @dataclass(frozen=True)
 class Delivery:
-    """All of an order's goods: released since, shipments in the order in which they became known, short picks (never
-    shipped), receipts, what the WMS refused to cancel, and what is wrong with it."""
+    """All of an order's goods: released since, shipments in the order in which they became known, receipts, and what
+    the WMS said to what was asked of it.
+
+    missing: what it found missing, and when. kept: fulfilments that it didn't give back, by natural id; left_out: what
+    it agreed to leave out, refused: cancellations that it refused, by the natural id of the cancellation."""
 
     released: datetime | None = None
     shipments: tuple[Shipment, ...] = ()
-    short: Quantities = field(default_factory=dict)
+    missing: tuple[tuple[datetime, Quantities], ...] = ()
     receipts: tuple[Receipt, ...] = ()
-    refused: tuple[PartyFact, ...] = ()
-    cases: tuple[Case, ...] = ()
+    surplus: tuple[Surplus, ...] = ()
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    left_out: Mapping[str, Quantities] = field(default_factory=dict)
+    refused: Mapping[str, PartyFact] = field(default_factory=dict)
+
+    @property
+    def left_out_of_kept(self) -> dict[str, Quantities]:
+        """What it agreed to leave out of what it had kept."""
+        return {natural: lines for natural, lines in sorted(self.left_out.items()) if natural.startswith(OF_KEPT)}
 
     def shipped(self) -> dict[str, Decimal]:
         """How much of each line was shipped."""
         total: dict[str, Decimal] = defaultdict(Decimal)
         for shipment in self.shipments:
             for line, quantity in shipment.quantities.items():
+                total[line] += quantity
+        return total
+
+    def left_with(self) -> dict[str, Decimal]:
+        """How much of each line left, whether it can be of the order or not."""
+        total = self.shipped()
+        for surplus in self.surplus:
+            total[surplus.line] += surplus.quantity
+        return total
+
+    def found_missing(self) -> dict[str, Decimal]:
+        """How much of each line was not there when it was picked."""
+        total: dict[str, Decimal] = defaultdict(Decimal)
+        for _, quantities in self.missing:
+            for line, quantity in quantities.items():
+                total[line] += quantity
+        return total
+
+    def received(self) -> dict[str, Decimal]:
+        """How much of each line came back."""
+        total: dict[str, Decimal] = defaultdict(Decimal)
+        for receipt in self.receipts:
+            for line, quantity in receipt.quantities.items():
                 total[line] += quantity
         return total
 
@@ -79,14 +132,14 @@ def delivery_of(
     Without a WMS, `completed` ships all that is left at date_completed."""
     items = {line.id: line for line in sold if line.type == "item" and line.id and line.quantity > 0}
     left = {name: line.quantity for name, line in items.items()}
-    cases: list[Case] = []
+    surplus: list[Surplus] = []
     shipments: list[Shipment] = []
     digital = {name: left[name] for name, line in items.items() if is_digital(line)}
     if digital and given:
         shipments.append(Shipment("digital", given, _taken(digital, left)))
     for fact in (fact for fact in facts if fact.kind == "shipment"):
         at = max([fact.at, *(shipment.at for shipment in shipments if shipment.id != "digital")])
-        quantities = _quantities(order, fact, left, cases)
+        quantities = _quantities(order, fact, left, surplus)
         body = fact.body
         shipments.append(
             Shipment(
@@ -104,10 +157,12 @@ def delivery_of(
     return Delivery(
         released=min(released) if released else None,
         shipments=tuple(shipments),
-        short=_short(order, facts, left, cases),
+        missing=tuple((fact.at, _summed(fact)) for fact in facts if fact.kind == "short_pick"),
         receipts=tuple(_receipts(facts)),
-        refused=tuple(fact for fact in facts if fact.kind == "cancellation_refused"),
-        cases=tuple(cases),
+        surplus=tuple(surplus),
+        kept=dict(sorted(_kept(facts), key=lambda kept: (kept[0] != "order", len(kept[0]), kept[0]))),
+        left_out={_asked_as(fact): _summed(fact) for fact in facts if fact.kind == "cancelled"},
+        refused=_refused(facts),
     )
 
 
@@ -129,53 +184,62 @@ def _lines(fact: PartyFact) -> Iterator[tuple[str, Decimal]]:
         yield str(line["line"]), Decimal(str(line["quantity"]))
 
 
-def _quantities(order: Order, fact: PartyFact, left: dict[str, Decimal], cases: list[Case]) -> Quantities:
+def _quantities(order: Order, fact: PartyFact, left: dict[str, Decimal], surplus: list[Surplus]) -> Quantities:
     """What of a shipment can be true; the rest is a case."""
     taken: dict[str, Decimal] = defaultdict(Decimal)
     what = f"Shipment {fact.id} of {fact.source}"
     for name, quantity in _lines(fact):
         if name not in left:
-            cases.append(
-                Case(
-                    "data",
-                    f"{what} ships {plain(quantity)} of line {name}, which isn't in the order.",
-                    "Compare the shipment with the order; correct it in the WMS, or add the item to the order.",
-                    currency=order.currency,
-                )
+            isnt = Case(
+                "data",
+                f"{what} ships {plain(quantity)} of line {name}, which isn't in the order.",
+                "Let it come back and be received, or add the item to the order in the store.",
+                currency=order.currency,
             )
+            surplus.append(Surplus(name, quantity, isnt))
             continue
         fits = min(quantity, left[name])
         left[name] -= fits
         if fits:
             taken[name] += fits
         if fits < quantity:
-            cases.append(
-                Case(
-                    "data",
-                    f"{what} ships {plain(quantity)} of line {name}, and {plain(fits)} was left.",
-                    "Find out what left the warehouse: ask the customer to return the surplus, or sell it to them.",
-                    currency=order.currency,
-                )
+            too_many = Case(
+                "data",
+                f"{what} ships {plain(quantity)} of line {name}, and {plain(fits)} was left.",
+                "Let the surplus come back and be received, or sell it: raise the quantity in the store's order.",
+                currency=order.currency,
             )
+            surplus.append(Surplus(name, quantity - fits, too_many))
     return dict(taken)
 
 
-def _short(order: Order, facts: Sequence[PartyFact], left: Mapping[str, Decimal], cases: list[Case]) -> Quantities:
-    """What was found missing when picked and wasn't shipped after all."""
-    short: dict[str, Decimal] = defaultdict(Decimal)
-    for fact in (fact for fact in facts if fact.kind == "short_pick"):
-        for name, quantity in _lines(fact):
-            if name in left:
-                short[name] = min(short[name] + quantity, left[name])
-    return {name: quantity for name, quantity in short.items() if quantity > 0}
+def _summed(fact: PartyFact) -> Quantities:
+    """The quantities of a fact's lines, added up by line."""
+    quantities: dict[str, Decimal] = defaultdict(Decimal)
+    for name, quantity in _lines(fact):
+        quantities[name] += quantity
+    return dict(quantities)
+
+
+def _asked_as(fact: PartyFact) -> str:
+    """The natural id of the document that the WMS answers: `eu1/1001/cancellation/wms-5001/r1` → `wms-5001`."""
+    return str(fact.body["of"]).split("/")[3]
+
+
+def _kept(facts: Sequence[PartyFact]) -> Iterator[tuple[str, Kept]]:
+    for fact in (fact for fact in facts if fact.kind == "recall_refused"):
+        lines: Sequence[Mapping[str, Any]] = fact.body["lines"]
+        yield _asked_as(fact), Kept(fact.body["ship_to_country"], {str(line["line"]): line for line in lines})
+
+
+def _refused(facts: Sequence[PartyFact]) -> dict[str, PartyFact]:
+    """The cancellations to which its last word was no."""
+    said = [fact for fact in facts if fact.kind in ("cancellation_refused", "cancelled")]
+    last = {_asked_as(fact): fact for fact in said}
+    return {natural: fact for natural, fact in last.items() if fact.kind == "cancellation_refused"}
 
 
 def _receipts(facts: Sequence[PartyFact]) -> Iterator[Receipt]:
     for fact in (fact for fact in facts if fact.kind == "receipt"):
-        quantities: dict[str, Decimal] = defaultdict(Decimal)
-        for name, quantity in _lines(fact):
-            quantities[name] += quantity
         refund = fact.body.get("refund")
-        yield Receipt(
-            natural_id(f"{fact.source}-{fact.id}"), fact.at, str(refund) if refund else None, dict(quantities)
-        )
+        yield Receipt(natural_id(f"{fact.source}-{fact.id}"), fact.at, str(refund) if refund else None, _summed(fact))

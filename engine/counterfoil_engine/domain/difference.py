@@ -124,7 +124,12 @@ def difference(
 
 
 def _undone(held: Mapping[str, _Slot], wanted: Mapping[str, Document], own: set[str]) -> set[str]:
-    """Slots whose standing posting has to go: not due any more, due otherwise, or resting on one that goes."""
+    """Slots whose standing posting has to go: not due any more, due otherwise, or resting on one that goes; but for
+    what its party didn't give back, which stands whatever it rested on."""
+
+    def _is_kept(slot: str) -> bool:
+        return slot in wanted and wanted[slot].is_kept
+
     undone = set()
     for slot in own:
         standing = held[slot].standing
@@ -137,7 +142,7 @@ def _undone(held: Mapping[str, _Slot], wanted: Mapping[str, Document], own: set[
         more = {
             slot
             for slot in own - undone
-            if (standing := held[slot].standing) is not None and keys & set(standing.after)
+            if (standing := held[slot].standing) is not None and keys & set(standing.after) and not _is_kept(slot)
         }
         if not more:
             return undone
@@ -205,10 +210,11 @@ def _withdrawals(
     return steps
 
 
-def _dependents(slot: str, held: Mapping[str, _Slot]) -> tuple[list[_Slot], bool]:
-    """The slots whose standing posting waited for this one's, and whether one is on its way without result."""
+def _dependents(slot: str, held: Mapping[str, _Slot], undone: set[str]) -> tuple[list[_Slot], bool]:
+    """The slots whose standing posting waited for this one's and goes, and whether one is on its way without result."""
     key = held[slot].standing.key  # type: ignore[union-attr]
-    standing = [other for other in held.values() if other.standing and key in other.standing.after]
+    there = [held[other] for other in held if other in undone]
+    standing = [other for other in there if other.standing and key in other.standing.after]
     return standing, any(other.sent and key in other.sent.after for other in held.values())
 
 
@@ -218,7 +224,7 @@ def _reversals(held: Mapping[str, _Slot], undone: set[str], day: date | None) ->
         state = held[slot]
         standing, reversal = state.standing, state.reversal
         assert standing is not None
-        dependents, in_flight = _dependents(slot, held)
+        dependents, in_flight = _dependents(slot, held, undone)
         after = tuple(sorted(f"{other.standing.key}/reversal" for other in dependents if other.standing))
         if reversal and reversal.state == "ready" and _still_ahead(reversal.after, held) != set(after):
             steps.append(Withdraw(reversal.key))

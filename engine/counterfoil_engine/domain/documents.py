@@ -62,6 +62,7 @@ class Document:
     after: slots that must have a result first. why: `rule@version: reason` for people.
     taken_over: counts as posted, since it was made before the store's start line. number: the order's as it is shown.
     known_as: the gateway's ids of the money that it books, by which a payout names it; no part of what is due.
+    is_kept: its party didn't give it back, so it stands as it is, though what it rested on is reversed.
     """
 
     slot: str
@@ -80,6 +81,7 @@ class Document:
     taken_over: bool = False
     number: str | None = None
     known_as: tuple[str, ...] = ()
+    is_kept: bool = False
 
     @cached_property
     def content_hash(self) -> str:

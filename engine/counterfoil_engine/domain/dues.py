@@ -7,22 +7,21 @@ and however often they are looked at (I6).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from counterfoil_engine.domain.charge import Charge, charge_of
-from counterfoil_engine.domain.credit import Credit, credits_of
-from counterfoil_engine.domain.delivery import Delivery, delivery_of, plain
+from counterfoil_engine.domain.credit import credits_of
+from counterfoil_engine.domain.delivery import Delivery, delivery_of
 from counterfoil_engine.domain.documents import KINDS, Document, Dues, Proof
 from counterfoil_engine.domain.due_documents import Accepted, DueDocuments
 from counterfoil_engine.domain.due_goods import answer_to, check_quote, commits, goods_steps, quote_document
 from counterfoil_engine.domain.due_money import fee_document, money_steps, payment_document
 from counterfoil_engine.domain.errors import Case, Parked
 from counterfoil_engine.domain.facts import OrderFacts
+from counterfoil_engine.domain.goods_cases import goods_cases
 from counterfoil_engine.domain.life import (
     Claim,
     Context,
@@ -39,7 +38,7 @@ from counterfoil_engine.domain.life import (
 from counterfoil_engine.domain.money import show
 from counterfoil_engine.domain.money_moves import Money, money_of
 from counterfoil_engine.domain.order import Line, Order, Refund
-from counterfoil_engine.domain.parts import NO_PARTS, Parts, at_acceptance, by_shipment
+from counterfoil_engine.domain.parts import NO_PARTS, at_acceptance, by_shipment
 from counterfoil_engine.domain.proof import document_proofs, equation, header_proof, refund_proof, require
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.sequence import Sequence as OrderSequence
@@ -350,13 +349,10 @@ def _accepted(
             is_secured=money.is_secured or is_trusted(context, order),
         ),
     )
-    result.beside += [
-        *delivery.cases,
-        *([] if is_cancelled else _goods_cases(order, delivery, shipped, credits)),
-        *_dispute_cases(money),
-    ]
+    result.beside += _dispute_cases(money)
     _ask_for_tax(due, facts, result)
     result.documents = due.all((money_steps, goods_steps, earning_steps), commits, prepaid_tax, shortfall)
+    result.beside += goods_cases(due, result.documents)
     result.unproven = claim is not None and any(capture.source is None for capture in money.captures)
     captured_minor = sum(one.amount_minor for one in money.captured if one.currency == order.currency)
     is_whole = due.known.is_taxed and (not is_by_shipment or shipped.is_complete)
@@ -404,47 +400,6 @@ def _ask_for_tax(due: DueDocuments, facts: OrderFacts, result: _Result) -> None:
     if case:
         result.beside.append(case)
     due.known = replace(due.known, is_taxed=answer is not None and case is None)
-
-
-def _came_back_unrefunded(delivery: Delivery, credits: Sequence[Credit]) -> dict[str, Decimal]:
-    """How much of each line was received beyond what refunds and cancellations give back."""
-    back: dict[str, Decimal] = defaultdict(Decimal)
-    for receipt in delivery.receipts:
-        for name, quantity in receipt.quantities.items():
-            back[name] += quantity
-    for line in (line for credit in credits for line in credit.lines):
-        if line.id in back:
-            back[line.id] -= line.quantity
-    return {name: quantity for name, quantity in back.items() if quantity > 0}
-
-
-def _goods_cases(order: Order, delivery: Delivery, shipped: Parts, credits: Sequence[Credit]) -> Iterator[Case]:
-    """Goods that will not come and aren't refunded, that came back and aren't; a cancellation that the WMS refused."""
-    taken = [line for one in shipped.taken.values() for line in one.before if line.type == "item"]
-    for name, quantity in sorted(delivery.short.items()):
-        missing = quantity - sum((line.quantity for line in taken if line.id == name), Decimal(0))
-        if missing > 0:
-            yield Case(
-                "refund",
-                f"{plain(missing)} of line {name} could not be picked, and it isn't refunded.",
-                "Refund it in the store, or let the warehouse ship it once it is there.",
-                currency=order.currency,
-            )
-    for name, quantity in sorted(_came_back_unrefunded(delivery, credits).items()):
-        yield Case(
-            "refund",
-            f"{plain(quantity)} of line {name} came back, and no refund says what becomes of it.",
-            "Refund it in the store, or send it out anew; stock has it back already.",
-            currency=order.currency,
-        )
-    for fact in delivery.refused:
-        yield Case(
-            "conflict",
-            f"{fact.source} refused to leave out what was cancelled or refunded: {str(fact.body.get('reason'))[:200]}.",
-            "Let the goods come back and be received, or take the refund back in the store.",
-            money_minor=order.total_minor,
-            currency=order.currency,
-        )
 
 
 def _dispute_cases(money: Money) -> Iterator[Case]:

@@ -496,9 +496,11 @@ def counts(tx: Transaction) -> list[Mapping[str, Any]]:
 
 # Documents as kept.
 
+_NOT_KEPT = ("journal", "is_kept")  # written otherwise, and for a look alone
+
 
 def document_json(document: Document) -> str:
-    kept = {name: getattr(document, name) for name in Document.__dataclass_fields__ if name != "journal"}
+    kept = {name: getattr(document, name) for name in Document.__dataclass_fields__ if name not in _NOT_KEPT}
     kept["journal"] = [
         [line.role, line.debit_minor, line.credit_minor, line.book_debit_minor, line.book_credit_minor]
         for line in document.journal

@@ -59,7 +59,9 @@ SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "Th
 
 
 class Poster:
-    """Serves one lane. jitter: numbers from 0 up to 1, so that lanes don't come back in step after an outage."""
+    """Serves one lane. jitter: numbers from 0 up to 1, so that lanes don't come back in step after an outage.
+
+    heard: told of each refusal, in its transaction: what it means for the order may be a fact (`work/recalls.py`)."""
 
     def __init__(
         self,
@@ -69,9 +71,10 @@ class Poster:
         lane: Lane,
         hold: LaneHold,
         jitter: Callable[[], float] = lambda: 0.0,
+        heard: Callable[[Any, Intent, Case], None] = lambda tx, intent, case: None,
     ) -> None:
         self._records, self._book, self._receiver = records, book, receiver
-        self._lane, self._hold, self._jitter = lane, hold, jitter
+        self._lane, self._hold, self._jitter, self._heard = lane, hold, jitter, heard
         self._draw = Draw()
         self._open_days: dict[date, tuple[date, datetime]] = {}
         self._locked: frozenset[str] = frozenset()  # the entity's periods, when this step began
@@ -240,6 +243,7 @@ class Poster:
                     case Refused(case=case):
                         is_taken = case.category == "conflict" and intent.reverses is None  # by another content (K3)
                         due |= self._refused(tx, intent, case, ledger.NOT_TOLD if is_taken else None)
+                        self._heard(tx, intent, case)
                     case Unknown():
                         self._records.intents.no_answer(tx, [intent])
             ledger.mark_due(self._records, tx, due | self._done(tx, posted))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from simulation import books
-from simulation.parties import SOURCES, Parties
+from simulation.parties import SOURCES, Parties, moved, ordered, sent_in_vain
 from simulation.rules import BY_PARTIES, STORE
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def check(simulation: Simulation) -> Iterator[str]:
     if parties := simulation.world.parties:
         yield from _known_once(simulation, parties)
         yield from _fulfilled_once(parties)
+        yield from _missing_told(simulation, parties)
         yield from _invoiced_as_shipped(simulation, parties)
         yield from _money_there(simulation, parties)
 
@@ -27,7 +28,8 @@ def check(simulation: Simulation) -> Iterator[str]:
 def _known_once(simulation: Simulation, parties: Parties) -> Iterator[str]:
     """The engine knows each fact once, and what stands at a party is what the ledger says."""
     for kind, store in parties.stores.items():
-        known = books.rows(simulation.world.engine_file, "select id from party_facts where party = ?", kind)
+        said = "select id from party_facts where party = ? and kind <> 'recall_refused'"
+        known = books.rows(simulation.world.engine_file, said, kind)
         told = sorted(one["id"] for one in store.told())
         if sorted(one["id"] for one in known) != told:
             yield f"I7 the {kind} said {len(told)} facts, the engine knows {len(known)}"
@@ -45,6 +47,29 @@ def _fulfilled_once(parties: Parties) -> Iterator[str]:
         standing[row["slot"]] += -1 if row["reverses"] else 1
         if standing[row["slot"]] > 1:
             yield f"I1 two fulfilments stood at once in {row['slot']}"
+
+
+def _missing_told(simulation: Simulation, parties: Parties) -> Iterator[str]:
+    """Goods that weren't there when they were picked, and that the shop neither shipped nor gives back, are a case; and
+    so is what left beyond what the shop has in the order."""
+    in_cases = {case["subject"] for case in books.open_cases(simulation.world.folder)}
+    shipped = moved(parties, "shipment")
+    missing = set()
+    for order_id, short in moved(parties, "short_pick").items():
+        order = simulation.world.shop.order(order_id)
+        if order is None or order["status"] == "refunded":
+            continue
+        waits = ordered(order)
+        waits.subtract(shipped[order_id])
+        for refund in simulation.world.shop.refunds(order_id):
+            for line in refund["line_items"]:
+                of = next(meta["value"] for meta in line["meta_data"] if meta["key"] == "_refunded_item_id")
+                waits[f"item:{of}"] += line["quantity"]
+        if any(units and waits[line] > 0 for line, units in short.items()):
+            missing.add(order_id)
+    for order_id in sorted(missing | set(sent_in_vain(simulation, is_certain=True))):
+        if f"order {STORE}/{order_id}" not in in_cases:
+            yield f"order {order_id} lacks goods, or has too many, and no case says so"
 
 
 def _invoiced_as_shipped(simulation: Simulation, parties: Parties) -> Iterator[str]:

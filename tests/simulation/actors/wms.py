@@ -25,8 +25,6 @@ def does(command: str) -> Any:
         """With some order: all that can be done of it, or one unit of one line."""
         wms = simulation.world.parties.wms  # type: ignore[union-attr]
         orders = [name for name, order in wms.things("order") if open_lines(order) or command == "receive"]
-        if command == "short_pick":  # beside a refund from before it, no case says that goods are missing: kept out
-            orders = [name for name in orders if not _is_refunded(simulation, int(name.split("/")[1]))]
         if not orders:
             return None
         store, order = random.choice(orders).split("/")
@@ -38,11 +36,6 @@ def does(command: str) -> Any:
         return f"nothing of {order}"
 
     return act
-
-
-def _is_refunded(simulation: Simulation, order_id: int) -> bool:
-    order = simulation.world.shop.order(order_id)
-    return not order or bool(order["refunds"])
 
 
 def agrees(simulation: Simulation, random: Random) -> None:
