@@ -431,11 +431,9 @@ class Engine:
     def _poster(self, party: str, entity: str, receiver: PostingParty, lane: int, of: int) -> Poster:
         hold = lanes.Hold(self.database, self.registry, party, entity, f"{socket.gethostname()} {self.new_id()}")
         served = Lane(party, entity, lanes.dealt(lane, of))
-        sources = [line.source for line in self.parties if line.port is receiver and line.kind == "wms"]
-        if not sources:
-            return Poster(self.records, self.book, receiver, served, hold, self.jitter)
-        kept = Recalls(party_facts, sources[0])
-        return Poster(self.records, self.book, receiver, served, hold, self.jitter, kept.refused)
+        wms = next((one.source for one in self.parties if one.kind == "wms" and entity in one.entities), "")
+        heard = Recalls(party_facts, wms).refused
+        return Poster(self.records, self.book, receiver, served, hold, self.jitter, heard)
 
     def _numbers(self, party: str, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
         """The ERP's own numbers of documents taken over, where it has them (R3)."""

@@ -34,7 +34,7 @@ KINDS = [
     "dispute",
 ]
 FACTS = {
-    "wms": ("released", "shipment", "short_pick", "cancellation_refused", "cancelled", "receipt", "recall_refused"),
+    "wms": ("released", "shipment", "short_pick", "cancellation_refused", "cancelled", "receipt"),
     "gateway": ("authorised", "captured", "voided", "refunded", "failed", "fee", "payout", "dispute"),
     "tax": ("tax_quoted", "tax_committed"),
 }
@@ -48,6 +48,7 @@ def test_every_contract_that_the_parts_speak_is_there() -> None:
         "documents/_common.v1",
         *(f"facts/{kind}.v1" for kinds in FACTS.values() for kind in kinds),
         "facts/_common.v1",
+        "facts/recall_refused.v1",
         *(f"feed/{name}.v1" for name in ("ask", "numbers", "writes", "results", "updates")),
         *(f"feed/{name}.v1" for name in ("sweep_tasks", "sweep_answers")),
         "config/rules.v1",

@@ -29,8 +29,8 @@ def kept(quantity: int = 3, of: str = "order", country: str = "DE", hours: float
         hours,
         of=f"eu1/1001/fulfilment/{of}/r1",
         reason="It is released already.",
-        ship_to_country=country,
-        lines=[{**KEPT, "quantity": str(quantity)}],
+        amount_minor=0,
+        asked={"ship_to_country": country, "lines": [{**KEPT, "quantity": str(quantity)}]},
     )
 
 
@@ -194,3 +194,57 @@ def test_goods_that_leave_after_a_cancellation_are_a_case_until_they_come_back()
 
 def test_goods_that_had_left_before_the_cancellation_are_the_merchants_own_decision() -> None:
     assert causes(due(mugs(3), cancelled(), others=[a_shipment("s1", 30, item_1=3)])) == []
+
+
+# Money that moved.
+
+
+def captured_already(part: str, amount_minor: int) -> Any:
+    """The gateway didn't give back what it had captured with a shipment."""
+    return a_fact(
+        "gateway",
+        "recall_refused",
+        f"k-{part}",
+        44,
+        of=f"eu1/1001/capture/{part}/r1",
+        reason="Money has moved.",
+        amount_minor=amount_minor,
+        asked={"gateway": "stripe", "authorisation": "pi_1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("quantity", "asked_for"),
+    [(3, {"hub-s1": 1190, "hub-s1-more-1": 1190}), (1, {"hub-s1": 1190})],
+    ids=["edited up", "edited back"],
+)
+def test_what_was_captured_with_a_shipment_stands_and_an_edit_captures_the_difference(
+    quantity: int, asked_for: dict[str, int]
+) -> None:
+    own = {"amount_minor": 9000, "currency": "EUR", "expires_at": None, "method": "card"}
+    held = a_fact("gateway", "authorised", "a1", 0.5, transaction="pi_1", **own)
+    ships = a_shipment("s1", 43, item_1=min(quantity, 2))
+    rules = the_rules(sequence=[a_row(match={"entity": "*", "method": "*"}, **WMS, capture_on="shipment")])
+    facts = facts_of(mugs(quantity, paid=None), others=[held, ships, captured_already("hub-s1", 1190)])
+    result = dues(facts, rules, NOW + timedelta(days=9))
+    captures = [each for each in result.documents if each.kind == "capture"]
+    assert {each.slot.split("/")[3]: each.amount_minor for each in captures} == asked_for
+
+
+def test_what_the_engine_paid_back_stands_though_the_store_deleted_the_refund() -> None:
+    paid = a_fact(
+        "gateway",
+        "recall_refused",
+        "k-5001",
+        44,
+        of="eu1/1001/refund_order/5001/r1",
+        reason="Money has moved.",
+        amount_minor=1190,
+        asked={"gateway": "stripe", "transaction": "ch_1", "refund": "5001"},
+    )
+    rules = the_rules(sequence=[a_row(match={"entity": "*", "method": "*"}, refunds_by="engine")])
+    result = dues(facts_of(*[refunded(2), mugs(3)], others=[paid]), rules, NOW + timedelta(days=9))
+    orders = [each for each in result.documents if each.kind == "refund_order"]
+    assert [(each.slot, each.amount_minor, each.is_kept) for each in orders] == [
+        ("eu1/1001/refund_order/5001", 1190, True)
+    ]

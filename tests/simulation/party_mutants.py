@@ -7,9 +7,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from counterfoil_engine.domain import dues
+from counterfoil_engine.domain import dues, goods_cases
 from counterfoil_engine.records import party_facts
 from counterfoil_engine.work.party_facts import FactReader
+from counterfoil_engine.work.recalls import Recalls
 
 if TYPE_CHECKING:
     from simulation.mutants import Patch
@@ -77,7 +78,18 @@ def a_claim_stays_once_the_gateway_has_paid_back(patch: Patch) -> None:
     patch.set(dues, "money_of", deaf)
 
 
+def what_a_party_keeps_is_not_noted(patch: Patch) -> None:
+    """An edit after release waits for ever for goods that the WMS doesn't give back."""
+    patch.set(Recalls, "refused", lambda *_: None)
+
+
+def a_short_pick_is_taken_for_refunded(patch: Patch) -> None:
+    patch.set(goods_cases, "_missing", lambda due: ())
+
+
 PLANTS = (
+    what_a_party_keeps_is_not_noted,
+    a_short_pick_is_taken_for_refunded,
     a_cursor_moves_before_its_facts,
     a_fact_told_twice_counts_twice,
     a_fact_wakes_nobody,

@@ -161,7 +161,7 @@ def delivery_of(
         receipts=tuple(_receipts(facts)),
         surplus=tuple(surplus),
         kept=dict(sorted(_kept(facts), key=lambda kept: (kept[0] != "order", len(kept[0]), kept[0]))),
-        left_out={_asked_as(fact): _summed(fact) for fact in facts if fact.kind == "cancelled"},
+        left_out={asked_as(fact): _summed(fact) for fact in facts if fact.kind == "cancelled"},
         refused=_refused(facts),
     )
 
@@ -221,21 +221,21 @@ def _summed(fact: PartyFact) -> Quantities:
     return dict(quantities)
 
 
-def _asked_as(fact: PartyFact) -> str:
-    """The natural id of the document that the WMS answers: `eu1/1001/cancellation/wms-5001/r1` → `wms-5001`."""
+def asked_as(fact: PartyFact) -> str:
+    """The natural id of the document that a party answers: `eu1/1001/cancellation/wms-5001/r1` → `wms-5001`."""
     return str(fact.body["of"]).split("/")[3]
 
 
 def _kept(facts: Sequence[PartyFact]) -> Iterator[tuple[str, Kept]]:
     for fact in (fact for fact in facts if fact.kind == "recall_refused"):
-        lines: Sequence[Mapping[str, Any]] = fact.body["lines"]
-        yield _asked_as(fact), Kept(fact.body["ship_to_country"], {str(line["line"]): line for line in lines})
+        asked = fact.body["asked"]
+        yield asked_as(fact), Kept(asked["ship_to_country"], {str(line["line"]): line for line in asked["lines"]})
 
 
 def _refused(facts: Sequence[PartyFact]) -> dict[str, PartyFact]:
     """The cancellations to which its last word was no."""
     said = [fact for fact in facts if fact.kind in ("cancellation_refused", "cancelled")]
-    last = {_asked_as(fact): fact for fact in said}
+    last = {asked_as(fact): fact for fact in said}
     return {natural: fact for natural, fact in last.items() if fact.kind == "cancellation_refused"}
 
 

@@ -4,7 +4,8 @@ engine pays, and what the store hears back; the WMS has `due_wms.py`. None of it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 from counterfoil_engine.domain.delivery import Shipment
@@ -108,30 +109,73 @@ def commits(due: DueDocuments, of: Document) -> Iterator[Document]:
 
 
 def _capturing(due: DueDocuments) -> Iterator[Step]:
-    """What was authorised is captured as it ships, a part with each shipment, never more than was authorised."""
+    """What was authorised is captured as it ships, a part with each shipment, never more than was authorised. What was
+    captured stands, though the order was edited since: what it lacks is captured beside it."""
     if not due.known.money.authorisations:
         return
-    authorisation = due.known.money.authorisations[0]
-    transaction, gateway, left = authorisation.transaction, authorisation.source, authorisation.amount_minor
+    authorisation, kept = due.known.money.authorisations[0], _kept(due, "capture")
+    parts = {part.id: list(_captured_with(part.id, kept)) for part in due.known.shipped.parts}
+    of_parts = {natural for naturals in parts.values() for natural in naturals}
+    gone = sum(amount for natural, (amount, _) in kept.items() if natural not in of_parts)
+    left, owed = authorisation.amount_minor - sum(amount for amount, _ in kept.values()), -gone
     for part in due.known.shipped.parts:
-        amount = min(part.gross_minor, left)
-        if amount <= 0:
-            continue
-        left -= amount
         day = max(due.context.day(part.at), due.known.accepted)
-        body = {"gateway": gateway, "authorisation": transaction, "book_minor": due.convert(amount, day)}
-        yield Step(
-            day,
-            "capture",
-            due.context.slot("capture", part.id),
-            lambda step, body=body, amount=amount: due.document(  # type: ignore[misc]
-                step.slot, "capture", amount, step.day, body, "capture-on-shipment", "goods left", party="gateway"
-            ),
-        )
+        owed += part.gross_minor - sum(kept[natural][0] for natural in parts[part.id])
+        amount, further = min(owed, left), len(parts[part.id])
+        if amount > 0:
+            owed, left = owed - amount, left - amount
+            body = {"gateway": authorisation.source, "authorisation": authorisation.transaction}
+            natural = natural_id(f"{part.id}-more-{further}") if further else part.id
+            yield _to_gateway(due, "capture", natural, amount, day, body)
+    for natural, (amount, body) in kept.items():
+        yield _to_gateway(due, "capture", natural, amount, due.known.accepted, body, is_kept=True)
+
+
+def _kept(due: DueDocuments, kind: str) -> dict[str, tuple[int, Mapping[str, Any]]]:
+    """By natural id, amount and fields of what was asked of a gateway and couldn't be taken back."""
+    facts = ((slot.split("/"), fact) for slot, fact in sorted(due.known.money.kept.items()))
+    return {slot[3]: (int(fact.body["amount_minor"]), fact.body["asked"]) for slot, fact in facts if slot[2] == kind}
+
+
+def _captured_with(part: str, kept: Mapping[str, Any]) -> Iterator[str]:
+    """The natural ids of a part's captures that stand: its own, then those of what they lacked."""
+    natural, number = part, 0
+    while natural in kept:
+        yield natural
+        number += 1
+        natural = natural_id(f"{part}-more-{number}")
+
+
+def _to_gateway(
+    due: DueDocuments,
+    kind: str,
+    natural: str,
+    amount: int,
+    day: date,
+    asked: Mapping[str, Any],
+    is_kept: bool = False,
+) -> Step:
+    rule, reason = {
+        "capture": ("capture-on-shipment", "goods left"),
+        "refund_order": ("refund-by-engine", "the store refunds"),
+    }[kind]
+    body = {**asked, "book_minor": due.convert(amount, day)} if kind == "capture" else asked
+    return Step(
+        day,
+        kind,
+        due.context.slot(kind, natural),
+        lambda step: replace(
+            due.document(step.slot, kind, amount, step.day, body, rule, reason, party="gateway"), is_kept=is_kept
+        ),
+    )
 
 
 def _refunding(due: DueDocuments) -> Iterator[Step]:
-    """Where the engine pays refunds back: what the store's refund gives, on the transaction that paid."""
+    """Where the engine pays refunds back: what the store's refund gives, on the transaction that paid. What was paid
+    stands, though the store deleted the refund since."""
+    kept = _kept(due, "refund_order")
+    for natural, (amount, body) in kept.items():
+        yield _to_gateway(due, "refund_order", natural, amount, due.known.accepted, body, is_kept=True)
     captured = [capture for capture in due.known.money.captured if capture.transaction]
     if not captured:
         return
@@ -139,24 +183,10 @@ def _refunding(due: DueDocuments) -> Iterator[Step]:
     gateway = charge.source or gateway_of(due.context, charge.method, due.context.day(charge.at))
     for credit in due.known.credits:
         refund = credit.refund
-        if refund.moved_money or not refund.amount_minor:
+        if refund.moved_money or not refund.amount_minor or refund.id in kept:
             continue
         body = {"gateway": gateway, "transaction": charge.transaction, "refund": refund.id}
-        yield Step(
-            day_of(due, refund.id),
-            "refund_order",
-            due.context.slot("refund_order", refund.id),
-            lambda step, body=body, amount=refund.amount_minor: due.document(  # type: ignore[misc]
-                step.slot,
-                "refund_order",
-                amount,
-                step.day,
-                body,
-                "refund-by-engine",
-                "the store refunds",
-                party="gateway",
-            ),
-        )
+        yield _to_gateway(due, "refund_order", refund.id, refund.amount_minor, day_of(due, refund.id), body)
 
 
 def _telling(due: DueDocuments) -> Iterator[Step]:

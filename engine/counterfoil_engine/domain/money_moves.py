@@ -7,7 +7,7 @@ gateway wins (domain.md, section 2, *Captured*). Zero is no payment, and test mo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from counterfoil_engine.domain.errors import Case
@@ -96,7 +96,8 @@ class Authorisation:
 
 @dataclass(frozen=True)
 class Money:
-    """All of an order's money. speaking: the gateways that have said anything of it."""
+    """All of an order's money. speaking: the gateways that have said anything of it; kept: by slot, what was asked of a
+    gateway and couldn't be taken back."""
 
     captures: tuple[Capture, ...] = ()
     refunds: tuple[GatewayRefund, ...] = ()
@@ -105,6 +106,7 @@ class Money:
     speaking: frozenset[str] = frozenset()
     authorisations: tuple[Authorisation, ...] = ()
     cases: tuple[Case, ...] = ()
+    kept: Mapping[str, PartyFact] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
@@ -129,7 +131,8 @@ class Money:
 
 def money_of(claim: Claim | None, facts: Sequence[PartyFact], refunds: Sequence[Refund], as_of: datetime) -> Money:
     """The money that moved for an order by the store's claim, the gateways' facts and the refunds that stand."""
-    said = sorted((fact for fact in facts if fact.party == "gateway" and not fact.body.get("test")), key=_when)
+    heard = sorted((fact for fact in facts if fact.party == "gateway" and not fact.body.get("test")), key=_when)
+    said = [fact for fact in heard if fact.kind != "recall_refused"]
     captured = [fact for fact in said if fact.kind == "captured" and fact.body["amount_minor"]]
     failed = {str(fact.body["of"]): fact for fact in said if fact.kind == "failed"}
     captures, cases = _captures(claim, captured, failed, _set_aside(said))
@@ -143,6 +146,7 @@ def money_of(claim: Claim | None, facts: Sequence[PartyFact], refunds: Sequence[
         speaking=frozenset(fact.source for fact in said),
         authorisations=tuple(_authorised(said, as_of)),
         cases=tuple(cases),
+        kept={str(fact.body["of"]).rpartition("/")[0]: fact for fact in heard if fact.kind == "recall_refused"},
     )
 
 
