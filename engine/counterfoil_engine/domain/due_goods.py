@@ -127,8 +127,8 @@ def _capturing(due: DueDocuments) -> Iterator[Step]:
             body = {"gateway": authorisation.source, "authorisation": authorisation.transaction}
             natural = natural_id(f"{part.id}-more-{further}") if further else part.id
             yield _to_gateway(due, "capture", natural, amount, day, body)
-    for natural, (amount, body) in kept.items():
-        yield _to_gateway(due, "capture", natural, amount, due.known.accepted, body, is_kept=True)
+    for natural, (amount, asked) in kept.items():
+        yield _to_gateway(due, "capture", natural, amount, due.known.accepted, asked, is_kept=True)
 
 
 def _kept(due: DueDocuments, kind: str) -> dict[str, tuple[int, Mapping[str, Any]]]:
