@@ -56,8 +56,12 @@ def _fetch_buried(simulation: Simulation) -> None:
 
 
 def check(simulation: Simulation) -> Iterator[str]:
-    """E11: of an order that never passed there is a tombstone, so that people know."""
+    """E11: of an order that never passed there is a tombstone, so that people know. Who has the store's secret may have
+    taken its number with an event of their own, and is the store by that (docs/security.md)."""
     blocked = simulation.notes.get("blocked")
+    ids = {row["event_id"] for row in books.rows(simulation.world.engine_file, "select event_id from events")}
+    if ids & simulation.notes.get("strange", set()):
+        return
     order = simulation.world.shop.order(blocked) if blocked is not None else None
     if order is None or simulation.notes["attack"] not in order["customer_note"]:
         return  # deleted, or written over before it was read
