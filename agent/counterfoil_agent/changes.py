@@ -35,6 +35,7 @@ from counterfoil_agent.stock_book import StockBook
 PAGE_ROWS = 1000
 APART_S = 0.5  # between two reads of the log, however often it is nudged
 HELD_LOOK_S = 60.0
+UNSURE_S = 60.0  # so long a plugin that fails may be that of a copy: its next answer tells
 GONE_AFTER_S = 120.0  # a plugin that is being updated is away for some seconds
 BACK_FOR_S = 3600.0  # how long after it was away orders of that time may still be read
 FINGERPRINT, HEAD, HELD = "plugin:fingerprint", "plugin:head", "plugin:held"
@@ -132,6 +133,7 @@ class Changes:
         self._asked: datetime | None = None
         self._pause = Pause(random)
         self.trouble: CounterfoilError | None = None  # what the plugin said last, while it fails
+        self._fails_since: datetime | None = None
 
     def nudge(self) -> None:
         self._nudges += 1
@@ -148,8 +150,8 @@ class Changes:
         return self.is_well and (back is None or now.timestamp() - float(back) >= BACK_FOR_S)
 
     def is_still_ours(self, now: datetime) -> bool:
-        """Asked just before the shop is read over REST: its address may lead to a copy since the log was read last. A
-        plugin that fails says nothing against it; what it says is met when the log is read."""
+        """Asked just before the shop is read over REST: its address may lead to a copy since the log was read last.
+        Where the plugin doesn't answer, the log is read next (`is_unsure`)."""
         if not self.is_well:
             return True
         try:
@@ -158,9 +160,18 @@ class Changes:
             if error.slug == COPY:
                 self._hold(COPY, now)
             return error.slug != COPY
-        except (NotThere, Retry):
+        except NotThere:
             return True
+        except Retry as error:
+            self._failed(error, now, error.retry_after_s)
+            return False
         return self._is_ours(page, now)
+
+    def is_unsure(self, now: datetime) -> bool:
+        """Whether the plugin has begun to fail just now: it may not be the paired shop that fails. Later a plugin that
+        still says nothing holds up no order."""
+        since = self._fails_since
+        return since is not None and uses_plugin(self._outbox) and (now - since).total_seconds() < UNSURE_S
 
     def left_s(self, now: datetime) -> float:
         if self._outbox.recall(HELD):
@@ -200,14 +211,14 @@ class Changes:
             if self.trouble is not None:
                 logger.info("the plugin answers again")
                 self._outbox.forget(TROUBLE)
-            self.trouble = None
+            self.trouble = self._fails_since = None
 
     def _failed(self, error: CounterfoilError, now: datetime, at_least_s: float | None) -> None:
         wait_s = self._pause.failed(now, at_least_s)
         if self.trouble is None or type(self.trouble) is not type(error):
             logger.warning("the plugin failed", cause=error.cause, remedy=error.remedy, wait_s=round(wait_s, 1))
             self._outbox.remember(TROUBLE, str(error))
-        self.trouble = error
+        self.trouble, self._fails_since = error, self._fails_since or now
 
     # -- a page of the log
 

@@ -125,6 +125,8 @@ class Intake:
         jobs = self._jobs
         if self.changes is not None and (why := changes.held(self._outbox)) is not None:
             self.held, jobs = why, self._jobs[:1]  # whether it is the paired shop again is all that is asked
+        elif self.changes is not None and self.changes.is_unsure(now):
+            jobs = self._jobs[:1]
         job, left_s = self._next(now, jobs)
         if job is None:
             return left_s

@@ -291,6 +291,25 @@ def test_no_order_of_a_copy_is_read_over_rest_before_its_log_is(store: StockStor
     assert {subject for subject, _ in store.events()} == {f"order/{order}"}
 
 
+def test_a_plugin_that_does_not_answer_may_be_a_copys_for_a_minute_then_orders_are_read_without_it(
+    store: StockStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mug = store.product("MUG", 10)
+    store.plugin_settings |= {"poll_s": 3600, "safety_poll_s": 1}
+    store.run(25)
+
+    def is_cut(rows: int) -> None:
+        raise Unavailable("The line was cut.", "It is tried again by itself.")
+
+    monkeypatch.setattr(store.agent.intake.changes._plugin, "changes", is_cut)
+    order = store.sell((mug, 1))
+    store.agent.hint(order)
+    store.run(50)
+    assert store.events() == []
+    store.run(300)
+    assert {subject for subject, _ in store.events()} == {f"order/{order}"}
+
+
 def test_a_store_that_went_back_waits_for_a_person_and_goes_on_in_a_new_epoch(store: StockStore) -> None:
     mug = store.product("MUG", 10)
     store.feed.tell("MUG", 10)
