@@ -75,3 +75,10 @@ HAPPENINGS = {
     "the engine goes back further than the outbox keeps": (1, more_than_is_kept),
 }
 FAULTS = tuple(HAPPENINGS)
+
+
+def heal(simulation: Simulation) -> None:
+    """A person gives the outbox the room that it asks for."""
+    if simulation.world.bounds:
+        simulation.world.bounds = {}
+        simulation.dies("agent")
