@@ -313,6 +313,21 @@ def test_a_refused_posting_is_a_case_and_gets_the_next_number_once_its_cause_has
     assert world.open_cases() == []
 
 
+def test_a_refused_reversal_that_was_not_due_for_a_while_is_tried_again_when_it_is(world):
+    world.due("1001", a_document("payment", 100))
+    world.run()
+    world.erp.refuse_kinds["payment"] = "data"
+    world.due("1001", a_document("payment", 90))
+    world.run()
+    world.due("1001", a_document("payment", 100))
+    world.run()
+    assert world.open_cases() == []
+    world.erp.refuse_kinds.clear()
+    world.due("1001", a_document("payment", 90))
+    world.run()
+    assert list(world.erp.standing()) == ["eu1/1001/payment/x/r2"]
+
+
 def test_a_retry_of_one_cause_leaves_alone_what_another_refused(world):
     from counterfoil_engine.work.unpark import retry_all
 

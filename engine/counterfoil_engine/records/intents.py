@@ -425,9 +425,9 @@ def refuse(tx: Transaction, intent: Intent, released: bool = False, number: str 
 
 
 def end_refusals(tx: Transaction, intents: Sequence[Intent]) -> None:
-    """What refused these postings has ended, or they aren't due any more: a later look may try again."""
+    """What refused these has ended, or they aren't due any more: a later look may try again."""
     for intent in intents:
-        tx.run("update intents set released = 1 where id = %s and state = 'refused' and reverses is null", intent.id)
+        tx.run("update intents set released = 1 where id = %s and state = 'refused'", intent.id)
 
 
 # What looks, brakes and people count.
