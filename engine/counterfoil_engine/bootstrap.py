@@ -3,6 +3,7 @@
 engine = build(database, clock, {"DE01": erp})   # tests, rehearsal: step_look(), step_post(), step_jobs()
 serve(Path("engine.toml"), "all")                 # one process on SQLite; several roles on PostgreSQL
 serve_feed(Path("engine.toml"))                   # the feed in a process of its own, on PostgreSQL
+serve_console(Path("engine.toml"))                # the console likewise
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.api.server import Server, settle
 from counterfoil_engine.api.sweeps import Sweeping
+from counterfoil_engine.console.app import add_console
+from counterfoil_engine.console.parts import Console
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.facts import Party as PartyKind
 from counterfoil_engine.domain.rules import Rules
@@ -56,6 +59,7 @@ from counterfoil_engine.records import (
     facts,
     feed,
     finance,
+    fleet,
     heartbeats,
     identity,
     inbox,
@@ -70,6 +74,7 @@ from counterfoil_engine.records import (
     postings,
     reports,
     shadows,
+    sign_ins,
     stock_pruning,
     store_writes,
     sweeps,
@@ -93,6 +98,7 @@ from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
 from counterfoil_engine.work.finance import Finance
+from counterfoil_engine.work.fleet import Fleet
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.inbox import Inbox
@@ -107,6 +113,7 @@ from counterfoil_engine.work.recalls import Recalls
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
+from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
 from counterfoil_engine.work.stock_edits import StockEdits
 from counterfoil_engine.work.sweep import Sweeps
 from counterfoil_engine.work.sweep_orders import OrderSweep, read_again
@@ -367,8 +374,8 @@ class Engine:
         )
 
     def app(self, settings: config.Settings) -> Flask:
-        """The HTTP API."""
-        return create_app(
+        """The HTTP API, and the console beside it."""
+        app = create_app(
             ApiEngine(
                 self.receiver(settings.limits, settings.feed.url),
                 self.commands(),
@@ -383,6 +390,39 @@ class Engine:
                 sweeping=self.sweeping(),
             )
         )
+        add_console(app, self.console(settings.console))
+        return app
+
+    def console_app(self, settings: config.Settings) -> Flask:
+        """The console alone."""
+        app = Flask("counterfoil_console", static_folder=None)
+        app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+        add_console(app, self.console(settings.console))
+        app.add_url_rule("/v1/health", "health", self._healthy)
+        return app
+
+    def _healthy(self) -> dict[str, bool]:
+        self.check_database()
+        return {"ok": True}
+
+    def console(self, settings: config.ConsoleSettings) -> Console:
+        """What the console's pages stand on."""
+        return Console(
+            self.commands(),
+            self.control(),
+            self.case_desk(),
+            self.finances(),
+            self.sweeping(),
+            Fleet(self.records, fleet),
+            self.sign_in(),
+            self.clock,
+            settings,
+            provider_of(settings),
+        )
+
+    def sign_in(self) -> SignIn:
+        """Passwords and sessions."""
+        return SignIn(self.records, sign_ins, lambda: secrets.token_urlsafe(32), lambda: secrets.token_bytes(16))
 
     def case_desk(self) -> CaseDesk:
         """The inbox, and what people do about cases."""
@@ -396,7 +436,7 @@ class Engine:
         """Who may command, and what stays provable."""
         users = Users(self.records, lambda: (secrets.token_hex(8), secrets.token_urlsafe(32)))
         evidence = Evidence(self.records, close, self.book, self.close())
-        return Control(users, AuditLog(self.records), self.four_eyes(), self.close(), evidence)
+        return Control(users, AuditLog(self.records), self.four_eyes(), self.close(), evidence, self.sign_in())
 
     def finances(self) -> Finances:
         """Payouts, clearing, refunds."""
@@ -652,6 +692,17 @@ def parties_of(settings: config.Settings) -> list[PartyLine]:
     return lines
 
 
+def provider_of(settings: config.ConsoleSettings) -> IdentityProvider | None:
+    """Who vouches for people besides their passwords."""
+    if settings.oidc is None:
+        return None
+    from counterfoil_engine.adapters.identity.oidc import OpenIdProvider
+
+    asked = settings.oidc
+    back_to = f"{settings.url}/console/sign-in/back"
+    return OpenIdProvider(asked.issuer, asked.client_id, asked.client_secret, back_to, asked.claim)
+
+
 @contextlib.contextmanager
 def _named_in(where: str, adapter: str) -> Iterator[None]:
     """Making an adapter by what stands in this part of the settings."""
@@ -772,6 +823,28 @@ def serve_feed(path: Path | None, environment: Mapping[str, str] | None = None) 
                 "Stop what does, or set listen in [feed] to another address.",
                 "conflict",
             ) from None
+
+
+def serve_console(path: Path | None, environment: Mapping[str, str] | None = None) -> None:
+    """Serve the console alone, until SIGTERM or SIGINT; any number of such processes over one PostgreSQL database."""
+    _log_to_stderr()
+    settings = config.load(path, os.environ if environment is None else environment)
+    if settings.database.startswith("sqlite"):
+        raise CounterfoilError(
+            "A console of its own needs PostgreSQL: on SQLite `counterfoil serve` serves it too.",
+            "Use that, or set database to postgresql://user@host:5432/name.",
+            "contract",
+        )
+    with opened(settings, SystemClock()):
+        pass  # what is wrong shows here, before anything is forked
+    resources = contextlib.ExitStack()
+
+    def make_app() -> Flask:
+        engine = resources.enter_context(opened(settings, SystemClock()))
+        logger.info("serving", role="console", listen=settings.console.listen)
+        return engine.console_app(settings)
+
+    Server(make_app, bind=settings.console.listen, worker_exit=lambda server, worker: resources.close()).run()
 
 
 def _tell_feed(port: int) -> None:

@@ -77,6 +77,25 @@ class FeedSettings:
 
 
 @dataclass(frozen=True)
+class OidcSettings:
+    """Who vouches for people besides their passwords. claim: which of its words is a person's name here."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    claim: str = "preferred_username"
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """Where a console of its own listens, and at which address people reach it; None: where the engine listens."""
+
+    listen: str = "127.0.0.1:8467"
+    url: str | None = None
+    oidc: OidcSettings | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings. store_secrets: by store, one secret, or two while one replaces the other. payout_folder: where
     files of payout reports are dropped; None: they come over the API alone."""
@@ -91,6 +110,7 @@ class Settings:
     feed: FeedSettings = FeedSettings()
     parties: Mapping[str, PartySettings] = field(default_factory=dict)
     payout_folder: Path | None = None
+    console: ConsoleSettings = ConsoleSettings()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -100,7 +120,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from what the file holds and the environment."""
-    known = ("engine", "limits", "stores", "erp", "feed", "party", "payouts")
+    known = ("engine", "limits", "stores", "erp", "feed", "party", "payouts", "console")
     _only(table, "the top", dict.fromkeys(known, dict))
     engine = table.get("engine", {})
     _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
@@ -116,6 +136,7 @@ def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
         feed=_feed(table.get("feed", {}), environment),
         parties=_parties(table.get("party", {}), environment),
         payout_folder=_payout_folder(table.get("payouts", {})),
+        console=_console(table.get("console", {}), environment),
     )
 
 
@@ -175,6 +196,28 @@ def _feed(table: Mapping[str, Any], environment: Mapping[str, str]) -> FeedSetti
         raise _wrong(f"Settings: url in [feed] is {url[:100]!r}.", "Write https://host, as agents reach it.")
     listen = environment.get("COUNTERFOIL_FEED_LISTEN") or table.get("listen", FeedSettings.listen)
     return FeedSettings(_listen(listen), url.rstrip("/") if url else None)
+
+
+def _console(table: Mapping[str, Any], environment: Mapping[str, str]) -> ConsoleSettings:
+    _only(table, "[console]", {"listen": str, "url": str, "oidc": dict})
+    url = environment.get("COUNTERFOIL_CONSOLE_URL") or table.get("url")
+    if url and not re.fullmatch(r"https?://[!-~]{1,250}", url):
+        raise _wrong(f"Settings: url in [console] is {url[:100]!r}.", "Write https://host, as people reach it.")
+    listen = environment.get("COUNTERFOIL_CONSOLE_LISTEN") or table.get("listen", ConsoleSettings.listen)
+    oidc = _oidc(table["oidc"], environment, url) if "oidc" in table else None
+    return ConsoleSettings(_listen(listen), url.rstrip("/") if url else None, oidc)
+
+
+def _oidc(table: Mapping[str, Any], environment: Mapping[str, str], url: str | None) -> OidcSettings:
+    where = "[console.oidc]"
+    _only(table, where, dict.fromkeys(("issuer", "client_id", "client_secret_env", "claim"), str))
+    for needed in ("issuer", "client_id", "client_secret_env"):
+        if not table.get(needed):
+            raise _wrong(f"Settings: {where} has no {needed}.", "Add it, as the identity provider gives it.")
+    if url is None:
+        raise _wrong("Settings: [console] has no url.", f"Add it: with {where}, people are sent back to it.")
+    secret = _secret(table["client_secret_env"], environment)
+    return OidcSettings(table["issuer"], table["client_id"], secret, table.get("claim", OidcSettings.claim))
 
 
 def _payout_folder(table: Mapping[str, Any]) -> Path | None:

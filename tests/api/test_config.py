@@ -35,7 +35,8 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
     lines = EXAMPLE.read_text().splitlines()
     text = "\n".join(line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in lines)
     (tmp_path / "all.toml").write_text(text)
-    environment = dict.fromkeys(("SHOP_2_SECRET", "COUNTERFOIL_ERP_TOKEN_DE01", "COUNTERFOIL_WMS_TOKEN"), SECRET)
+    named = ("SHOP_2_SECRET", "COUNTERFOIL_ERP_TOKEN_DE01", "COUNTERFOIL_WMS_TOKEN", "COUNTERFOIL_OIDC_SECRET")
+    environment = dict.fromkeys(named, SECRET)
     told = load(tmp_path / "all.toml", environment)
     assert told.store_secrets == {"Shop_2": (SECRET,)}
     assert (told.erps["DE01"].url, told.erps["DE01"].token) == ("https://erp.example.com", SECRET)

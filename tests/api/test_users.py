@@ -40,6 +40,7 @@ def test_every_command_has_its_least_role():
             "restatements",
             "rotate_user",
             "rules",
+            "set_password",
             "shadow",
             "status",
             "sweep",

@@ -7,7 +7,7 @@ import itertools
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.domain.settlement import refund_watch
-from counterfoil_engine.records import close, finance, payouts, postings
+from counterfoil_engine.records import close, finance, payouts, postings, sign_ins
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.facts import facts_of_group
 from counterfoil_engine.records.rules_store import Book
@@ -17,8 +17,10 @@ from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.finance import Finance
 from counterfoil_engine.work.four_eyes import FourEyes
+from counterfoil_engine.work.passwords import Scrypt
 from counterfoil_engine.work.payouts import ChooseReport, MatchLine, Payouts
 from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.sign_in import SignIn
 from counterfoil_engine.work.users import Users
 
 
@@ -27,7 +29,8 @@ def a_control(database: Database) -> Control:
     book = Book(parse_rules)
     eyes = FourEyes(records, book, [UnlockPeriod(records)])
     its_close = Close(records, close, book)
-    return Control(the_users(database), AuditLog(records), eyes, its_close, Evidence(records, close, book, its_close))
+    evidence = Evidence(records, close, book, its_close)
+    return Control(the_users(database), AuditLog(records), eyes, its_close, evidence, the_sign_in(database))
 
 
 def the_finances(database: Database) -> Finances:
@@ -36,6 +39,13 @@ def the_finances(database: Database) -> Finances:
     eyes = FourEyes(records, book, [MatchLine(records, payouts, postings, book), ChooseReport(records, payouts)])
     asked = Finance(records, finance, book, refund_watch.dues, facts_of_group)
     return Finances(Payouts(records, payouts, book), asked, eyes)
+
+
+def the_sign_in(database: Database) -> SignIn:
+    """Passwords that are quick to try, as no real one is; secrets are counted."""
+    numbers = itertools.count(1)
+    quick = Scrypt(n=2, p=1)
+    return SignIn(records_over(database), sign_ins, lambda: f"secret-{next(numbers)}", lambda: b"0" * 16, quick)
 
 
 def the_users(database: Database) -> Users:

@@ -113,7 +113,7 @@ def test_the_proposer_cannot_approve_not_even_with_another_role(desk):
 def test_a_token_that_the_proposer_had_made_approves_nothing_until_its_owner_replaced_it(desk):
     """An admin who makes a second self, or takes another's token anew."""
     number = desk.asks_to_write_off(9_999, ANNA)["proposal"]
-    with pytest.raises(Rejected, match="had your token made"):
+    with pytest.raises(Rejected, match="had your token or password made"):
         desk.eyes.approve(number, Caller("second-self", "controller", token_by="anna"))
     assert desk.eyes.approve(number, Caller("carla", "controller", token_by="carla"))["done"]
 

@@ -74,7 +74,7 @@ def create_app(engine: Engine) -> Flask:
     def tell_the_time(response: Response) -> Response:
         # Agents correct their clock by this header, so it has to be the clock that signatures are judged by.
         response.date = engine.clock.now()
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return app

@@ -16,6 +16,8 @@ from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.close import Close
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.four_eyes import FourEyes
+from counterfoil_engine.work.passwords import LONGEST
+from counterfoil_engine.work.sign_in import SignIn
 from counterfoil_engine.work.users import DAYS, Users
 
 _Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
@@ -31,6 +33,7 @@ class Control:
     four_eyes: FourEyes
     close: Close
     evidence: Evidence
+    sign_in: SignIn
 
 
 class _NewUser(Strict):
@@ -42,6 +45,11 @@ class _NewUser(Strict):
 class _Token(Strict):
     name: Name | None = None
     days: _Days = DAYS
+
+
+class _Password(Strict):
+    password: Annotated[str, msgspec.Meta(max_length=LONGEST)]
+    name: Name | None = None
 
 
 class _User(Strict):
@@ -98,6 +106,11 @@ def control(does: Control, settings: Settings, access: Access) -> Blueprint:
     def rotate_user() -> Response:
         wanted = asked(request, _Token, limits)
         return _said(does.users.rotate(wanted.name, wanted.days, caller_of_request()))
+
+    @blueprint.post("/users/password")
+    def set_password() -> Response:
+        wanted = asked(request, _Password, limits)
+        return _said(does.sign_in.set_password(wanted.name, wanted.password, caller_of_request()))
 
     @blueprint.post("/users/remove")
     def remove_user() -> Response:

@@ -437,6 +437,20 @@ def serve(context: Context, config: Path | None, role: str) -> None:
     run(config, role)
 
 
+@command("console")
+@click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="the settings file (TOML)")
+def console(context: Context, config: Path | None) -> None:
+    """Serve the console in a process of its own. Needs PostgreSQL; COUNTERFOIL_WORKERS processes.
+
+    `serve` serves it too, at /console; any number of these may run besides ([console] listen).
+
+    Example: counterfoil console --config counterfoil-engine.toml
+    """
+    from counterfoil_engine.bootstrap import serve_console as run
+
+    run(config)
+
+
 @command("feed")
 @click.option("--config", type=click.Path(path_type=Path), help="the engine's TOML file")
 def feed(context: Context, config: Path | None) -> None:

@@ -62,6 +62,20 @@ def users_rotate(context: Context, name: str | None, days: int) -> None:
     context.answer(context.client.post("users", "rotate", body={"name": name, "days": days}), _token)
 
 
+@command("password", users)
+@click.argument("name", required=False)
+@click.password_option(
+    help="asked for where it isn't given; better so: what is typed here stays in the shell's history"
+)
+def users_password(context: Context, name: str | None, password: str) -> None:
+    """Set your password for the console, or as an admin somebody's; all their sessions end. They change it there.
+
+    Example: counterfoil users password anna
+    """
+    answer = context.client.post("users", "password", body={"name": name, "password": password})
+    context.answer(answer, lambda value: show.line(f"{value['name']} signs in at the console with it: /console."))
+
+
 @command("remove", users)
 @click.argument("name")
 def users_remove(context: Context, name: str) -> None:

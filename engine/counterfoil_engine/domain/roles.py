@@ -35,6 +35,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "proposals": "viewer",
     "proposal": "viewer",
     "rotate_user": "viewer",  # one's own; another's token takes an admin
+    "set_password": "viewer",  # one's own; another's takes an admin
     "retry": "service",
     "retry_case": "service",
     "assign_case": "service",

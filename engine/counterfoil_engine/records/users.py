@@ -73,7 +73,9 @@ def set_token(tx: Transaction, name: str, token_id: str, token_hash: str, expire
 
 
 def remove(tx: Transaction, name: str) -> bool:
-    """The token is worth nothing from now on; False where nobody of that name may command."""
+    """Token, password and sessions are worth nothing from now on; False where nobody of that name may command."""
+    tx.run("delete from sessions where name = %s", name)
+    tx.run("delete from passwords where name = %s", name)
     return bool(tx.run("update users set removed_at = %s where name = %s and removed_at is null", tx.now(), name))
 
 

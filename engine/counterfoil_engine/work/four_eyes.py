@@ -157,8 +157,8 @@ class FourEyes:
         elif caller.name == row["proposed_by"]:
             cause, remedy = f"{caller.name} proposed this; approving takes somebody else.", "Ask another controller."
         elif caller.token_by == row["proposed_by"]:
-            cause = f"{row['proposed_by']} proposed this, and had your token made, so has seen it."
-            remedy = "Replace your token first: counterfoil users rotate."
+            cause = f"{row['proposed_by']} proposed this, and had your token or password made, so has seen it."
+            remedy = "Replace it first: counterfoil users rotate, or Account in the console."
         else:
             return
         raise Rejected(cause, remedy, slug="four-eyes")

@@ -1,0 +1,43 @@
+"""What a form or an address brings, as the struct that the page takes: bounded before it is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+import msgspec
+from flask import Request
+
+from counterfoil_engine.api.requests import named
+from counterfoil_engine.ports import Rejected
+
+BODY_BYTES, FIELDS = 65_536, 100
+Asked = TypeVar("Asked")
+
+Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+Line = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f]*\Z")]
+Lines = Annotated[str, msgspec.Meta(max_length=4_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*\Z")]
+
+
+def bound(request: Request) -> None:
+    """Before anything of the body is read."""
+    request.max_content_length = BODY_BYTES
+    request.max_form_memory_size = BODY_BYTES
+    request.max_form_parts = FIELDS
+
+
+def form(request: Request, kind: type[Asked]) -> Asked:
+    """The fields of a form, but for its token; a field that was left empty is as if it weren't there."""
+    return _said({name: value for name, value in request.form.items() if value != "" and name != "csrf"}, kind)
+
+
+def query(request: Request, kind: type[Asked], **path: str) -> Asked:
+    """What an address asks for behind its `?`, and path: in its own parts."""
+    return _said({**{name: value for name, value in request.args.items() if value != ""}, **path}, kind)
+
+
+def _said(values: dict[str, str], kind: type[Asked]) -> Asked:
+    try:
+        return named(values, kind)
+    except Rejected as error:
+        cause = error.cause.replace("The command is not what this path takes", "What was filled in can't be taken")
+        raise Rejected(cause, "Go back, and correct it there.", slug="contract") from None

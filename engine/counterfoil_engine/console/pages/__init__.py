@@ -1,0 +1,1 @@
+"""One file a page or a family of pages: parse, ask one use case, render."""

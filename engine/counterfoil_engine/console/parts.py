@@ -1,0 +1,30 @@
+"""What the console stands on: use cases of the work layer, and how it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from counterfoil_engine.api.cases import CaseDesk
+from counterfoil_engine.api.control import Control
+from counterfoil_engine.api.finance import Finances
+from counterfoil_engine.api.sweeps import Sweeping
+from counterfoil_engine.config import ConsoleSettings
+from counterfoil_engine.ports import Clock, Commands
+from counterfoil_engine.work.fleet import Fleet
+from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
+
+
+@dataclass(frozen=True)
+class Console:
+    """commands: as somebody does them, `commands.by(caller())`. provider: who vouches for people; None: nobody."""
+
+    commands: Commands
+    control: Control
+    cases: CaseDesk
+    finances: Finances
+    sweeping: Sweeping
+    fleet: Fleet
+    sign_in: SignIn
+    clock: Clock
+    settings: ConsoleSettings
+    provider: IdentityProvider | None = None

@@ -1,0 +1,44 @@
+-- The console: passwords and sessions of people, what orders are searched by, and planned pauses of parties.
+
+-- hash: scrypt with its parameters and salt. set_by: who chose it, and so has seen it.
+create table passwords (
+  name text primary key references users (name),
+  hash text not null,
+  set_by text not null,
+  set_at {time} not null
+);
+
+-- id_hash: SHA-256 of a secret of 256 random bits that the browser alone has. notice: what the next page says first.
+create table sessions (
+  id_hash text primary key,
+  name text not null,
+  csrf text not null,
+  how text not null,
+  notice text not null,
+  begun_at {time} not null,
+  seen_at {time} not null,
+  expires_at {time} not null
+);
+create index sessions_name on sessions (name);
+create index sessions_expired on sessions (expires_at);
+
+-- Tries to sign in that were not yet followed by one that worked. who: `name anna`, or `from 192.0.2.1`.
+create table sign_in_tries (
+  who text not null,
+  at {time} not null
+);
+create index sign_in_tries_who on sign_in_tries (who, at);
+create index sign_in_tries_at on sign_in_tries (at);
+
+-- Sign-ins by an identity provider that are under way: what its answer has to bear, and where the person wanted to go.
+create table sign_in_states (
+  state_hash text primary key,
+  nonce text not null,
+  verifier text not null,
+  wanted text not null,
+  until {time} not null
+);
+create index sign_in_states_until on sign_in_states (until);
+
+-- What a party took of late: how many, and how quickly.
+create index intents_result on intents (party, result_at) where result_at is not null;

@@ -1,0 +1,141 @@
+"""The console of a running engine: people of every role, a real browser, and orders that come in from a store."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from counterfoil_agent.snapshot import order_event
+from counterfoil_engine import config
+from counterfoil_engine.domain.roles import Role
+from counterfoil_engine.ports import Caller
+from counterfoil_engine.rehearsal.chain import Chain
+from counterfoil_engine.work.passwords import Scrypt
+from counterfoil_engine.work.users import BOOTSTRAP
+from fakes.browser import a_browser
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page
+from rehearsal.checks import Json
+from werkzeug.serving import make_server
+
+PASSWORD = "four words of one's own"
+PEOPLE: dict[str, Role] = {
+    "vera": "viewer",
+    "sam": "service",
+    "olga": "operator",
+    "carl": "controller",
+    "ada": "admin",
+}
+RULES = (Path(__file__).parents[1] / "cli" / "rules.yaml").read_text("utf-8")
+
+
+@dataclass
+class Running:
+    """An engine that answers at url; chain: its parts, to let things happen in it."""
+
+    url: str
+    chain: Chain
+    app: Flask
+
+    def arrives(self, *orders: Json) -> None:
+        self.chain.append([order_event(json.dumps(order).encode(), []) for order in orders])
+        self.chain.flow()
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setattr("counterfoil_engine.work.sign_in.Scrypt", lambda: Scrypt(n=2, p=1))
+    chain = Chain(tmp_path / "engine", "eu1", RULES, datetime.now(UTC))
+    app = chain.engine.app(config.settings({}, {}))
+    add_people(chain)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Running(f"http://127.0.0.1:{server.server_port}", chain, app)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    chain.close()
+
+
+def add_people(chain: Chain) -> None:
+    """Somebody of each role, who chose their own password."""
+    control = chain.engine.control()
+    for name, role in PEOPLE.items():
+        control.users.add(name, role, 30, BOOTSTRAP)
+        control.sign_in.set_password(None, PASSWORD, Caller(name, role))
+
+
+class Visitor:
+    """A browser's line without its window, for what has no looks: cookies are kept, redirects are not followed."""
+
+    def __init__(self, app: Flask) -> None:
+        self._client = app.test_client()
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self._client.get(f"/console{path}", **more)
+
+    def post(self, path: str, token: str | None = None, headers: Any = None, **fields: Any) -> Any:
+        """A form with the token of the page that somebody is at, or with another one."""
+        given = self.token() if token is None else token
+        return self._client.post(f"/console{path}", data={"csrf": given, **fields}, headers=headers)
+
+    def token(self, page: str = "/account") -> str:
+        found = re.search('name="csrf" value="([^"]*)"', self.get(page).text)
+        return found[1] if found else ""
+
+    def signs_in(self, name: str, password: str = PASSWORD, **fields: str) -> Any:
+        fields = {"token": self.token("/sign-in"), **fields}
+        return self.post("/sign-in", name=name, password=password, **fields)
+
+    def cookie(self, name: str) -> Any:
+        return self._client.get_cookie(name, path="/console/")
+
+    def bears(self, name: str, value: str) -> None:
+        self._client.set_cookie(name, value, path="/console/")
+
+
+@pytest.fixture
+def visitor(running: Running) -> Visitor:
+    return Visitor(running.app)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser() as opened:
+        yield opened
+
+
+@dataclass
+class Person:
+    """Somebody at a browser."""
+
+    page: Page
+    url: str
+
+    def signs_in(self, name: str, at: str = "/console/") -> None:
+        self.page.goto(f"{self.url}{at}")
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_load_state()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def person(context: BrowserContext, running: Running) -> Person:
+    return Person(context.new_page(), running.url)
