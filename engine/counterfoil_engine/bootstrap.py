@@ -50,6 +50,7 @@ from counterfoil_engine.jobs import Jobs, schedule
 from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records
 from counterfoil_engine.records import (
     ats,
+    book_sweeps,
     breaks,
     case_notes,
     cases,
@@ -67,6 +68,7 @@ from counterfoil_engine.records import (
     looks,
     mailbox,
     moves,
+    open_items,
     order_controls,
     party_facts,
     payouts,
@@ -116,6 +118,7 @@ from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
 from counterfoil_engine.work.stock_edits import StockEdits
 from counterfoil_engine.work.sweep import Sweeps
+from counterfoil_engine.work.sweep_books import BookSweeps, repair_books
 from counterfoil_engine.work.sweep_orders import OrderSweep, read_again
 from counterfoil_engine.work.sweep_schedule import SweepSchedule
 from counterfoil_engine.work.sweep_stock import StockSweep
@@ -128,6 +131,7 @@ IDLE_S = 0.2
 AFTER_FAILURE_S = 2.0
 PUBLISH_IDLE_S = 0.25  # it is told when something is marked, and looks besides
 PAYOUTS_S = 5.0  # between two looks into the drop folder: what has not changed meanwhile is whole
+BOOKS_S = 2.0  # between two looks whether somebody asked for a sweep of books
 POSITIONS_S = 1.0  # between two readings of what changed in the warehouses
 LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
@@ -183,6 +187,7 @@ class Engine:
     _posters: list[Poster] | None = None
     _publisher: Publisher | None = None
     _schedule_of_sweeps: SweepSchedule | None = None
+    _books: BookSweeps | None = None
 
     def looker(self) -> Looker:
         """A looker of one's own: one for each thread."""
@@ -332,15 +337,28 @@ class Engine:
 
     def breaks(self) -> Breaks:
         """What sweeps found, and the repair of each kind."""
-        repairs = {"stock": _write_again, "orders": read_again(sweeps)}
-        return Breaks(breaks, self.book, repairs, self._skus_of)
+        books = repair_books(self.records, book_sweeps, self.book.current)
+        repairs = {"stock": _write_again, "orders": read_again(sweeps), "erp": books}
+        return Breaks(breaks, self.book, repairs, self._counted)
 
     def sweeping(self) -> Sweeping:
         """Sweeps over stores, and the breaks that they find."""
         found = self.breaks()
         kinds = {"stock": StockSweep(identity, sweeps, ats), "orders": OrderSweep(order_controls)}
         desk = BreakDesk(self.records, breaks, found, self.book, self.four_eyes())
-        return Sweeping(Sweeps(self.records, sweeps, self.book, found, kinds), desk)
+        return Sweeping(self._sweeps(found, kinds), desk)
+
+    def _sweeps(self, found: Breaks, kinds: Mapping[str, Any]) -> Sweeps:
+        ledgers = [entity for entity, erp in self.erps.items() if hasattr(erp, "entries")]
+        return Sweeps(self.records, sweeps, self.book, found, kinds, ledgers)
+
+    def step_books(self) -> bool:
+        """Carry out a sweep of an entity's books that waits, unless another process is at it."""
+        if self._books is None:
+            running = self._sweeps(self.breaks(), {})
+            self._books = BookSweeps(self.records, running, book_sweeps, close, open_items, self.erps)
+        with ats.PoolLocks(self.database).hold("sweeps of books") as is_free:
+            return is_free and self._books.step()
 
     def step_sweeps(self) -> int:
         """Begin the sweeps that are due by rule; how many."""
@@ -348,7 +366,10 @@ class Engine:
             self._schedule_of_sweeps = SweepSchedule(self.records, sweeps, self.book, self.sweeping().sweeps)
         return self._schedule_of_sweeps.step()
 
-    def _skus_of(self, tx: Any, store: str) -> int:
+    def _counted(self, tx: Any, sweep: str, store: str) -> int:
+        """Of how many a brake takes its share: SKUs that a store sells, documents that it has posted."""
+        if sweep == "erp":
+            return book_sweeps.posted(tx, store)
         return sweeps.sold_skus(tx, self.book.current(tx).store(store).pool)
 
     def feed_server(self, settings: config.Settings) -> FeedServer:
@@ -501,6 +522,7 @@ class Engine:
             start("scheduler", lambda: self._schedule(stop))
             for entity in self.erps:
                 start(f"positions {entity}", lambda entity=entity: self._read(entity, stop))  # type: ignore[misc]
+            start("sweeps of books", lambda: self._sweep_books(stop))
             if self.payout_folder:
                 start("payouts", lambda: self._take_payouts(stop))
             for line in self.parties:
@@ -545,6 +567,10 @@ class Engine:
             return self.read_positions(entity) and not stop.wait(POSITIONS_S)
 
         self._loop(step, stop, rest=lambda: stop.wait(POSITIONS_S))
+        self._reopen()
+
+    def _sweep_books(self, stop: threading.Event) -> None:
+        self._loop(self.step_books, stop, rest=lambda: stop.wait(BOOKS_S))
         self._reopen()
 
     def _listen(self, line: PartyLine, stop: threading.Event) -> None:

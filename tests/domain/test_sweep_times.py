@@ -38,7 +38,9 @@ def test_a_store_is_swept_so_long_after_the_last_time_and_never_in_its_quiet_hou
     assert is_due("stock", settings, last, at, BERLIN) is due
 
 
-def test_orders_are_swept_each_six_hours_and_what_is_no_stores_by_nobody() -> None:
+def test_orders_and_the_erp_are_swept_each_six_hours_money_each_day() -> None:
     assert is_due("orders", {}, NOON - timedelta(hours=5), NOON, UTC) is False
     assert is_due("orders", {}, NOON - timedelta(hours=6), NOON, UTC) is True
-    assert is_due("erp", {}, None, NOON, UTC) is False
+    assert is_due("erp", {}, NOON - timedelta(hours=6), NOON, UTC) is True
+    assert is_due("money", {}, NOON - timedelta(hours=23), NOON, UTC) is False
+    assert is_due("money", {}, NOON - timedelta(hours=24), NOON, UTC) is True

@@ -23,7 +23,7 @@ def the_breaks(book: Book) -> Breaks:
         breaks,
         book,
         {"stock": _write_again, "orders": read_again(sweeps)},
-        lambda tx, store: sweeps.sold_skus(tx, book.current(tx).store(store).pool),
+        lambda tx, sweep, store: sweeps.sold_skus(tx, book.current(tx).store(store).pool),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from flask import Blueprint, Response, make_response, request
@@ -30,7 +30,7 @@ class Sweeping:
 
 
 class _Start(Strict):
-    sweep: Literal["stock", "orders"]
+    sweep: Sweep
     store: Name
     dry_run: bool = False
 

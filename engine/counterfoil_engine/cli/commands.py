@@ -34,6 +34,11 @@ class Context:
     def client(self) -> Client:
         return Client(self.url)
 
+    def tell(self, what: str) -> None:
+        """Progress, beside the answer; nothing of it for programs."""
+        if not self.as_json:
+            click.echo(show.printable(what), err=True)
+
     def answer(self, value: Any, shown: Callable[[Any], None]) -> None:
         """Print an answer as JSON, or as a person reads it."""
         if self.as_json:

@@ -135,7 +135,21 @@ def status(answer: Mapping[str, Any]) -> None:
     if answer.get("sources"):
         line("")
         table(["source", "of", "last read", "all read", "facts", "unmatched", "unread"], _sources(answer["sources"]))
+    if answer.get("agreement"):
+        line("")
+        columns = ["agreement", "of", "last begun", "ended", "breaks", "waiting", "at stake"]
+        table(columns, _agreement(answer["agreement"]))
     line(f"\n{answer['work']['subjects']} subject(s) wait for a look. Rules {answer['rules_version'] or 'none'}.")
+
+
+def _agreement(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    return [
+        [
+            *(row["sweep"], row["store"], (row["started_at"] or "never")[:19], row["state"] or "", row["breaks"]),
+            *(row["waiting"], ", ".join(amount({"currency": c, "amount_minor": a}) for c, a in row["amounts"].items())),
+        ]
+        for row in rows
+    ]
 
 
 def _sources(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:

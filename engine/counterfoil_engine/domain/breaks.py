@@ -19,14 +19,15 @@ Heal = Literal["automatic", "propose", "four_eyes"]
 
 STANDING: tuple[State, ...] = ("open", "proposed", "healing")  # what still disagrees, and nobody has accepted
 
-BRAKE_SHARE_PERCENT = 10  # of what a store sells, that one repair would take to zero …
+BRAKE_SHARE_PERCENT = 10  # of what a store sells or has posted, that one repair would take to zero or post again …
 BRAKE_FROM = 10  # … fewer never brake
 
 
 @dataclass(frozen=True)
 class Found:
     """A disagreement as a sweep finds it. units, amount_minor: what the other side has more than we; None: no such
-    size. to_zero: whether the repair takes a stock to zero. detail: what it was told by, JSON."""
+    size. to_zero: whether the repair takes a stock to zero, or posts what isn't there at all: what a brake counts.
+    detail: what it was told by, JSON."""
 
     sweep: Sweep
     store: str
@@ -122,15 +123,21 @@ def _within(size: int | None, bound: int | None) -> bool:
     return bound is None or (size is not None and abs(size) <= bound)
 
 
-def brakes(to_zero: int, sold: int) -> bool:
-    """Whether one repair takes too large a share of what a store sells to zero. sold: SKUs that it sells."""
-    return to_zero >= BRAKE_FROM and to_zero * 100 > sold * BRAKE_SHARE_PERCENT
+def is_repairable(sweep: str, kind: str, subject: str) -> bool:
+    """Whether anything here can put it right: in an ERP what it lacks can be posted again, and what it has can only be
+    put right there; of money nothing can but what it is made of."""
+    return sweep in ("stock", "orders") or (sweep == "erp" and (kind == "missed" or subject.startswith("position ")))
 
 
-def braked(found: Sequence[Found], sold: int) -> frozenset[str]:
+def brakes(to_zero: int, of: int) -> bool:
+    """Whether one repair takes too large a share to zero. of: SKUs that a store sells, documents that it has posted."""
+    return to_zero >= BRAKE_FROM and to_zero * 100 > of * BRAKE_SHARE_PERCENT
+
+
+def braked(found: Sequence[Found], of: int) -> frozenset[str]:
     """Subjects of a repair that wait for a person, since too many of them would go to zero; the others go on."""
     zeroed = frozenset(each.subject for each in found if each.to_zero)
-    return zeroed if brakes(len(zeroed), sold) else frozenset()
+    return zeroed if brakes(len(zeroed), of) else frozenset()
 
 
 def seen_again(before: Kept | None, found: Found, healing_is_over: bool) -> tuple[State, str | None]:

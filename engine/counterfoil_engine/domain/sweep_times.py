@@ -8,7 +8,7 @@ from typing import Any
 
 from counterfoil_engine.domain.breaks import Sweep
 
-EVERY_HOURS: Mapping[Sweep, int] = {"stock": 1, "orders": 6}
+EVERY_HOURS: Mapping[Sweep, int] = {"stock": 1, "orders": 6, "erp": 6, "money": 24}
 
 
 def is_due(sweep: Sweep, settings: Mapping[str, Any], last: datetime | None, now: datetime, zone: tzinfo) -> bool:

@@ -42,10 +42,12 @@ def status(tx: Transaction, pools: Mapping[str, str] | None = None) -> dict[str,
     held = restatements.totals(tx)
     brakes = restatements.brakes(tx)
     place = identity.read(tx)
+    agreement = _agreement(tx)
     work = tx.one("select count(*) as subjects, min(marked_at) as oldest from work") or {}
     problems = [*_store_problems(stores), *_party_problems(parties), *_source_problems(sources)]
     if held:
         problems.append(f"{len(held)} restatement(s) wait for approval (counterfoil restatements).")
+    problems += _agreement_problems(agreement)
     problems += [f"The brake of {brake['entity']} is on: {brake['reason']}" for brake in brakes]
     if place and not place["confirmed"]:
         problems.append(f"All write switches are at preview: {place['reason']} (counterfoil confirm).")
@@ -56,6 +58,7 @@ def status(tx: Transaction, pools: Mapping[str, str] | None = None) -> dict[str,
         "stores": stores,
         "parties": parties,
         "sources": sources,
+        "agreement": agreement,
         "work": {"subjects": work.get("subjects", 0), "oldest_age_s": _age_s(now, work.get("oldest"))},
         "rules_version": rules_store.current_version(tx),
         "restatements": [_plain(row) for row in held],
@@ -138,6 +141,36 @@ def _parties(tx: Transaction) -> list[dict[str, Any]]:
         line = by_party.setdefault((row["party"], row["entity"]), {})
         line |= {"breaker": row["state"], "reason": row["reason"]}
     return [{"party": party, "entity": entity, **line} for (party, entity), line in sorted(by_party.items())]
+
+
+def _agreement(tx: Transaction) -> list[dict[str, Any]]:
+    """Each sweep of each store or entity: when it was begun last and how it ended, and the breaks that stand."""
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    nothing = {"started_at": None, "state": None, "cause": None, "breaks": 0, "waiting": 0, "amounts": {}}
+    for row in tx.all(
+        "select sweep, store, started_at, state, cause from sweeps"
+        " where id in (select max(id) from sweeps where not dry_run group by sweep, store) order by id"
+    ):
+        at = as_time(row["started_at"])
+        told = {"started_at": at.isoformat() if at else None, "state": row["state"], "cause": row["cause"]}
+        lines[row["store"], row["sweep"]] = {**nothing, **told, "amounts": {}}
+    for row in tx.all(
+        "select sweep, store, currency, count(*) as breaks, sum(abs(coalesce(amount_minor, 0))) as amount_minor,"
+        " sum(case when state = 'healing' then 0 else 1 end) as waiting from breaks"
+        " where state in ('open', 'proposed', 'healing') group by sweep, store, currency"
+    ):
+        line = lines.setdefault((row["store"], row["sweep"]), {**nothing, "amounts": {}})
+        line["breaks"] += int(row["breaks"])
+        line["waiting"] += int(row["waiting"])
+        if row["currency"]:
+            line["amounts"][row["currency"]] = int(row["amount_minor"])
+    return [{"store": store, "sweep": sweep, **line} for (store, sweep), line in sorted(lines.items())]
+
+
+def _agreement_problems(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    failed = [f"The sweep of {one['store']} ({one['sweep']}) failed: {one['cause']}" for one in lines if one["cause"]]
+    waiting = sum(line["waiting"] for line in lines)
+    return [*failed, *([f"{waiting} break(s) wait for a person (counterfoil breaks)."] if waiting else [])]
 
 
 def _source_line(state: SourceState, now: datetime) -> dict[str, Any]:

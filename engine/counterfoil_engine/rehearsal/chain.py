@@ -120,8 +120,8 @@ class Chain:
         folder.mkdir(parents=True, exist_ok=True)
         self.store, self.clock = store, ToldClock(start)
         self.books = Books(now=self.clock.now)
-        erp = create_erp(self.books, "rehearsal", now=self.clock.now, sleep=self.clock.sleep)
-        self.erp = HttpErp("http://erp", "rehearsal", in_process_session(erp, self.clock.now))
+        self.erp_service = create_erp(self.books, "rehearsal", now=self.clock.now, sleep=self.clock.sleep)
+        self.erp = HttpErp("http://erp", "rehearsal", in_process_session(self.erp_service, self.clock.now))
         self.database = Database(f"sqlite:///{folder / 'engine.sqlite'}", self.clock)
         self.database.migrate()
         self._erps: dict[str, Any] = {}

@@ -5,7 +5,8 @@
     settle    what a whole sweep no longer found        ┘
     BreakDesk       what people see and say: heal, accept
 
-A repair never writes past the usual way: a number is published anew, an order is read again by its store's agent.
+A repair never writes past the usual way: a number is published anew, an order is read again by its store's agent, what
+an ERP lacks is looked up and posted under its own key.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from counterfoil_engine.domain.breaks import (
     State,
     braked,
     heals_by_itself,
+    is_repairable,
     policy_of,
     seen_again,
 )
@@ -65,16 +67,16 @@ class BreakRecords(Protocol):
 
 
 class Breaks:
-    """repairs: by sweep. sold: how many SKUs a store sells, for the brake."""
+    """repairs: by sweep. of: how many SKUs a store sells, or documents it has posted, for the brake of a sweep."""
 
     def __init__(
         self,
         records: BreakRecords,
         book: RulesBook,
         repairs: Mapping[str, Repair],
-        sold: Callable[[Any, str], int] = lambda tx, store: 0,
+        of: Callable[[Any, str, str], int] = lambda tx, sweep, store: 0,
     ) -> None:
-        self._records, self._book, self._repairs, self._sold = records, book, repairs, sold
+        self._records, self._book, self._repairs, self._of = records, book, repairs, of
 
     def record(self, tx: Any, sweep: str, store: str, found: Sequence[Found]) -> None:
         """Keep what a sweep found, each in the state that it has now; heals nothing yet."""
@@ -106,15 +108,17 @@ class Breaks:
     def heal(self, tx: Any, sweep: str, store: str, since: datetime) -> Mapping[str, int]:
         """Begin the repair of what heals by itself and was seen since then. What would take too many to zero waits."""
         rows = self._records.seen_since(tx, sweep, store, since, "open")
-        waiting = braked([_found(row) for row in rows], self._sold(tx, store))
+        of = self._of(tx, sweep, store) if any(row["to_zero"] for row in rows) else 0
+        waiting = braked([_found(row) for row in rows], of)
         held = [row["id"] for row in rows if row["subject"] in waiting]
         if held:
-            why = f"brake: its repair with {len(held) - 1} others would take too many to zero; a person looks first"
+            what = "post too many again" if sweep == "erp" else "take too many to zero"
+            why = f"brake: its repair with {len(held) - 1} others would {what}; a person looks first"
             self._records.set_state(tx, held, "proposed", why, BY_SWEEP)
             logger.warning("brake", sweep=sweep, store=store, breaks=len(held))
         going = [row for row in rows if row["subject"] not in waiting]
-        self._begin(tx, sweep, store, going, "its repair began", BY_SWEEP)
-        return {"healing": len(going), "braked": len(held)}
+        begun = self._begin(tx, sweep, store, going, "its repair began", BY_SWEEP)
+        return {"healing": begun, "braked": len(held)}
 
     def settle(self, tx: Any, sweep: str, store: str, since: datetime) -> int:
         """A sweep that looked at all has ended: what it didn't find again agrees."""
@@ -128,13 +132,16 @@ class Breaks:
     def accept(self, tx: Any, row: Row, who: str, reason: str) -> None:
         self._records.set_state(tx, [row["id"]], "accepted", f"accepted: {reason}", who)
 
-    def can_repair(self, sweep: str) -> bool:
-        return sweep in self._repairs
+    def can_repair(self, row: Row) -> bool:
+        return row["sweep"] in self._repairs and is_repairable(row["sweep"], row["class"], row["subject"])
 
-    def _begin(self, tx: Any, sweep: str, store: str, rows: Sequence[Row], what: str, who: str) -> None:
-        if rows and sweep in self._repairs:
+    def _begin(self, tx: Any, sweep: str, store: str, rows: Sequence[Row], what: str, who: str) -> int:
+        """How many of these a repair was begun of."""
+        rows = [row for row in rows if self.can_repair(row)]
+        if rows:
             self._repairs[sweep](tx, store, [row["subject"] for row in rows])
             self._records.set_state(tx, [row["id"] for row in rows], "healing", what, who)
+        return len(rows)
 
     def _rules(self, tx: Any) -> Rules | None:
         try:
@@ -181,7 +188,7 @@ class SettleBreak(Decision):
             )
         if row["state"] not in STANDING:
             raise Rejected(f"Break {break_id} is {row['state']}.", "Nothing has to be done.", slug="request")
-        if action == "heal" and not self._breaks.can_repair(row["sweep"]):
+        if action == "heal" and not self._breaks.can_repair(row):
             raise Rejected(f"Nothing here can heal break {break_id}.", str(row["remedy"]), slug="request")
         return row
 

@@ -38,7 +38,8 @@ def done(records: Records, tx: Any, results: Sequence[tuple[Intent, str]]) -> se
         slots.setdefault(intent.subject, []).append(intent.slot)
         woken.setdefault(intent.entity, []).append(intent.key)
         logger.info("posted", document=intent.key, amount_minor=intent.amount_minor, currency=intent.currency)
-    payouts = records.journal.book(tx, posted)
+    # What had a number before was looked up anew, since a sweep missed it there: its journal stands already.
+    payouts = records.journal.book(tx, [intent for intent in posted if intent.number is None])
     for entity, keys in sorted(woken.items()):
         records.waits.wake_by_results(tx, entity, keys)
     records.cases.resolve_slots(tx, slots, "posted")

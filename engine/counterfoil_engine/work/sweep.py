@@ -10,7 +10,7 @@ answer that can't be right ends the run with its cause and remedy, and nothing o
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -31,6 +31,7 @@ CLOCKS_APART_S = 300
 MOST_NAMED = 50  # of what a run found, in its own account; breaks hold them all
 MOST_TASKS = 10
 OF_STORES: tuple[Sweep, ...] = ("stock", "orders")
+OF_BOOKS: tuple[Sweep, ...] = ("erp", "money")  # of an entity; `work/sweep_books.py` carries them out
 PAUSE_S = 5
 
 Row = Mapping[str, Any]
@@ -71,7 +72,8 @@ class Question(NamedTuple):
 @dataclass
 class Run:
     """A run as an answer finds it. notes: what its sweep has to remember between answers, JSON. found, in_flight: what
-    this answer adds. sweep parameters by rule: `settings`."""
+    this answer adds. sweep parameters by rule: `settings`. store: an entity for sweeps of books; covers: whose breaks
+    it finds, itself and the entity's stores."""
 
     id: int
     sweep: Sweep
@@ -80,6 +82,7 @@ class Run:
     rules: Rules
     settings: Mapping[str, Any]
     notes: dict[str, Any]
+    covers: Sequence[str]
     found: list[Found] = field(default_factory=list)
     in_flight: list[InFlight] = field(default_factory=list)
 
@@ -106,26 +109,47 @@ class Sweeps:
         book: RulesBook,
         breaks: Breaks,
         kinds: Mapping[Sweep, StoreSweep],
+        ledgers: Collection[str] = (),
     ) -> None:
+        """ledgers: entities whose ERP tells its documents."""
         self._records, self._sweeps, self._book, self._breaks, self._kinds = records, sweeps, book, breaks, kinds
+        self.ledgers = ledgers
 
     # Begun by the schedule or a person
 
     def start(self, sweep: Sweep, store: str, who: str, dry_run: bool = False) -> int:
         """Begin a run; the number of the one that is running already, where there is one. Raises Rejected."""
         with self._records.transaction() as tx:
-            rules = self._rules(tx, store)
-            self._refuse_without_agent(tx, store)
+            rules = self._book.current(tx)
+            if sweep in OF_BOOKS:
+                store = self._entity_of(rules, store)
+            else:
+                rules.store(store)
+                self._refuse_without_agent(tx, store)
             sweep_id = self._sweeps.begin(tx, sweep, store, dry_run, who)
             if sweep_id is None:
                 return next(
                     row["id"] for row in self._sweeps.running(tx) if (row["store"], row["sweep"]) == (store, sweep)
                 )
-            run = self._run_of(tx, self._sweeps.read(tx, sweep_id), rules)
-            questions = self._kinds[sweep].begin(tx, run)
-            self._ask(tx, run, questions)
-            self._advance(tx, run, dry_run, {"size_bytes": 0, "engine_ms": 0, "answers": 0})
+            if sweep in OF_STORES:
+                run = self.run_of(tx, self._sweeps.read(tx, sweep_id))
+                self._ask(tx, run, self._kinds[sweep].begin(tx, run))
+                self.advance(tx, run, dry_run, {"size_bytes": 0, "engine_ms": 0, "answers": 0})
             return sweep_id
+
+    def _entity_of(self, rules: Rules, name: str) -> str:
+        """The entity of that name, or that of a store, whose ERP can be asked."""
+        entity = rules.stores[name].entity if name in rules.stores else name
+        if entity not in rules.entities:
+            known = ", ".join(sorted({*rules.stores, *rules.entities})[:10])
+            raise Rejected(f"{name!r} is neither a store nor an entity.", f"Known are {known}.", slug="no-such-store")
+        if entity not in self.ledgers:
+            raise Rejected(
+                f"The ERP of {entity} can't tell its ledger document by document.",
+                "Use an adapter that can, or compare it by hand (counterfoil close check).",
+                slug="request",
+            )
+        return entity
 
     def show(self, sweep_id: int) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
@@ -186,9 +210,9 @@ class Sweeps:
         if failed := answer.get("failed"):
             raise Impossible(failed["cause"], failed["remedy"], "outage")
         self._refuse_what_is_not_asked(tx, store, task, answer)
-        run = self._run_of(tx, row, self._rules(tx, store))
+        run = self.run_of(tx, row)
         self._ask(tx, run, self._kinds[run.sweep].take(tx, run, task, answer))
-        self._advance(
+        self.advance(
             tx,
             run,
             bool(row["dry_run"]),
@@ -221,7 +245,7 @@ class Sweeps:
             due_at = tx.now() + timedelta(seconds=one.after_s)
             self._sweeps.ask(tx, run.store, run.id, one.kind, one.body, due_at)
 
-    def _advance(self, tx: Any, run: Run, dry_run: bool, spent: Mapping[str, int]) -> None:
+    def advance(self, tx: Any, run: Run, dry_run: bool, spent: Mapping[str, int]) -> None:
         """Keep what the answer brought; end the run where nothing is asked any more."""
         account = run.notes.setdefault("account", {"found": {}, "in_flight": {}, "named": []})
         for name, more in spent.items():
@@ -230,17 +254,36 @@ class Sweeps:
             account["in_flight"][one.why] = account["in_flight"].get(one.why, 0) + 1
         for break_ in run.found:
             _count(account, break_)
-        if run.found and not dry_run:
-            self._breaks.record(tx, run.sweep, run.store, run.found)
+        for store, found in _by_store(run.found).items():
+            if not dry_run:
+                self._breaks.record(tx, run.sweep, store, found)
         is_over = not self._sweeps.unanswered(tx, run.id)
         if is_over and not dry_run:
-            account["healed"] = self._breaks.settle(tx, run.sweep, run.store, run.started_at)
-            account |= self._breaks.heal(tx, run.sweep, run.store, run.started_at)
+            self._conclude(tx, run, account)
         self._sweeps.progressed(tx, run.id, run.notes)
         if is_over:
             self._sweeps.end(tx, run.id)
-            found = sum(one["breaks"] for one in account["found"].values())
-            logger.info("swept", sweep=run.sweep, store=run.store, found=found, size_bytes=account["size_bytes"])
+            found_in_all = sum(one["breaks"] for one in account["found"].values())
+            logger.info("swept", sweep=run.sweep, store=run.store, found=found_in_all, size_bytes=account["size_bytes"])
+
+    def _conclude(self, tx: Any, run: Run, account: dict[str, Any]) -> None:
+        """What wasn't found again is healed, what heals by itself begins to."""
+        account |= {"healed": 0, "healing": 0, "braked": 0}
+        for store in run.covers:
+            account["healed"] += self._breaks.settle(tx, run.sweep, store, run.started_at)
+            for name, more in self._breaks.heal(tx, run.sweep, store, run.started_at).items():
+                account[name] += more
+
+    def told(self, sweep_id: int, notes: Mapping[str, Any]) -> None:
+        """How far a run has come, for who watches it."""
+        with self._records.transaction() as tx:
+            self._sweeps.progressed(tx, sweep_id, notes)
+
+    def failed(self, sweep_id: int, store: str, error: CounterfoilError) -> None:
+        """End a run; nothing of it was written."""
+        with self._records.transaction() as tx:
+            self._sweeps.end(tx, sweep_id, error.cause, error.remedy)
+        logger.warning("sweep failed", store=store, cause=error.cause)
 
     def _fail(self, store: str, task_id: int, cause: str, remedy: str) -> None:
         """End the run of a question; its answer left nothing behind."""
@@ -259,16 +302,17 @@ class Sweeps:
         for task in tasks[:MOST_TASKS]:
             self._fail(store, task, error.cause, error.remedy)
 
-    def _run_of(self, tx: Any, row: Row | None, rules: Rules) -> Run:
+    def run_of(self, tx: Any, row: Row | None) -> Run:
         assert row is not None
-        settings = rules.merged("sweeps", tx.now().date(), store=row["store"], sweep=row["sweep"])
-        notes = msgspec.json.decode(row["progress"])
-        return Run(row["id"], row["sweep"], row["store"], moment(row["started_at"]), rules, settings, notes)
-
-    def _rules(self, tx: Any, store: str) -> Rules:
         rules = self._book.current(tx)
-        rules.store(store)
-        return rules
+        store, covers = row["store"], [row["store"]]
+        if row["sweep"] in OF_STORES:
+            rules.store(store)
+        else:
+            covers += sorted(one.id for one in rules.stores.values() if one.entity == store and one.id != store)
+        settings = rules.merged("sweeps", tx.now().date(), store=store, sweep=row["sweep"])
+        notes = msgspec.json.decode(row["progress"])
+        return Run(row["id"], row["sweep"], store, moment(row["started_at"]), rules, settings, notes, covers)
 
     def _refuse_without_agent(self, tx: Any, store: str) -> None:
         speaks = self._sweeps.speaks(tx, store)
@@ -292,6 +336,13 @@ class _MeantOne(msgspec.Struct):
 
 class _Meant(msgspec.Struct):
     answers: list[_MeantOne]
+
+
+def _by_store(found: Sequence[Found]) -> dict[str, list[Found]]:
+    by_store: dict[str, list[Found]] = {}
+    for one in found:
+        by_store.setdefault(one.store, []).append(one)
+    return by_store
 
 
 def _count(account: dict[str, Any], found: Found) -> None:

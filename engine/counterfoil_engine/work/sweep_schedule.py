@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from loguru import logger
 
 from counterfoil_engine.domain.breaks import Sweep
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
+from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.sweep_times import is_due
 from counterfoil_engine.ports import Records, RulesBook
-from counterfoil_engine.work.sweep import OF_STORES, SweepRecords, Sweeps
+from counterfoil_engine.work.sweep import OF_BOOKS, OF_STORES, SweepRecords, Sweeps
 
 AT_ONCE = 50  # begun in one step: thousands of stores don't start at one moment
 WHO = "schedule"
@@ -41,14 +43,21 @@ class SweepSchedule:
                 rules = self._book.current(tx)
             except Unavailable:
                 return
-            now = tx.now()
             for name, store in sorted(rules.stores.items()):
                 if store.entity not in rules.entities or not self._reads.speaks(tx, name):
                     continue
-                zone = ZoneInfo(rules.entities[store.entity].zone)
-                for sweep in OF_STORES:
-                    if sweep == "stock" and store.pool not in rules.pools:
-                        continue
-                    settings = rules.merged("sweeps", now.date(), store=name, sweep=sweep)
-                    if is_due(sweep, settings, self._reads.last_started(tx, sweep, name), now, zone):
-                        yield name, sweep
+                kinds = [sweep for sweep in OF_STORES if sweep != "stock" or store.pool in rules.pools]
+                yield from self._due_of(tx, rules, name, rules.entities[store.entity].zone, kinds)
+            for entity in sorted(self._sweeps.ledgers):
+                if entity in rules.entities:
+                    yield from self._due_of(tx, rules, entity, rules.entities[entity].zone, OF_BOOKS)
+
+    def _due_of(
+        self, tx: Any, rules: Rules, name: str, zone: str, kinds: Sequence[Sweep]
+    ) -> Iterator[tuple[str, Sweep]]:
+        """name: a store's, or an entity's for sweeps of books."""
+        now = tx.now()
+        for sweep in kinds:
+            settings = rules.merged("sweeps", now.date(), store=name, sweep=sweep)
+            if is_due(sweep, settings, self._reads.last_started(tx, sweep, name), now, ZoneInfo(zone)):
+                yield name, sweep
