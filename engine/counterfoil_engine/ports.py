@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from counterfoil_engine.domain.audit import Entry
 from counterfoil_engine.domain.availability import Cap, Stock
@@ -143,6 +143,14 @@ class Ledger(Protocol):
 
     def entries(self, entity: str, first: date, last: date) -> Iterator[Booked]:
         """Every document with a posting date in these days, in any order: those posted, and those made by hand."""
+
+
+@runtime_checkable
+class DatedLedger(Protocol):
+    """An ERP that says its balances as of a day, too; one that doesn't is compared to date alone."""
+
+    def balances_until(self, entity: str, last: date) -> Mapping[tuple[str, str], JournalLine] | None:
+        """As `Ledger.balances`, of documents with a posting date to that day; None: this one can't say it."""
 
 
 # Intake: what receives the stores' events.

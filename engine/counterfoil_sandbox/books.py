@@ -132,16 +132,18 @@ class Books(DocumentStore):
                 day = last_day + timedelta(days=1)
         return day
 
-    def balances(self, entity: str | None = None) -> Balances:
-        """Balances by entity, role and currency."""
+    def balances(self, entity: str | None = None, until: date | None = None) -> Balances:
+        """Balances by entity, role and currency; until: of documents dated to that day."""
+        last = until.isoformat() if until else None
         # Summed in two halves: SQLite's sum() of 64-bit integers fails where it overflows.
         halves = ", ".join(
             f"sum({column} / 1000000) as {column}_high, sum({column} % 1000000) as {column}_low" for column in _AMOUNTS
         )
         rows = self._rows(
             f"select d.entity, j.role, d.currency, {halves} from journal j join documents d on d.id = j.document"  # noqa: S608
-            " where ? is null or d.entity = ? group by d.entity, j.role, d.currency order by 1, 2, 3",
-            (entity, entity),
+            " where (? is null or d.entity = ?) and (? is null or d.day <= ?)"
+            " group by d.entity, j.role, d.currency order by 1, 2, 3",
+            (entity, entity, last, last),
         )
         return {
             (row["entity"], row["role"], row["currency"]): Balance(

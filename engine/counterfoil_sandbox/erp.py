@@ -116,13 +116,13 @@ def _book_routes(app: Flask, erp: SandboxErp) -> None:
     @app.get("/v1/balances")
     def balances() -> Any:
         entity = _argument("entity")
+        until = _day("until") if "until" in request.args else None
         erp.begin_call(is_post=False)
-        return jsonify(
-            balances=[
-                {"role": role, "currency": currency, **vars(balance)}
-                for (_, role, currency), balance in erp.books.balances(entity).items()
-            ]
-        )
+        rows = [
+            {"role": role, "currency": currency, **vars(balance)}
+            for (_, role, currency), balance in erp.books.balances(entity, until).items()
+        ]
+        return jsonify(balances=rows, **({"until": until.isoformat()} if until else {}))
 
     @app.get("/v1/entries")
     def entries() -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from counterfoil_engine.domain.settlement.open_items import OpenItem
 from counterfoil_engine.records import open_items, party_facts, payouts
@@ -38,6 +40,16 @@ def test_a_charge_and_its_fee_are_open_until_their_report_settles_both(world, ta
     takes.take("stripe", a_report(), "november.csv", "anna")
     world.run()
     assert told(world) == []
+
+
+def test_what_a_later_report_settled_was_open_at_the_end_of_the_month_before(world, takes):
+    world.due("1001", money("payment", 11900, "ch_1"), money("fee", 225, "ch_1"))
+    world.run()
+    takes.take("stripe", a_report(), "november.csv", "anna")  # paid on the 20th
+    world.run()
+    with world.database.transaction() as tx:
+        by_day = {day: len(open_items.of_entity(tx, "DE01", date(2026, 11, day))) for day in (17, 19, 20)}
+    assert by_day == {17: 0, 19: 2, 20: 0}
 
 
 def test_a_fee_of_an_open_charge_stays_open_though_a_refund_of_it_is_settled(world, takes):

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from counterfoil_engine.domain.periods import Period
+from counterfoil_engine.domain.settlement.open_items import OpenItem
+from counterfoil_engine.domain.settlement.roll_forward import FIGURES, Movement, RollForward, roll_forward
 from counterfoil_engine.domain.tie_out import Break
 
 SUBJECTS_MAX = 100  # named behind a line; the rest is counted
@@ -100,3 +103,94 @@ def summed(
         parts.setdefault(str(row[detail]), []).append(row[subject])
     for value, subjects in sorted(parts.items()):
         yield line(name, value, unit, len(subjects), subjects, needs_somebody)
+
+
+# Reports: a gateway's clearing, gift cards, tax bases.
+
+
+@dataclass(frozen=True)
+class GiftCards:
+    """What is owed on gift cards in one currency: opening + issued - used - breakage + adjusted = closing."""
+
+    currency: str
+    opening_minor: int
+    issued_minor: int
+    used_minor: int
+    breakage_minor: int
+    adjusted_minor: int
+
+    @property
+    def closing_minor(self) -> int:
+        return self.opening_minor + self.issued_minor - self.used_minor - self.breakage_minor + self.adjusted_minor
+
+
+def gift_card_lines(cards: Iterable[GiftCards]) -> Iterator[Line]:
+    """Their roll-forward, a line each; what stands at nothing and never moved is left out."""
+    for each in cards:
+        figures = {name: getattr(each, f"{name}_minor") for name in CARD_FIGURES}
+        if any(figures.values()):
+            yield from (line("gift cards", name, each.currency, amount, ()) for name, amount in figures.items())
+
+
+CARD_FIGURES = ("opening", "issued", "used", "breakage", "adjusted", "closing")
+
+
+def clearing_lines(
+    movements: Iterable[Movement], items: Iterable[OpenItem], held: Mapping[tuple[str, str], int], month: Period
+) -> Iterator[Line]:
+    """By gateway and currency: its roll-forward over the month, what of the closing balance waits for a payout's report
+    by age, what the gateway keeps by its statements, and what none of that explains.
+
+    movements: to the month's end, from the beginning."""
+    rolled: dict[tuple[str, str], list[RollForward]] = {}
+    for day in roll_forward(movements, {}, {}):
+        rolled.setdefault((day.gateway, day.currency), []).append(day)
+    waiting: dict[tuple[str, str], list[OpenItem]] = {}
+    for item in items:
+        waiting.setdefault((item.source, item.currency), []).append(item)
+    for (gateway, currency), days in sorted(rolled.items()):
+        within = [day for day in days if day.day >= month.first_day]
+        opening_minor = within[0].opening_minor if within else days[-1].closing_minor
+        closing_minor, own = days[-1].closing_minor, waiting.get((gateway, currency), [])
+        if not within and not closing_minor and not own:
+            continue
+        yield line("clearing", f"{gateway}: opening", currency, opening_minor, ())
+        for name in FIGURES:
+            moved = sum(day.figures[name] for day in within)
+            if moved:
+                yield line("clearing", f"{gateway}: {name}", currency, moved, ())
+        yield line("clearing", f"{gateway}: closing", currency, closing_minor, ())
+        yield from _waiting(gateway, currency, own, month.last_day)
+        kept_minor = held.get((gateway, currency), 0)
+        if kept_minor:
+            yield line("clearing", f"{gateway}: kept by its statements", currency, kept_minor, ())
+        left = closing_minor - kept_minor - sum(item.amount_minor for item in own)
+        yield line("clearing", f"{gateway}: in no payout and not open", currency, left, (), left != 0)
+
+
+def _waiting(gateway: str, currency: str, items: Iterable[OpenItem], last: date) -> Iterator[Line]:
+    by_age: dict[str, list[OpenItem]] = {}
+    for item in items:
+        by_age.setdefault(_age((last - item.day).days), []).append(item)
+    for age in (*(text for _, text in AGES), OLDER):
+        if own := by_age.get(age):
+            total = sum(item.amount_minor for item in own)
+            detail = f"{gateway}: in no payout yet, {age}"
+            yield line("clearing", detail, currency, total, [item.about for item in own])
+
+
+def base_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[Line]:
+    """What tax was charged on in the month, by treatment, jurisdiction and rate: nets of invoices less credit notes.
+
+    rows: kind, sign, currency, lines and about of each document. A line with two taxes is a base of both."""
+    bases: dict[tuple[str, str], int] = {}
+    behind: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        sign = int(row["sign"]) * (1 if row["kind"] == "invoice" else -1)
+        for sold in row["lines"]:
+            for tax in sold["taxes"]:
+                place = (f"tax:{tax['treatment']}:{tax['jurisdiction']}:{tax['rate']}", row["currency"])
+                bases[place] = bases.get(place, 0) + sign * sold["net_minor"]
+                behind.setdefault(place, set()).add(row["about"])
+    for (role, currency), base in sorted(bases.items()):
+        yield line("base of the period's tax", role, currency, base, behind[role, currency])

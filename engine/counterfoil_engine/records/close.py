@@ -5,13 +5,20 @@ Days are texts (ISO 8601), as the journal and the intents keep them, in the enti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from counterfoil_engine.domain.close import GiftCards, Line
+from counterfoil_engine.domain.settlement.open_items import OpenItem
+from counterfoil_engine.domain.settlement.roll_forward import Movement
 from counterfoil_engine.domain.tie_out import Booked
+from counterfoil_engine.records import finance, open_items
 from counterfoil_engine.records.database import Transaction
 from counterfoil_engine.records.facts import facts_of_group
+from counterfoil_engine.records.owed import owed as owed
+from counterfoil_engine.records.shipments import not_invoiced as not_invoiced
 
 Row = Mapping[str, Any]
 
@@ -68,24 +75,49 @@ def subjects_of_role(tx: Transaction, entity: str, role: str, currency: str, fir
     return [row["about"] for row in rows]
 
 
-def owed(tx: Transaction, entity: str, last: date) -> list[Row]:
-    """Every line of deposits, refunds owed and unapplied money of subjects that have a balance there at that day's end,
-    credits less debits, in the order of subject, role, currency and day."""
-    within = (
-        "entity = %s and posting_date <= %s"
-        " and (role = 'deposits' or role = 'refunds_owed' or substr(role, 1, 10) = 'unapplied:')"
-    )
-    told = (entity, last.isoformat())
-    return tx.all(
-        "select j.about, j.role, j.currency, j.posting_date, j.credit_minor - j.debit_minor as amount_minor"
-        f" from journal j join (select about, role, currency from journal where {within}"
-        "  group by about, role, currency having sum(credit_minor - debit_minor) <> 0) as standing"
-        " on standing.about = j.about and standing.role = j.role and standing.currency = j.currency"
-        " where j.entity = %s and j.posting_date <= %s"
-        " order by j.about, j.role, j.currency, j.posting_date, j.id",
-        *told,
-        *told,
-    )
+# Reports that a check shows line by line: figures of the entity's month.
+
+
+def clearings(tx: Transaction, entity: str, last: date) -> list[Movement]:
+    """What moved on every gateway's clearing to that day's end."""
+    return [
+        movement
+        for gateway in finance.gateways(tx, entity)
+        for movement in finance.clearing_movements(tx, entity, gateway, last)
+    ]
+
+
+def waiting(tx: Transaction, entity: str, last: date) -> list[OpenItem]:
+    """What stood on clearings at that day's end, in no payout's report of that day or before."""
+    return open_items.of_entity(tx, entity, last)
+
+
+def held(tx: Transaction, last: date) -> dict[tuple[str, str], int]:
+    """What gateways kept by their daily statements to that day's end, by source and currency."""
+    return open_items.held(tx, last)
+
+
+def claims(tx: Transaction, entity: str, last: date) -> list[Line]:
+    """Payments at that day's end of which no gateway speaks, by age."""
+    return finance.claims_by_age(tx, entity, last)
+
+
+def gift_cards(tx: Transaction, entity: str, first: date, last: date) -> list[GiftCards]:
+    return finance.gift_cards(tx, entity, first, last)
+
+
+def taxed(tx: Transaction, entity: str, first: date, last: date) -> Iterator[Row]:
+    """Kind, sign (-1: a reversal) and lines of the invoices and credit notes dated into these days."""
+    for row in tx.all(
+        "select i.kind, i.about, case when i.reverses is null then 1 else -1 end as sign, i.document from intents i"
+        " where i.entity = %s and i.party = 'erp' and i.state = 'done' and i.kind in ('invoice', 'credit_note')"
+        " and i.posting_date between %s and %s and i.document is not null",
+        entity,
+        first.isoformat(),
+        last.isoformat(),
+    ):
+        document = json.loads(row["document"])
+        yield {**row, "lines": document["body"].get("lines", ()), "currency": document["currency"]}
 
 
 def late(tx: Transaction, entity: str, period: str) -> list[Row]:

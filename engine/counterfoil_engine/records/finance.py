@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from counterfoil_engine.domain.close import Line, aged
+from counterfoil_engine.domain.close import GiftCards, Line, aged
 from counterfoil_engine.domain.money import DECIMALS
 from counterfoil_engine.domain.settlement.roll_forward import Movement, figure_of
-from counterfoil_engine.records.close import owed
 from counterfoil_engine.records.database import Transaction
+from counterfoil_engine.records.owed import owed
 
 Row = Mapping[str, Any]
 
@@ -64,22 +63,6 @@ def gateways(tx: Transaction, entity: str) -> list[str]:
 
 
 # Gift cards
-
-
-@dataclass(frozen=True)
-class GiftCards:
-    """What is owed on gift cards in one currency: opening + issued - used - breakage + adjusted = closing."""
-
-    currency: str
-    opening_minor: int
-    issued_minor: int
-    used_minor: int
-    breakage_minor: int
-    adjusted_minor: int
-
-    @property
-    def closing_minor(self) -> int:
-        return self.opening_minor + self.issued_minor - self.used_minor - self.breakage_minor + self.adjusted_minor
 
 
 def gift_cards(tx: Transaction, entity: str, first: date, last: date) -> list[GiftCards]:

@@ -19,26 +19,41 @@ _SHARES_AN_ID = (
     " join postings q on q.entity = o.entity and q.slot = o.slot"
     " where n.entity = p.entity and n.slot = p.slot and q.stands = 1"
 )
+# By a report of that day or before.
+_SETTLED = (
+    "exists (select 1 from payout_reports s where s.subject = {0}.settled_by and s.stands = 1 and s.paid_on <= %s)"
+)
 # A fee goes with the charge that it was taken for; where there is none, with whatever else bears its id.
 _GOES_WITH = (
-    f"(exists ({_SHARES_AN_ID} and q.kind = 'charge' and q.settled_by is not null)"
+    f"(exists ({_SHARES_AN_ID} and q.kind = 'charge' and {_SETTLED.format('q')})"
     f" or (not exists ({_SHARES_AN_ID} and q.kind = 'charge')"
-    f"  and exists ({_SHARES_AN_ID} and q.kind <> 'fee' and q.settled_by is not null)))"
+    f"  and exists ({_SHARES_AN_ID} and q.kind <> 'fee' and {_SETTLED.format('q')})))"
 )
 
 
-def of_entity(tx: Transaction, entity: str) -> list[OpenItem]:
-    """Every open item of an entity, by source, currency and day. What a payout itself posted is settled by it."""
+EVER = date.max
+
+
+def of_entity(tx: Transaction, entity: str, last: date = EVER) -> list[OpenItem]:
+    """Every open item of an entity, by source, currency and day. What a payout itself posted is settled by it.
+
+    last: as of that day's end: what was posted later is left out, and what a later report settled was open."""
+    until = last.isoformat()
     rows = tx.all(
         "select i.about, p.slot, i.kind, p.source, p.currency, p.day,"
         " case when p.kind = 'fee' then -p.amount_minor else p.amount_minor end as amount_minor,"
         f" case when {_IS_CAPTURED} then 0 else 1 end as is_claim"
         " from postings p join intents i on i.id = p.intent_id"
-        " where p.entity = %s and p.stands = 1 and p.settled_by is null and substr(p.slot, 1, %s) <> %s"
+        f" where p.entity = %s and p.stands = 1 and not {_SETTLED.format('p')} and substr(p.slot, 1, %s) <> %s"
+        " and coalesce(i.posting_date, p.day) <= %s"
         f" and not (p.kind = 'fee' and {_GOES_WITH}) order by p.source, p.currency, p.day, p.slot",
         entity,
+        until,
         len(f"{entity}/-/"),
         f"{entity}/-/",
+        until,
+        until,
+        until,
     )
     return [
         OpenItem(
@@ -51,28 +66,32 @@ def of_entity(tx: Transaction, entity: str) -> list[OpenItem]:
             date.fromisoformat(row["day"]),
             bool(row["is_claim"]),
         )
-        for row in [*rows, *_not_itemised(tx, entity)]
+        for row in [*rows, *_not_itemised(tx, entity, until)]
     ]
 
 
-def _not_itemised(tx: Transaction, entity: str) -> list[dict[str, object]]:
+def _not_itemised(tx: Transaction, entity: str, until: str) -> list[dict[str, object]]:
     """Payouts that are posted by their announcement alone."""
     rows = tx.all(
         "select about, slot, kind, currency, day, -amount_minor as amount_minor, 0 as is_claim from intents i"
         " where party = 'erp' and entity = %s and kind = 'payout' and state = 'done' and reverses is null"
+        " and coalesce(posting_date, day) <= %s"
         " and not exists (select 1 from intents r where r.party = i.party and r.entity = i.entity"
         "  and r.reverses = i.key and r.state = 'done')"
         " and not exists (select 1 from payout_reports o where o.subject = i.about and o.stands = 1)"
         " order by about",
         entity,
+        until,
     )
     return [{**row, "source": row["about"].removeprefix("payout ").split("/")[0]} for row in rows]
 
 
-def held(tx: Transaction) -> dict[tuple[str, str], int]:
-    """What gateways hold by their daily statements, by source and currency: what those moved, paid out less than in."""
+def held(tx: Transaction, last: date = EVER) -> dict[tuple[str, str], int]:
+    """What gateways hold by their daily statements, by source and currency: what those moved, paid out less than in.
+
+    last: to that day's end."""
     sums: dict[tuple[str, str], int] = {}
-    for report in _statements(tx):
+    for report in (each for each in _statements(tx) if each.paid_on <= last):
         place = (report.source, report.currency)
         sums[place] = sums.get(place, 0) + report.closing_minor - report.opening_minor
     return sums

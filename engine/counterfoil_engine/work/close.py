@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from counterfoil_engine.domain import close as figures
-from counterfoil_engine.domain.close import Line
+from counterfoil_engine.domain.close import GiftCards, Line
 from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.domain.periods import Period
 from counterfoil_engine.domain.rules import Entity, Rules
+from counterfoil_engine.domain.settlement.open_items import OpenItem
+from counterfoil_engine.domain.settlement.roll_forward import Movement
 from counterfoil_engine.domain.tie_out import Booked, Break, compare
-from counterfoil_engine.ports import Caller, Ledger, Records, Rejected, RulesBook
+from counterfoil_engine.ports import Caller, DatedLedger, Ledger, Records, Rejected, RulesBook
 from counterfoil_engine.work.decisions import Decision, Frozen
 
 NAMED_MAX = 5  # of what is open, in the sentence that asks for a yes
@@ -36,16 +38,31 @@ class CloseRecords(Protocol):
     def restatements(self, tx: Any, entity: str) -> list[Mapping[str, Any]]: ...
     def cases(self, tx: Any, stores: list[str]) -> list[Mapping[str, Any]]: ...
     def not_in_erp(self, tx: Any, stores: list[str]) -> list[Mapping[str, Any]]: ...
+    def clearings(self, tx: Any, entity: str, last: date) -> list[Movement]: ...
+    def waiting(self, tx: Any, entity: str, last: date) -> list[OpenItem]: ...
+    def held(self, tx: Any, last: date) -> dict[tuple[str, str], int]: ...
+    def claims(self, tx: Any, entity: str, last: date) -> list[Line]: ...
+    def gift_cards(self, tx: Any, entity: str, first: date, last: date) -> list[GiftCards]: ...
+    def taxed(self, tx: Any, entity: str, first: date, last: date) -> Iterator[Mapping[str, Any]]: ...
+    def not_invoiced(self, tx: Any, stores: Sequence[str], before: datetime) -> list[Mapping[str, Any]]: ...
     def booked(self, tx: Any, entity: str, first: date, last: date) -> list[Booked]: ...
     def booked_as(self, tx: Any, entity: str, keys: Sequence[str]) -> list[Booked]: ...
 
 
 @dataclass(frozen=True)
 class Erps:
-    """What an ERP says of itself: its turnover by role and currency, to date, and its documents of a period."""
+    """What an ERP says of itself: its turnover by role and currency, and its documents of a period.
+
+    is_dated: its turnover is that of the period's last day, not of today."""
 
     balances: Mapping[tuple[str, str], JournalLine]
     documents: Sequence[Booked]
+    is_dated: bool = False
+
+    def balance(self, role: str, currency: str) -> int:
+        """Debits less credits."""
+        line = self.balances.get((role, currency))
+        return line.debit_minor - line.credit_minor if line else 0
 
 
 class Close:
@@ -122,37 +139,61 @@ class Close:
         held = reads.restatements(tx, entity.id)
         late = reads.late(tx, entity.id, str(month))
         missing = [row for row in reads.not_in_erp(tx, stores) if _made_by(row, entity, month.last_day)]
+        uninvoiced = reads.not_invoiced(tx, stores, _end_of(month.last_day, entity))
         return [
             *figures.balanced(rows),
             *figures.summed("orders not in the ERP", missing, "reading", "subject", True, "orders"),
             *figures.summed("open cases", reads.cases(tx, stores), "category", "subject", True, "cases"),
             *figures.summed("restatements held", held, "version", "subject", True, "documents"),
             *figures.summed("late postings", late, "kind", "about", False, "documents"),
+            *figures.summed("shipments not invoiced", uninvoiced, "source", "subject", True, "shipments"),
             *figures.aged(reads.owed(tx, entity.id, month.last_day), month.last_day),
+            *reads.claims(tx, entity.id, month.last_day),
+            *self._clearing(tx, entity, month),
+            *figures.gift_card_lines(reads.gift_cards(tx, entity.id, month.first_day, month.last_day)),
             *self._to_date(tx, entity, erps),
             *figures.broken(self.breaks(tx, entity, month, erps)),
-            *self._by_role(tx, entity, month, rows),
+            *figures.base_lines(reads.taxed(tx, entity.id, month.first_day, month.last_day)),
+            *self._by_role(tx, entity, month, rows, erps),
         ]
 
-    def _by_role(self, tx: Any, entity: Entity, month: Period, rows: list[Mapping[str, Any]]) -> Iterator[Line]:
-        """Tax moved in the period, and each role's balance at its end."""
+    def _clearing(self, tx: Any, entity: Entity, month: Period) -> Iterator[Line]:
+        last, reads = month.last_day, self._reads
+        moved = reads.clearings(tx, entity.id, last)
+        return figures.clearing_lines(moved, reads.waiting(tx, entity.id, last), reads.held(tx, last), month)
+
+    def _by_role(
+        self, tx: Any, entity: Entity, month: Period, rows: list[Mapping[str, Any]], erps: Erps | None
+    ) -> Iterator[Line]:
+        """Tax moved in the period, and each role's balance at its end, beside the ERP's where it can say that."""
+        theirs = erps if erps and erps.is_dated else None
+        closing: dict[tuple[str, str], int] = {}
         for row in rows:
-            role, currency, closing_minor = row["role"], row["currency"], int(row["closing_minor"])
-            behind = self._reads.subjects_of_role(tx, entity.id, role, currency, month.first_day, month.last_day)
+            role, currency = row["role"], row["currency"]
+            closing[role, currency] = closing.get((role, currency), 0) + int(row["closing_minor"])
+            behind = self._behind(tx, entity, month, role, currency)
             if role.startswith("tax") and behind:
                 moved_minor = int(row["credit_minor"]) - int(row["debit_minor"])
                 yield figures.line("tax of the period", role, currency, moved_minor, behind)
-            yield figures.line("closing balance", role, currency, closing_minor, behind)
+        for role, currency in sorted({*closing, *(theirs.balances if theirs else ())}):
+            ours, behind = closing.get((role, currency), 0), self._behind(tx, entity, month, role, currency)
+            line = figures.line("closing balance", role, currency, ours, behind)
+            if theirs is not None:
+                their = theirs.balance(role, currency)
+                line = replace(line, erps=their, needs_somebody=their != ours)
+            yield line
+
+    def _behind(self, tx: Any, entity: Entity, month: Period, role: str, currency: str) -> list[str]:
+        return self._reads.subjects_of_role(tx, entity.id, role, currency, month.first_day, month.last_day)
 
     def _to_date(self, tx: Any, entity: Entity, erps: Erps | None) -> Iterator[Line]:
-        """Each role's balance to date against the ERP's, which says no other; a role that only one of them has, too."""
-        if erps is None:
+        """Each role's balance to date against the ERP's, where it says no other; a role that only one has, too."""
+        if erps is None or erps.is_dated:
             return
         rows = self._reads.to_date(tx, entity.id)
         ours = {(row["role"], row["currency"]): int(row["balance_minor"]) for row in rows}
-        theirs = {key: line.debit_minor - line.credit_minor for key, line in erps.balances.items()}
-        for role, currency in sorted({*ours, *theirs}):
-            our, their = ours.get((role, currency), 0), theirs.get((role, currency), 0)
+        for role, currency in sorted({*ours, *erps.balances}):
+            our, their = ours.get((role, currency), 0), erps.balance(role, currency)
             yield Line("ledger to date", role, currency, our, their, needs_somebody=our != their)
 
     def breaks(self, tx: Any, entity: Entity, month: Period, erps: Erps | None) -> list[Break]:
@@ -168,7 +209,11 @@ class Close:
         ledger = self._ledgers.get(entity)
         if ledger is None:
             return None
-        return Erps(ledger.balances(entity), list(ledger.entries(entity, month.first_day, month.last_day)))
+        documents = list(ledger.entries(entity, month.first_day, month.last_day))
+        dated = ledger.balances_until(entity, month.last_day) if isinstance(ledger, DatedLedger) else None
+        if dated is not None:
+            return Erps(dated, documents, is_dated=True)
+        return Erps(ledger.balances(entity), documents)
 
 
 class UnlockPeriod(Decision):
@@ -214,6 +259,11 @@ def _made_by(row: Mapping[str, Any], entity: Entity, last: date) -> bool:
     except ValueError:
         return True
     return made.astimezone(ZoneInfo(entity.zone)).date() <= last
+
+
+def _end_of(last: date, entity: Entity) -> datetime:
+    """The first moment after a day, in the entity's zone."""
+    return datetime.combine(last + timedelta(days=1), time(), ZoneInfo(entity.zone)).astimezone(UTC)
 
 
 def month_of(period: str) -> Period:

@@ -34,6 +34,11 @@ class HttpErp(PostingOverHttp):
         """Turnover of each (role, currency) of an entity in the ERP's ledger, to compare with the engine's journal."""
         return self._read("GET", "/v1/balances", answers.balances, params={"entity": entity})
 
+    def balances_until(self, entity: str, last: date) -> Mapping[tuple[str, str], JournalLine] | None:
+        """As `balances`, to that day's end; None where the ERP answers to date whatever it is asked."""
+        params = {"entity": entity, "until": last.isoformat()}
+        return self._read("GET", "/v1/balances", lambda raw: answers.balances_until(raw, last), params=params)
+
     def entries(self, entity: str, first: date, last: date) -> Iterator[Booked]:
         """Every document of an entity's ledger with a posting date in these days."""
         params, seen = {"entity": entity, "first_day": first.isoformat(), "last_day": last.isoformat()}, set()

@@ -49,6 +49,16 @@ def balances(body: bytes) -> dict[tuple[str, str], JournalLine]:
     return rows
 
 
+def balances_until(body: bytes, last: date) -> dict[tuple[str, str], JournalLine] | None:
+    """Turnover to a day, as the answer says itself; None: it says none, so it is to date."""
+    until = object_of(body).get("until")
+    if until is None:
+        return None
+    if until != last.isoformat():
+        raise Malformed("has an `until` that is not the day asked about")
+    return balances(body)
+
+
 def entries(body: bytes) -> tuple[list[Booked], str | None]:
     """A page of the ledger's documents, and the cursor of the next page."""
     answer = object_of(body)
