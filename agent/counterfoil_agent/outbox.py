@@ -513,6 +513,15 @@ class Outbox:
             self._run("update taken set epoch = ? where event is null and epoch = ?", (new_epoch, NO_EPOCH))
             return moved
 
+    def overtaken(self) -> list[int]:
+        """Orders of which something waits, while something later of them was stored: renumbered it would come last."""
+        found = self._all(
+            "select distinct waiting.order_id from rows waiting join rows later on later.order_id = waiting.order_id"
+            " and (later.epoch, later.n) > (waiting.epoch, waiting.n) and later.acked_s is not null"
+            " where waiting.acked_s is null and waiting.order_id > 0"
+        )
+        return [order_id for (order_id,) in found]
+
     def newest_epoch(self) -> int:
         """The highest epoch that anything kept here was ever numbered in."""
         return int(self._one("select max(epoch, (select coalesce(max(epoch), 0) from rows)) from counter")[0])

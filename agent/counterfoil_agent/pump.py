@@ -200,6 +200,8 @@ class Pump:
             welcome = self._next_epoch(welcome, agreed.new_epoch)
         with self._outbox.writing():
             if agreed.adopt or agreed.new_epoch is not None:
+                for order_id in self._outbox.overtaken():
+                    self._outbox.mark(order_id, self._clock.now(), again=True)
                 moved = self._outbox.renumber(welcome.epoch)
                 self._outbox.forget(EPOCH_WANTED)
                 self._outbox.expect(welcome.orders, self._clock.now())
@@ -279,23 +281,24 @@ class Pump:
             for said in verdicts:
                 if said.verdict == "refused":
                     self._bury(by_place[said.n, said.id], f"The engine refused it: {said.reason or 'no reason'}", now)
-            self._heard(answer.stored_through, now)
-            if answer.holes:
+            # Of an engine that went back the hello finds out what it lost: its holes are no numbers that never were.
+            if self._heard(answer.stored_through, now) and answer.holes:
                 self._outbox.fill(answer.holes, now)
         if not verdicts:
             raise Retry("The engine answered without a verdict on what was sent.", "Look into the engine's log.")
         logger.info("sent", events=len(rows), stored=done, first=rows[0].n, last=rows[-1].n)
 
-    def _heard(self, through: Through | None, now: datetime) -> None:
-        """What the engine holds, said with any answer: where that doesn't fit ours, both say hello again."""
+    def _heard(self, through: Through | None, now: datetime) -> bool:
+        """What the engine holds, said with any answer: where that doesn't fit ours, both say hello again, and False."""
         if through is None:
-            return
+            return True
         ours = self._outbox.position()
         kept = self._outbox.id_of(ours.epoch, through.n)
         if through.n < ours.through.n or through.n > ours.last.n or (kept is not None and kept != through.id):
             self.welcomed = False
-            return
+            return False
         self._outbox.stored_through(through, now)
+        return True
 
     def _cannot_pass(self, rows: Sequence[Row], error: TooLarge | Blocked) -> None:
         if len(rows) > 1:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from counterfoil_agent import snapshot
 from counterfoil_agent.errors import Blocked, Denied, RateLimited, TooLarge, Unavailable, Unreadable
+from counterfoil_agent.pump import EPOCH_WANTED
 from fakes.agent_world import World
 
 
@@ -296,6 +297,41 @@ def test_an_engine_that_went_back_beyond_what_is_kept_has_the_shop_read_again(wo
     world.run(300)
     assert world.engine.epoch == 2
     assert {subject for subject, _, _ in world.engine.facts.values()} == {f"order/{n}" for n in (1001, 1002, 1003)}
+
+
+def test_an_engine_that_went_back_and_takes_something_before_it_is_greeted_has_the_shop_read_again(
+    world: World,
+) -> None:
+    empty = world.engine.copy()
+    for order_id in (1001, 1002):
+        world.shop.put(order_id)
+    world.run(60)
+    world.agent.outbox.prune(world.clock.now(), 0, 1)
+    world.engine.restore({**empty, "epoch": 1})
+    world.shop.put(1003)
+    world.agent.hint(1003)
+    world.run(300)
+    assert {subject for subject, _, _ in world.engine.facts.values()} == {f"order/{n}" for n in (1001, 1002, 1003)}
+
+
+def test_an_older_state_that_could_not_pass_is_not_the_last_word_of_a_new_epoch(world: World) -> None:
+    def blocks(batch: bytes, wrapped: bool) -> None:
+        if b"on-hold" in batch:
+            raise Blocked("Blocked.", "")
+
+    world.engine.judge = blocks
+    for status in ("processing", "on-hold", "completed"):
+        world.shop.put(1001, status=status)
+        world.agent.hint(1001)
+        world.run(3)
+    assert world.engine.latest("order/1001")["order"]["status"] == "completed"
+    world.engine.judge = lambda batch, wrapped: None
+    world.agent.outbox.remember(EPOCH_WANTED, "Somebody else has one of the next numbers.")
+    world.agent.pump.welcomed = False
+    world.run(300)
+    assert world.engine.epoch == 2
+    by_number = [world.engine.facts[world.engine.numbers[2, n]] for n in numbers(world)]
+    assert [json.loads(body)["order"]["status"] for _, _, body in by_number] == ["on-hold", "completed"]
 
 
 def test_a_second_agent_of_a_store_sends_nothing_until_it_is_handed_over(world: World, quick_path: Path) -> None:
