@@ -34,6 +34,19 @@ def refundable(order: dict[str, Any]) -> Decimal:
     return Decimal(order["total"]) + sum((Decimal(refund["total"]) for refund in order["refunds"]), Decimal(0))
 
 
+def note_total(simulation: Simulation, order_id: int) -> None:
+    """An order was edited: what the store claims was paid is its total as it was first told."""
+    total = Decimal(simulation.world.shop.order(order_id)["total"])  # type: ignore[index]
+    least = simulation.notes.setdefault("least total", {})
+    least[order_id] = min(total, least.get(order_id, total))
+
+
+def least_told(simulation: Simulation, order: dict[str, Any]) -> Decimal:
+    """The least that may have come in for it, where its store alone speaks."""
+    total = Decimal(order["total"])
+    return min(total, simulation.notes.get("least total", {}).get(order["id"], total))
+
+
 def read_now(simulation: Simulation, order_id: int) -> None:
     """The agent hears of this order, and reads it at once."""
     simulation.world.agent.hint(order_id)
@@ -46,6 +59,6 @@ def carried_now(simulation: Simulation, order_id: int) -> None:
     simulation.guarded(lambda: read_now(simulation, order_id))
     simulation.world.clock.pass_time(2)  # a subject rests between two looks
     for _ in range(3):
-        simulation.guarded(simulation.world.agent.pump.step)
+        simulation.guarded(lambda: simulation.world.agent.pump.step())
     for _ in range(2):
         simulation.looks()

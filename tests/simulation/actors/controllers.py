@@ -20,9 +20,9 @@ def load_rules(simulation: Simulation, random: Random) -> str | None:
     world = simulation.world
     if "two" in world.rules_text[:20] or not is_first(simulation, "rules") or world.engine is None:
         return None
-    world.rules_text = rules_text("two", "wares")
-    world.engine.engine.load_rules(world.rules_text, "controller")
     simulation.notes["by old rules"] = (_invoices(simulation), _looked_at(simulation))
+    world.rules_text = rules_text("two", "wares")  # an engine that can't load them now does as it starts again
+    world.engine.engine.load_rules(world.rules_text, "controller")
     return "goods are wares now"
 
 
@@ -43,9 +43,12 @@ def _looked_at(simulation: Simulation) -> dict[int, tuple[Any, Any]]:
 
 
 def _invoices(simulation: Simulation) -> dict[str, Any]:
-    """Those that stand, of orders on which nothing is under way."""
+    """Those that stand and are ours, and that nothing is about to reverse."""
+    intents = books.intents(simulation.world.folder)
+    ours = {one["key"] for one in intents if one["state"] == "done"}
+    ours -= {one["reverses"] for one in intents if one["state"] in ("ready", "sent")}
     found = books.standing(simulation.world.folder)
-    return {slot: one["key"] for slot, one in found.items() if one["kind"] == "invoice"}
+    return {slot: one["key"] for slot, one in found.items() if one["kind"] == "invoice" and one["key"] in ours}
 
 
 HAPPENINGS = {"a controller loads other rules": (1, load_rules)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from simulation.orders import PAID, gift_card, one_of, orders
+from simulation.orders import PAID, gift_card, note_total, one_of, orders
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
@@ -24,6 +24,7 @@ def edit_order(simulation: Simulation, random: Random, order: dict[str, Any], is
     most = simulation.notes.setdefault(("quantity", line["id"]), line["quantity"])
     quantity = random.choice([n for n in range(1, most + 1) if n != line["quantity"] or not is_other] or [most])
     simulation.world.shop.edit_quantity(order["id"], quantity, line["id"])
+    note_total(simulation, order["id"])
     simulation.notes.setdefault("edited", set()).add(order["id"])
     return f"{order['id']} to {quantity}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from counterfoil_sandbox.shop_rest import Rest
 
 from simulation import books
-from simulation.orders import PAID, gift_card, one_of, refundable
+from simulation.orders import PAID, gift_card, least_told, one_of, refundable
 from simulation.rules import STORE
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def refund(simulation: Simulation, random: Random) -> str | None:
     answer = Rest(simulation.world.shop).answer("POST", f"orders/{order['id']}/refunds", {}, body)
     assert answer.status == 201, answer.body
     simulation.notes.setdefault("paid back", {})[answer.body["id"]] = order["id"]
+    if least_told(simulation, order) < Decimal(order["total"]):
+        simulation.explained.setdefault(order["id"], "less may have come in for it, by what was told of it first")
     return f"{order['id']}, {amount}"
 
 
