@@ -6,9 +6,10 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
-from simulation import wires
+from simulation import books, wires
 from simulation.actors.edits import edit_other, rewrite
 from simulation.orders import orders, read_now
+from simulation.rules import STORE
 
 if TYPE_CHECKING:
     from simulation.storm import Simulation
@@ -32,12 +33,15 @@ def is_bearable(simulation: Simulation, fault: str) -> bool:
 
 
 def firewall(simulation: Simulation, random: Random) -> str:
-    """What stands before the engine blocks one event for what is in it; its neighbours go on."""
+    """What stands before the engine blocks one event for what is in it; its neighbours go on. An order that is
+    held back as it was paid says later what it comes to then: of those only the note changes."""
     world = simulation.world
     blocked = 1 if world.options.batch_events == 1 else random.choice((2, 3, 3, 4))  # until the batch is one event
     simulation.next_calls["line.events"] = deque([wires.BLOCKED] * blocked)
+    told = {row["subject"] for row in books.facts(world.folder) if row["verdict"] == "stored"}
     for order in orders(simulation)[-2:]:
-        for change in random.choice(((rewrite,), (rewrite, edit_other), (edit_other, edit_other))):
+        changes = random.choice(((rewrite,), (rewrite, edit_other), (edit_other, edit_other)))
+        for change in changes if f"order {STORE}/{order['id']}" in told else (rewrite, rewrite):
             change(simulation, random, order["id"])
             simulation.guarded(lambda order_id=order["id"]: read_now(simulation, order_id))
     return f"{blocked} times"
