@@ -39,6 +39,7 @@ create table if not exists numbers(
 create table if not exists counterparties(entity text, counterparty text, primary key (entity, counterparty));
 create table if not exists closed_periods(entity text, first_day text, last_day text);
 create table if not exists items(item text primary key);
+create table if not exists accounts(role text primary key);
 create table if not exists rates(currency text, book text, from_day text, rate text not null,
     primary key (currency, book, from_day));
 """
@@ -200,6 +201,13 @@ class Books(DocumentStore):
             self._connection.executemany("insert or ignore into items values (?)", rows)
             self.settings = Settings(accept_all, self.settings.references)
 
+    def set_accounts(self, roles: Iterable[str]) -> None:
+        """Replace the roles that have an account; none: every role has one."""
+        rows = [(role,) for role in roles]
+        with self._writing():
+            self._connection.execute("delete from accounts")
+            self._connection.executemany("insert or ignore into accounts values (?)", rows)
+
     def tamper(self, key: str, amount_minor: int) -> str:
         """Edit a document behind its sender's back, with its largest debit and credit; returns its number.
 
@@ -311,6 +319,7 @@ class Books(DocumentStore):
             return self._reversal(header)
         lines = journal.journal_of(document)
         self._require_items(document)
+        self._require_accounts(lines)
         self._require_references(document, header)
         return lines
 
@@ -367,6 +376,17 @@ class Books(DocumentStore):
                     "Create the item in the ERP, or map the product to one that is there.",
                 )
 
+    def _require_accounts(self, lines: Sequence[Line]) -> None:
+        if not self._rows("select 1 from accounts limit 1"):
+            return
+        for line in lines:
+            if not self._rows("select 1 from accounts where role = ?", (line.role,)):
+                raise Refusal(
+                    "missing_mapping",
+                    f"The role {line.role!r} has no account.",
+                    "Open an account for it, or map the document's class, tax or gateway to a role that has one.",
+                )
+
     def _require_references(self, document: Mapping[str, Any], header: _Header) -> None:
         if header.kind == "sales_order":
             self._require_counterparty(header.entity, journal.text_of(document, "counterparty"))
@@ -398,11 +418,12 @@ class Books(DocumentStore):
             _STANDING + " and d.kind = 'credit_note' and json_extract(d.body, '$.invoice') = ?", (invoice["slot"],)
         )
         open_minor = _by_rate(json.loads(invoice["body"]))
+        credits_now = {rate for rate, minor in _by_rate(credit_note).items() if minor}
         for body in [credit_note, *(json.loads(row["body"]) for row in credited)]:
             for rate, minor in _by_rate(body).items():
                 open_minor[rate] = open_minor.get(rate, 0) - minor
         for rate, minor in open_minor.items():
-            if minor < 0:
+            if minor < 0 and rate in credits_now:  # what a discount left below 0 is no credit
                 raise Refusal(
                     "refund",
                     f"The credits of invoice {invoice['number']} exceed what it has of {rate} by {-minor} (minor).",

@@ -178,6 +178,14 @@ def _switch_routes(app: Flask, erp: SandboxErp) -> None:
         erp.books.set_items([journal.text_of({"item": item}, "item") for item in items], accept_all=accept_all)
         return done({"items": len(items), "accept_all": accept_all})
 
+    @app.post("/sandbox/accounts")
+    def set_accounts() -> Any:
+        roles = switches().get("roles", [])
+        if not isinstance(roles, list):
+            raise malformed("`roles` is no list.")
+        erp.books.set_accounts([journal.text_of({"role": role}, "role") for role in roles])
+        return done({"roles": len(roles)})
+
     @app.post("/sandbox/positions")
     def put_positions() -> Any:
         values = switches()

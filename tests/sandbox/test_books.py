@@ -376,3 +376,21 @@ def test_the_rate_in_force_is_the_latest_from_before_that_day() -> None:
     days = (date(2025, 12, 31), date(2026, 10, 31), date(2026, 11, 1))
     assert [books.rate("USD", "EUR", day) for day in days] == [None, "1.25", "1.10"]
     assert books.rate("EUR", "EUR", days[0]) == "1"
+
+
+def test_a_role_without_an_account_is_refused_by_name() -> None:
+    books = Books()
+    books.set_accounts(["clearing:stripe:EUR"])
+    (refused,) = books.post([a_payment()])
+    assert refused["category"] == "missing_mapping" and "'deposits'" in refused["cause"]
+    books.set_accounts([])
+    assert [one["status"] for one in books.post([a_payment()])] == ["posted"]
+
+
+def test_a_discount_at_a_rate_of_its_own_is_no_credit_of_that_rate() -> None:
+    books = Books()
+    discount = a_line(-301, line_type="fee", taxes=[a_tax(-57)])
+    sold = a_line(2_000, taxes=[a_tax(140, rate="7")])
+    books.post([a_customer(), a_sales_order([sold, discount], 1_782), an_invoice([sold, discount], 1_782)])
+    back = a_credit_note([a_line(100, line_type="allowance", taxes=[a_tax(7, rate="7")])], 107)
+    assert [one["status"] for one in books.post([back])] == ["posted"]
