@@ -98,6 +98,15 @@ test-store: $(READY)
 	STORE_URL=$(STORE_URL) STORE_KEY=$(KEY) STORE_SECRET=$(SECRET) STORE_PLUGIN_KEY=$(PLUGIN_KEY) \
 	  $(BIN)/pytest tests/plugin/store -rs --capture=no $(PYTEST)
 
+# The conformance kit on an ERP (sandbox, or one that has a target conformance-<ERP>); CONFIG: a settings file of one's own,
+# with ERP the adapter. Its last line is `conformance: P of N passed`.
+.PHONY: conformance conformance-sandbox
+conformance: $(if $(CONFIG),,conformance-$(or $(ERP),sandbox))
+	$(if $(CONFIG),$(BIN)/counterfoil erp check $(or $(ERP),http) --config $(CONFIG) --yes)
+
+conformance-sandbox: $(READY)
+	$(BIN)/counterfoil erp check sandbox
+
 # A worked month: ORDERS of two companies through the shipped code, errors planted (PLANT: all, none, or one kind), closed
 # to the cent, every difference named (docs/month.md); SEED: of all that is by chance.
 .PHONY: month

@@ -134,6 +134,15 @@ class Erp(PostingParty, Protocol):
         """Units of currency for one unit of book on that day; None where the ERP knows none."""
 
 
+class Modest(Protocol):
+    """An adapter that knows what its ERP can't do."""
+
+    @property
+    def not_promised(self) -> Mapping[str, str]:
+        """Promises that it doesn't make, each with why, in a sentence. The conformance kit names them: unique_keys,
+        list_since, ledger, closed_days, positions, rates."""
+
+
 class Ledger(Protocol):
     """An ERP that says its balances by role, and its ledger document by document. May raise Unavailable or
     RateLimited."""

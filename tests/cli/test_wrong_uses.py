@@ -327,6 +327,18 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
     ],
     "users rotate": [([], 1), (["nobody"], 1), (["a", "b"], 2), (["--days", "many"], 2), ([LONG], 1)],
     "users remove": [([], 2), (["nobody"], 1), (["a", "b"], 2), ([LONG], 1), (["operator"], 1), (["--all"], 2)],
+    "erp": [(["chek"], 2), (["--x"], 2), ([""], 2), (["check all"], 2), (["Check"], 2)],
+    "erp check": [
+        ([], 2),
+        (["http"], 1),
+        (["http", "more"], 2),
+        (["http", "--config", "{folder}/none.toml"], 1),
+        (["http", "--config", "{folder}"], 1),
+        (["http", "--config", "{binary}"], 1),
+        (["http", "--config", "{settings}"], 1),
+        (["sandbox", "--only", "no such check"], 1),
+        (["http", "--config"], 2),
+    ],
     "completion": [([], 2), (["tcsh"], 2), (["bash", "zsh"], 2), (["--bash"], 2), ([""], 2)],
 }
 

@@ -507,6 +507,7 @@ from counterfoil_engine.cli import (  # noqa: E402  (they join)
     audit,  # noqa: F401
     cases,  # noqa: F401
     close,  # noqa: F401
+    erp,  # noqa: F401
     evidence,  # noqa: F401
     payouts,  # noqa: F401
     proposals,  # noqa: F401
