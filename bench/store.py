@@ -1,28 +1,24 @@
-"""A real WooCommerce: how fast it takes stock, how soon its page shows the ERP's number, what a checkout costs.
+"""A real WooCommerce: how fast it takes stock, and how soon its page shows the ERP's number.
 
-    python bench/store.py --store-url http://127.0.0.1:8099 --key ck_… --secret cs_… --plugin-key … --wordpress DIR
+    python bench/store.py --store-url http://127.0.0.1:8099 --key ck_… --secret cs_… --plugin-key …
 
-For a shop on this machine that may be spoilt: it gets 10,000 products and orders, and numbers under versions above any
-engine's. --wordpress: its folder, for checkouts in processes of their own (PHP); without it those are left out. What
-is measured is what the agent uses: its two writers, and for the page all parties as processes. Exit status 1 where
-short of a goal that doesn't depend on what else the machine does.
+For a shop on this machine that may be spoilt: it gets 10,000 products, and numbers under versions above any engine's.
+What is measured is what the agent uses: its two writers, and for the page all parties as processes. Exit status 1 where
+short of a goal that doesn't depend on what else the machine does. What a checkout costs: `store_checkout.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
-import json
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -38,39 +34,40 @@ from woocommerce import API
 
 PREFIX, MOST_ITEMS = "CF-BENCH-", 10_000
 SIZES = (1_000, MOST_ITEMS)
-GOAL_TIMES, GOAL_STATEMENTS_A_LINE, GOAL_MS = 20, 3, 5
+GOAL_TIMES = 20
 TIMEOUT_S = 300.0
 LOOK_S = 0.02  # between two looks at the page
-PHP = ("php", "-d", "opcache.enable_cli=1", "-d", "display_errors=stderr", "-d", "memory_limit=1G")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store-url", required=True)
+    parser.add_argument("--store-url", required=True, type=a_shop_that_may_be_spoilt)
     parser.add_argument("--key", required=True)
     parser.add_argument("--secret", required=True)
     parser.add_argument("--plugin-key", required=True)
     parser.add_argument(
         "--nudge", default="127.0.0.1:8790", help="where the plugin sends its word (default: %(default)s)"
     )
-    parser.add_argument("--wordpress", type=Path)
     parser.add_argument("--rest-items", type=int, default=200, help="products of a round over REST")
     parser.add_argument("--changes", type=int, default=30)
-    parser.add_argument("--orders", type=int, default=40, help="orders of a length, each way")
-    parser.add_argument("--skip", nargs="*", default=[], choices=["writes", "page", "checkout"])
+    parser.add_argument("--skip", nargs="*", default=[], choices=["writes", "page"])
     asked = parser.parse_args()
-    host = urlsplit(asked.store_url).hostname or ""
-    if host != "localhost" and not _is_loopback(host):
-        parser.error(f"{host} isn't this machine: name a shop on 127.0.0.1 that may be spoilt")
     logger.remove()
     shop = RealShop(asked.store_url, asked.key, asked.secret, asked.plugin_key, asked.nudge)
     parts: dict[str, Callable[[], bool]] = {
         "writes": lambda: writes(shop, asked.rest_items),
         "page": lambda: page(shop, asked.changes),
-        "checkout": lambda: asked.wordpress is None or checkouts(shop, asked.wordpress, asked.orders),
     }
     held = [part() for name, part in parts.items() if name not in asked.skip]
     return 0 if all(held) else 1
+
+
+def a_shop_that_may_be_spoilt(url: str) -> str:
+    """An argument's address, if it is on this machine."""
+    host = urlsplit(url).hostname or ""
+    if host != "localhost" and not _is_loopback(host):
+        raise argparse.ArgumentTypeError(f"{host} isn't this machine: name a shop on 127.0.0.1 that may be spoilt")
+    return url
 
 
 def _is_loopback(host: str) -> bool:
@@ -196,76 +193,15 @@ def _until_shown(shop: RealShop, product_id: int, number: int, timeout_s: float)
     raise TimeoutError(f"product {product_id} doesn't show {number} within {timeout_s:.0f} s")
 
 
-# What the plugin costs a checkout.
-
-
-def checkouts(shop: RealShop, wordpress: Path, orders: int) -> bool:
-    """Block checkouts with the plugin and without, one by one in turn, each side in a process of its own."""
-    held = True
-    stock_up(shop, [f"{PREFIX}{number:05}" for number in (1, 2, 3)], 1_000_000)
-    with till(wordpress, "without") as without, till(wordpress, "with") as with_plugin:
-        for lines in (1, 2, 3):
-            skus = [f"{PREFIX}{number:05}" for number in range(1, lines + 1)]
-            sides: tuple[list[dict[str, float]], ...] = ([], [])
-            for number in range(orders + 3):
-                for side, ask in zip(sides, (without, with_plugin), strict=True):
-                    told = ask({"skus": skus})
-                    if number >= 3:  # the first ones fill caches
-                        side.append(told)
-            more = _median(sides[1], "statements") - _median(sides[0], "statements")
-            tell(
-                f"statements more in a checkout of {lines} lines",
-                f"{more:g} (of {_median(sides[1], 'statements'):g})",
-                f"at most {GOAL_STATEMENTS_A_LINE * lines}",
-            )
-            held = held and more <= GOAL_STATEMENTS_A_LINE * lines
-            for name, what in (("ms", "elapsed"), ("cpu_ms", "processor time of PHP")):
-                plain, guarded = (percentiles([each[name] for each in side], 50, 95) for side in sides)
-                tell(
-                    f"  {what}, without and with, {orders} each",
-                    f"p50 {plain[0]:.1f} and {guarded[0]:.1f} ms, p95 {plain[1]:.1f} and {guarded[1]:.1f} ms",
-                    f"p95 at most {GOAL_MS} ms more",
-                )
-            pairs = [guarded["ms"] - plain["ms"] for plain, guarded in zip(*sides, strict=True)]
-            tell("  elapsed, an order less the one before it without", f"median {percentiles(pairs, 50)[0]:+.1f} ms")
-        for ask in (without, with_plugin):
-            ask({"delete": True})
-    return held
-
-
-def stock_up(shop: RealShop, skus: Sequence[str], number: int) -> None:
-    """Let the shop have so many of these, and make those that it doesn't sell."""
+def stock_up(shop: RealShop, skus: Sequence[str], number: int) -> list[int]:
+    """Let the shop have so many of these, and make those that it doesn't sell; their ids."""
+    ids: list[int] = []
     for sku in skus:
         found = _rest(shop).get("products", params={"sku": sku}).json()
         if found:
             _rest(shop).put(f"products/{found[0]['id']}", {"stock_quantity": number})
-        else:
-            make_products(shop, [sku], number)
-
-
-@contextmanager
-def till(wordpress: Path, side: str) -> Iterator[Callable[[dict[str, Any]], dict[str, float]]]:
-    """A process that makes orders, one for each line that it is asked."""
-    command = [*PHP, str(Path(__file__).with_name("store_checkout.php")), str(wordpress), side]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin and process.stdout
-        asks, answers = process.stdin, process.stdout
-
-        def ask(what: dict[str, Any]) -> dict[str, float]:
-            asks.write(json.dumps(what) + "\n")
-            asks.flush()
-            line = answers.readline()
-            if not line.startswith("{"):
-                raise SystemExit(f"The shop's process ended: {line[:200] or 'its error stands above'}")
-            told: dict[str, float] = json.loads(line)
-            return told
-
-        yield ask
-        asks.close()
-
-
-def _median(rows: Sequence[dict[str, float]], name: str) -> float:
-    return percentiles([row[name] for row in rows], 50)[0]
+        ids += [found[0]["id"]] if found else make_products(shop, [sku], number)
+    return ids
 
 
 if __name__ == "__main__":
