@@ -64,9 +64,6 @@ final class Log {
 	 * @param array|null  $payload What the row shall carry by itself.
 	 */
 	public static function touch( string $thing, int $id, string $kind, $source = null, bool $is_new = false, ?array $payload = null ): ?string {
-		if ( ! Pairing::is_paired() ) {
-			return null;
-		}
 		$key = self::key_of( $thing, $id, $source );
 		if ( isset( self::$rows[ $key ] ) ) {
 			if ( 'deleted' === self::$rows[ $key ]['kind'] && 'deleted' === $kind ) {
@@ -80,6 +77,9 @@ final class Log {
 				Database::run( 'UPDATE {changes} SET payload = %s WHERE event_id = %s AND acked_ms IS NULL', array( (string) wp_json_encode( $payload ), self::$rows[ $key ]['event'] ) );
 			}
 			return self::$rows[ $key ]['event'];
+		}
+		if ( ! Pairing::is_paired() ) {
+			return null;
 		}
 		if ( 'order' === $thing && $id && ! $is_new ) {
 			self::keep_what_was( $id );

@@ -61,7 +61,6 @@ final class Moves {
 		// Last, so that a statement which another plugin wrote is seen, and left alone.
 		Hooks::on( 'woocommerce_update_product_stock_query', array( self::class, 'statement' ), 4, PHP_INT_MAX );
 		Hooks::on( 'woocommerce_updated_product_stock', array( self::class, 'confirm' ) );
-		Hooks::on( 'query', array( self::class, 'note_result' ) );
 	}
 
 	/**
@@ -148,17 +147,22 @@ final class Moves {
 			'changed'   => null,
 		);
 		self::$item      = null;
+		// Only while it is under way: a checkout makes a thousand queries.
+		add_filter( 'query', array( self::class, 'note_result' ) );
 		return $statement;
 	}
 
 	/**
 	 * Before the next query of the request: how many rows did the statement change? Spares a query per order line.
+	 *
+	 * @param mixed $sql The next query; it stays as it is.
 	 */
-	public static function note_result(): void {
+	public static function note_result( $sql = null ) {
 		global $wpdb;
 		if ( self::$under_way && null === self::$under_way['changed'] && $wpdb->last_query === self::$under_way['statement'] ) {
 			self::$under_way['changed'] = (int) $wpdb->rows_affected;
 		}
+		return $sql;
 	}
 
 	/**
@@ -170,6 +174,7 @@ final class Moves {
 	 */
 	public static function confirm( $stock_id ): void {
 		self::note_result();
+		remove_filter( 'query', array( self::class, 'note_result' ) );
 		$under_way       = self::$under_way;
 		self::$under_way = null;
 		if ( ! $under_way || $under_way['stock_id'] !== (int) $stock_id || $under_way['changed'] > 0 ) {

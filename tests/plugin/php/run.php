@@ -21,8 +21,7 @@ function restore_all(): void {
 	$GLOBALS['logged']             = array();
 	$GLOBALS['sent']               = array();
 	$GLOBALS['wpdb']->shown        = array();
-	$GLOBALS['wp_filter']['query'] = array_slice( $GLOBALS['wp_filter']['query'], 0, 1, true );
-	$GLOBALS['wp_filter']['query'][10] = array_slice( $GLOBALS['wp_filter']['query'][10], 0, 1 );
+	$GLOBALS['wp_filter']['query'] = array();
 }
 
 foreach ( get_defined_functions()['user'] as $name ) {

@@ -132,6 +132,11 @@ function add_filter( $hook, $callback, $priority = 10, $args = 1 ) {
 	ksort( $GLOBALS['wp_filter'][ $hook ] );
 	return true;
 }
+function remove_filter( $hook, $callback, $priority = 10 ) {
+	$callbacks = $GLOBALS['wp_filter'][ $hook ][ $priority ] ?? array();
+
+	$GLOBALS['wp_filter'][ $hook ][ $priority ] = array_filter( $callbacks, fn( $set ) => $set[0] !== $callback );
+}
 function add_action( $hook, $callback, $priority = 10, $args = 1 ) {
 	return add_filter( $hook, $callback, $priority, $args );
 }

@@ -151,6 +151,21 @@ function test_a_sale_in_a_transaction_that_the_database_ended_is_run_again_with_
 	same( array( '8', array( '-2.0000' ) ), array( stock_of( 1 ), array_column( moves(), 'quantity' ) ), 'stock and move' );
 }
 
+function test_queries_are_listened_to_only_while_a_stock_statement_is_under_way() {
+	make_product( 1, 10 );
+	$listening = array();
+	add_filter(
+		'query',
+		function ( $sql ) use ( &$listening ) {
+			$listening[] = count( $GLOBALS['wp_filter']['query'][10] ) - 1;
+			return $sql;
+		}
+	);
+	sell( array( 1 => 2 ) );
+	must( in_array( 1, $listening, true ), 'the statement\'s own outcome is seen' );
+	same( 1, count( $GLOBALS['wp_filter']['query'][10] ), 'and then nobody listens' );
+}
+
 function test_an_order_line_costs_one_statement_more_and_an_order_two() {
 	global $wpdb;
 	foreach ( array( 1, 2, 3 ) as $id ) {
