@@ -554,6 +554,7 @@ def status(outbox: Outbox, settings: StockSettings, has_plugin: bool) -> dict[st
         "held": held,
         "version": book.applied_through(),
         "waiting": book.waiting_count(),
+        "newer_there": book.newer_there(),
         "plugin": None if health is None else msgspec.json.decode(health),
     }
 
@@ -568,6 +569,7 @@ def _told_write(each: Mapping[str, Any]) -> dict[str, Any]:
         "stock": _whole(each["stock"]),
         "reason": each["reason"],
         "at": iso(at),
+        "as_of": each["as_of"],
     }
 
 

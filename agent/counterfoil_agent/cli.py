@@ -359,8 +359,10 @@ def _stock_sentence(told: Mapping[str, Any], exposure: Mapping[str, Any]) -> str
             f" {exposure['oldest_number_s'] or 0:.0f} s old, {exposure['corrected_a_day']} put right)"
         )
     held = f", held: {told['held']}" if told["held"] else ""
+    newer = f", the shop has later numbers of {told['newer_there']} SKUs" if told["newer_there"] else ""
     return (
-        f"stock: by {by}{exposed}, {told['waiting']} SKUs wait{held}; the feed is dealt with up to {told['version']}."
+        f"stock: by {by}{exposed}, {told['waiting']} SKUs wait{held}{newer};"
+        f" the feed is dealt with up to {told['version']}."
     )
 
 

@@ -24,7 +24,7 @@ class _Row(msgspec.Struct):
     version: int
     number: int
     basis: _Place | None
-    as_of: str
+    as_of: str | None
     expires_at: str | None = None
     silence_share: str | None = None
     backorders: bool = False

@@ -48,7 +48,7 @@ from counterfoil_agent.snapshot import (
     void_body,
 )
 
-LAYOUT = 3  # raised with the tables; a newer file is refused by an older agent
+LAYOUT = 4  # raised with the tables; a newer file is refused by an older agent
 NO_EPOCH = 0  # numbers are given before the engine's first answer too, and renumbered then
 VOIDS_AT_ONCE = 1000
 
@@ -124,6 +124,9 @@ create table updates (
   due_s real not null default 0, called_s real);
 create index updates_waiting on updates (order_id, id) where outcome is null;
 create index updates_untold on updates (id) where outcome is not null and told = 0;
+""",
+    4: """
+alter table stock_numbers add column written_as_of text;
 """,
 }
 

@@ -360,13 +360,14 @@ class Plugin(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """The latest number of a SKU. sold: units that this store ever lowered less those raised, to order writes by."""
+    """The latest number of a SKU. as_of: when its owner last said something else; None: unknown. sold: units that this
+    store ever lowered less those raised, to order writes by."""
 
     sku: str
     version: int
     number: int
     basis: tuple[int, int] | None
-    as_of: str
+    as_of: str | None
     expires_at: str | None
     silence_share: str | None
     backorders: bool

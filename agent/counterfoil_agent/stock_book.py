@@ -26,6 +26,7 @@ VERSION, EPOCH, PASS, READ = "feed:version", "feed:epoch", "catalogue:pass", "ca
 MISSING, UNMANAGED, DOUBLED = "missing", "unmanaged", "doubled"
 PAGE_ITEMS = 5000
 HIGHEST = 2**53
+UNKNOWN = ""  # as_of of a number whose owner didn't say since when
 WRITE_TRIES = 5  # of a number that the store can't take; then it waits for the next one
 
 REASONS = {
@@ -51,6 +52,7 @@ class Waiting:
     version: int
     number: int
     basis: tuple[int, int] | None
+    as_of: str | None
     expires_at: str | None
     silence_share: str | None
     stock_id: int
@@ -122,7 +124,7 @@ class StockBook:
                 number.number,
                 epoch,
                 n,
-                number.as_of,
+                number.as_of or UNKNOWN,
                 number.expires_at,
                 number.silence_share,
                 number.backorders,
@@ -243,8 +245,8 @@ class StockBook:
         that sell most. not_zeroing_above: leave out what would go to zero by a version above this one."""
         crossing_first = "case when (number > 0) <> (coalesce(had, 0) > 0) then 0 else 1 end, sold desc"
         rows = self._outbox.all(
-            "select w.sku_key, w.sku, version, number, basis_epoch, basis_n, expires_at, silence_share, w.stock_id,"
-            " coalesce((select parent_id from stock_items i where i.id = w.stock_id), 0), had, tries"
+            "select w.sku_key, w.sku, version, number, basis_epoch, basis_n, as_of, expires_at, silence_share,"
+            " w.stock_id, coalesce((select parent_id from stock_items i where i.id = w.stock_id), 0), had, tries"
             f" from stock_numbers w {_BY_WAITING} where {_GOES} and due_s <= ?"
             " and not (number <= 0 and not backorders and had > 0 and version > ?)"
             f" order by {crossing_first if by_sales else 'version'} limit ?",
@@ -277,6 +279,7 @@ class StockBook:
             "update stock_numbers set done = case when ? then done else ? end, tries = ?, due_s = ?, verdict = ?,"
             " reason = ?, stock = ?, at_s = ?, had = coalesce(?, had), written = case when ? then ? else written end,"
             " written_version = case when ? then ? else written_version end,"
+            " written_as_of = case when ? then ? else written_as_of end,"
             " zeroed_s = case when ? then ? else zeroed_s end, unreported = 1 where sku_key = ?",
             (
                 again,
@@ -292,6 +295,8 @@ class StockBook:
                 waiting.number,
                 is_written,
                 waiting.version,
+                is_written,
+                waiting.as_of,
                 is_zeroed,
                 now.timestamp(),
                 waiting.sku_key,
@@ -332,7 +337,8 @@ class StockBook:
     def to_check(self, now: datetime, most: int) -> list[Waiting]:
         """What was written over REST and is to be read once more."""
         rows = self._outbox.all(
-            "select sku_key, sku, written_version, written, null, null, null, stock_id, coalesce((select parent_id"
+            "select sku_key, sku, written_version, written, null, written_as_of, null, null, stock_id,"
+            " coalesce((select parent_id"
             " from stock_items i where i.id = stock_id), 0), had, tries from stock_numbers"
             " where check_s <= ? and stock_id is not null and written is not null order by check_s limit ?",
             (now.timestamp(), most),
@@ -396,14 +402,16 @@ class StockBook:
     # -- what is told to the engine
 
     def unreported(self, most: int) -> list[dict[str, Any]]:
-        """What became of numbers and isn't told yet, each as the engine takes it."""
+        """What became of numbers and isn't told yet, each as the engine takes it; as_of is that of the number told."""
         rows = self._outbox.all(
-            "select sku, case when verdict in ('applied', 'older', 'corrected') then written_version else version end,"
-            " case when verdict in ('applied', 'older', 'corrected') then written else number end, verdict, stock,"
-            " reason, at_s from stock_numbers where unreported and verdict is not null order by sku_key limit ?",
-            (most,),
+            "select sku, case when is_written then written_version else version end,"
+            " case when is_written then written else number end, verdict, stock, reason, at_s,"
+            " nullif(case when is_written then written_as_of else as_of end, ?)"
+            " from (select *, verdict in ('applied', 'older', 'corrected') as is_written from stock_numbers"
+            " where unreported and verdict is not null order by sku_key limit ?)",
+            (UNKNOWN, most),
         )
-        names = ("sku", "version", "number", "verdict", "stock", "reason", "at_s")
+        names = ("sku", "version", "number", "verdict", "stock", "reason", "at_s", "as_of")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def has_report(self) -> bool:
@@ -463,6 +471,12 @@ class StockBook:
         )
         names = ("waiting", "goes", "changes", "zeroing", "missing", "doubled", "unmanaged", "excluded")
         return dict(zip(names, map(int, row), strict=True))
+
+    def newer_there(self) -> int:
+        """SKUs of which the store has a number above the engine's: of another engine, or written before a restore."""
+        return int(
+            self._outbox.one("select count(*) from stock_numbers where verdict = 'older' and reason is not null")[0]
+        )
 
     def waiting_count(self) -> int:
         return int(self._outbox.one(f"select count(*) from stock_numbers {_BY_WAITING} where {_WAITS}")[0])

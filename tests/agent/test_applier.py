@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from counterfoil_agent import applier, preview
+from counterfoil_agent import applier, changes, preview
 from counterfoil_agent.config import AcceptWhen, StockSettings
 from counterfoil_agent.errors import Blocked, Denied, RateLimited, Unavailable
 from counterfoil_contracts import faults
@@ -256,10 +256,33 @@ def test_numbers_of_an_engine_before_stand_are_reported_and_give_way_to_a_confir
     (write,) = [each for each in store.feed.said("writes") if each["sku"] == "MUG"]
     assert (write["verdict"], write["reason"]) == ("older", f"The shop has a number of version {BASE + 500}.")
     assert store.stock_of(mug) == 6
+    assert told(store)["newer_there"] == 1
     store.feed.engine_epoch, store.feed.counter = 2, 0
     store.feed.tell("MUG", 4)
     store.run(30)
     assert store.stock_of(mug) == 4
+    assert told(store)["newer_there"] == 0
+
+
+def test_what_was_written_is_told_with_the_moment_its_own_number_rests_on(store: StockStore) -> None:
+    def no_reports(what: str) -> None:
+        if what == "report":
+            raise Unavailable("The engine is away.", "Wait.")
+
+    store.product("MUG", 10)
+    store.product("CUP", 10)
+    store.accept()
+    store.feed.fail = no_reports
+    store.feed.tell("MUG", 9, as_of="2026-11-23T09:00:01Z")
+    store.feed.tell("CUP", 8, as_of=None)
+    store.run(30)
+    store.agent.outbox.remember(changes.HELD, "went-back")
+    store.feed.tell("MUG", 4, as_of="2026-11-23T09:00:02Z")
+    store.run(30)
+    store.feed.fail = lambda what: None
+    store.run(60)
+    writes = {(each["sku"], each["number"], each["as_of"]) for each in store.feed.said("writes")}
+    assert writes == {("MUG", 9, "2026-11-23T09:00:01Z"), ("CUP", 8, None)}
 
 
 def test_another_engine_epoch_is_read_from_the_beginning_and_its_numbers_win(store: StockStore) -> None:
@@ -483,6 +506,7 @@ def test_a_heartbeat_says_how_stock_is_written(store: StockStore) -> None:
         "held": None,
         "version": number.version,
         "waiting": 0,
+        "newer_there": 0,
     }
     assert plugin["version"] == "0.1.0" and plugin["missing_hooks"] == []
 

@@ -99,6 +99,15 @@ def test_an_agent_that_holds_versions_of_another_life_is_behind(world: StockWorl
     assert _stock(world)["is_behind"]
 
 
+def test_numbers_of_another_engine_that_a_store_keeps_are_a_problem_with_its_remedy(world: StockWorld) -> None:
+    _beat(world, newer_there=3)
+    assert _stock(world)["newer_there"] == 3
+    (said,) = [said for said in _status(world)["problems"] if "later numbers" in said]
+    assert "of 3 SKUs" in said and "counterfoil confirm" in said
+    _beat(world)
+    assert not [said for said in _status(world)["problems"] if "later numbers" in said]
+
+
 def test_hooks_that_are_missing_are_a_problem(world: StockWorld) -> None:
     _beat(world, plugin=WRITES["plugin"] | {"missing_hooks": ["woocommerce_new_order"]})  # type: ignore[operator]
     assert any("woocommerce_new_order" in said for said in _status(world)["problems"])

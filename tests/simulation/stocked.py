@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import format_datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import requests
 from counterfoil_agent.config import AcceptWhen, PluginSettings, Settings, StockSettings
 from counterfoil_agent.feed import EngineFeed
 from counterfoil_agent.plugin import SignedPlugin
+from counterfoil_engine.domain.errors import Retry
 from counterfoil_sandbox.erp_stock import Stock
 from counterfoil_sandbox.shop import Plugin, Shop, recorded
 from counterfoil_sandbox.shop_plugin_routes import SPACE, Routes
@@ -27,6 +29,7 @@ from simulation import books, wires
 from simulation.rules import ORDERS
 
 if TYPE_CHECKING:
+    from simulation.storm import Simulation
     from simulation.world import World
 
 KEY, WAREHOUSE, POOL = "the plugin's key", "BER", "eu"
@@ -55,6 +58,14 @@ def catalogue() -> dict[str, int]:
 def put(world: World, sku: str, units: int) -> None:
     """So many are there, says the ERP."""
     world.erp.stock.put([{"warehouse": WAREHOUSE, "sku": sku, "on_hand": str(units)}])
+
+
+def publish(simulation: Simulation, random: Random | None = None) -> None:
+    """Positions are read and numbers published, as two threads of the engine do."""
+    with suppress(Retry):  # its thread looks again
+        simulation.guarded(lambda: simulation.world.engine.engine.step_positions())
+    while simulation.guarded(lambda: simulation.world.engine.engine.step_publish()):
+        pass
 
 
 def equipped(world: World, settings: Settings) -> tuple[Settings, dict[str, Any]]:

@@ -39,6 +39,7 @@ def line(tx: Transaction, state: StoreState, pool: str | None, version: int) -> 
         "exposed": bool(beat.get("exposed")) or basis.held,
         "held": beat.get("held"),
         "waiting": beat.get("waiting", 0),
+        "newer_there": beat.get("newer_there", 0),
         "is_behind": is_behind,
         "in_excess": {"skus": skus, "units": units},
         "basis": {"epoch": basis.epoch, "n": basis.n} if basis.epoch else None,
@@ -76,6 +77,12 @@ def problems(store: str, stock: Mapping[str, Any] | None) -> list[str]:
         )
     if stock["held"]:
         said.append(f"Store {store}: {_HELD.get(stock['held'], 'its stock waits for a person at its agent.')}")
+    if stock["newer_there"]:
+        said.append(
+            f"Store {store} has later numbers of {stock['newer_there']} SKUs than were told to it: another engine wrote"
+            " them, or this one was put back to a backup. If it stays so: counterfoil confirm, and all its numbers are"
+            " above those."
+        )
     missing = (stock["plugin"] or {}).get("missing_hooks") or []
     if missing:
         said.append(f"Store {store}: its plugin isn't heard by WooCommerce any more ({', '.join(missing)[:200]}).")

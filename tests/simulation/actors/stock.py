@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
-
-from counterfoil_engine.domain.errors import Retry
 
 from simulation import stocked
 from simulation.actors import backups, deaths, lines
@@ -49,14 +46,6 @@ def position(simulation: Simulation, random: Random) -> str:
     return f"{on_hand} of {sku}"
 
 
-def publish(simulation: Simulation, random: Random | None = None) -> None:
-    """Positions are read and numbers published, as two threads of the engine do."""
-    with suppress(Retry):  # its thread looks again
-        simulation.guarded(lambda: simulation.world.engine.engine.step_positions())
-    while simulation.guarded(lambda: simulation.world.engine.engine.step_publish()):
-        pass
-
-
 def copy(simulation: Simulation, random: Random) -> str | None:
     """For a while the shop's address leads to a copy, which goes its own way, while the shop goes on."""
     if "copy" in simulation.notes:
@@ -66,7 +55,11 @@ def copy(simulation: Simulation, random: Random) -> str | None:
     return f"with an order {copied.order_id} of its own"
 
 
-HAPPENINGS = {"a position changes": (0, position), "numbers are published": (0, publish), "a copy is met": (0, copy)}
+HAPPENINGS = {
+    "a position changes": (0, position),
+    "numbers are published": (0, stocked.publish),
+    "a copy is met": (0, copy),
+}
 FAULTS = ("a copy is met",)
 
 
@@ -74,7 +67,7 @@ def check(simulation: Simulation) -> Iterator[str]:
     """I3, and I4 with it: at rest the shop has each number, and that is what is there and not sold."""
     for _ in range(REST_ROUNDS if has_stock(simulation) else 0):
         simulation.world.clock.pass_time(stocked.SETTINGS.idle_s + 1)
-        publish(simulation)
+        stocked.publish(simulation)
         while simulation.agent_steps() == 0:
             pass
     for sku, there in simulation.notes.get("on hand", {}).items():
