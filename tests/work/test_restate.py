@@ -362,6 +362,30 @@ def test_after_a_restore_nothing_goes_beside_a_later_revision_that_stands(world)
     assert world.open_cases() == []
 
 
+def test_after_a_restore_what_was_on_its_way_is_not_sent_beside_the_revision_that_followed_it(world):
+    """The backup was taken while r1 was on its way; it was refused, and r2 posted."""
+    restarted(world)
+    world.due("1001", *an_order(1000))
+    world.looker().step()
+    poster = world.poster()
+    world.erp.refuse_kinds["invoice"] = "closed_period"
+    while "refused" not in world.states().values():
+        poster.step()
+    world.erp.refuse_kinds.clear()
+    world.run(poster=poster)
+    poster.give_back()
+    before = world.erp.posted()
+    with world.database.transaction() as tx:  # what came since the backup is gone
+        tx.run("delete from intents where key = 'eu1/1001/invoice/a/r2'")
+        tx.run("update intents set state = 'sent', result_at = null, released = 0 where key = 'eu1/1001/invoice/a/r1'")
+    doubt_identity(world.records, "restored from last night's backup", "anna")
+    confirm_identity(world.records, "here", "anna")
+    world.run()
+    assert world.erp.posted() == before
+    assert world.states()["invoice/a/r1"] == "refused"
+    assert world.open_cases() == []
+
+
 def test_after_a_restore_what_was_made_for_an_order_meanwhile_waits_for_a_look_at_what_stands(world):
     """A credit note of the invoice that the backup knows would be posted against the one that replaced it."""
     restarted(world)

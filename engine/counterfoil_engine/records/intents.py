@@ -223,6 +223,24 @@ def withdraw_beside(tx: Transaction, party: str, entity: str, key: str) -> list[
     return [row["about"] for row in rows]
 
 
+def overtaken(tx: Transaction, intents: Sequence[Intent]) -> set[int]:
+    """The ids of those postings of whose slot a later revision was adopted after a restore."""
+    slots = sorted({intent.slot for intent in intents if intent.reverses is None})
+    if not slots:
+        return set()
+    named, params = tx.among("slot", slots)
+    sql = f"select slot, key from intents where {named} and origin = 'adopted' and reverses is null"
+    adopted = tx.all(sql, *params)
+    last = {slot: max((_revision(row["key"]) for row in adopted if row["slot"] == slot), default=0) for slot in slots}
+    return {one.id for one in intents if one.reverses is None and last[one.slot] > _revision(one.key)}
+
+
+def _revision(key: str) -> int:
+    """n of `…/r<n>`; 0: somebody else's key."""
+    number = key.rpartition("/r")[2]
+    return int(number) if number.isdigit() else 0
+
+
 def _slot_of(key: str) -> str:
     return key.removesuffix("/reversal").rpartition("/")[0]
 

@@ -260,8 +260,9 @@ class Poster:
     # Looking up.
 
     def _look_up(self, intents: Sequence[Intent], now: datetime) -> None:
-        """Sent without result, and too long ago to commit unseen: found is done, absent is sent again."""
-        absent = self._resolve(intents)
+        """Sent without result, and too long ago to commit unseen: found is done, absent is sent again; but for what a
+        later revision followed before a restore: that it was refused was forgotten then (R4)."""
+        absent = self._end_overtaken(self._resolve(intents))
         if absent:
             self._send(absent, now)
 
@@ -278,6 +279,16 @@ class Poster:
                     absent.append(intent)
             ledger.mark_due(self._records, tx, due)
         return absent
+
+    def _end_overtaken(self, absent: Sequence[Intent]) -> list[Intent]:
+        """What is left to be sent of these."""
+        records = self._records
+        with records.transaction() as tx:
+            overtaken = records.intents.overtaken(tx, absent)
+            over = [intent for intent in absent if intent.id in overtaken]
+            refused = [intent for intent in over if records.intents.refuse(tx, intent, released=True)]
+            ledger.mark_due(records, tx, {(intent.work_class, intent.about) for intent in refused})
+        return [intent for intent in absent if intent not in over]
 
     def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[ledger.Due]:
         """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
