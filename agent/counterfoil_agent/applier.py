@@ -554,7 +554,7 @@ def status(outbox: Outbox, settings: StockSettings, has_plugin: bool) -> dict[st
         "held": held,
         "version": book.applied_through(),
         "waiting": book.waiting_count(),
-        "newer_there": book.newer_there(),
+        "newer_skus": book.newer_skus(),
         "plugin": None if health is None else msgspec.json.decode(health),
     }
 

@@ -359,7 +359,7 @@ def _stock_sentence(told: Mapping[str, Any], exposure: Mapping[str, Any]) -> str
             f" {exposure['oldest_number_s'] or 0:.0f} s old, {exposure['corrected_a_day']} put right)"
         )
     held = f", held: {told['held']}" if told["held"] else ""
-    newer = f", the shop has later numbers of {told['newer_there']} SKUs" if told["newer_there"] else ""
+    newer = f", the shop has later numbers of {told['newer_skus']} SKUs" if told["newer_skus"] else ""
     return (
         f"stock: by {by}{exposed}, {told['waiting']} SKUs wait{held}{newer};"
         f" the feed is dealt with up to {told['version']}."

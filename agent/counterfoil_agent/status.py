@@ -103,9 +103,9 @@ def _alarms(settings: Settings, outbox: Outbox, told: dict[str, Any], now: datet
             "No stock number is written before a person has accepted the first push. Look at counterfoil-agent preview,"
             " then run counterfoil-agent accept-preview."
         )
-    if settings.stock.switch == "on" and told["stock"]["newer_there"]:
+    if settings.stock.switch == "on" and told["stock"]["newer_skus"]:
         yield (
-            f"The shop has later numbers of {told['stock']['newer_there']} SKUs than the engine told: another engine"
+            f"The shop has later numbers of {told['stock']['newer_skus']} SKUs than the engine told: another engine"
             " wrote them, or the engine or the agent was put back to a backup. If it stays so, run counterfoil confirm"
             " on the engine: its numbers are above all others then."
         )

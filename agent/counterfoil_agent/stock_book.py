@@ -472,7 +472,7 @@ class StockBook:
         names = ("waiting", "goes", "changes", "zeroing", "missing", "doubled", "unmanaged", "excluded")
         return dict(zip(names, map(int, row), strict=True))
 
-    def newer_there(self) -> int:
+    def newer_skus(self) -> int:
         """SKUs of which the store has a number above the engine's: of another engine, or written before a restore."""
         return int(
             self._outbox.one("select count(*) from stock_numbers where verdict = 'older' and reason is not null")[0]

@@ -256,12 +256,12 @@ def test_numbers_of_an_engine_before_stand_are_reported_and_give_way_to_a_confir
     (write,) = [each for each in store.feed.said("writes") if each["sku"] == "MUG"]
     assert (write["verdict"], write["reason"]) == ("older", f"The shop has a number of version {BASE + 500}.")
     assert store.stock_of(mug) == 6
-    assert told(store)["newer_there"] == 1
+    assert told(store)["newer_skus"] == 1
     store.feed.engine_epoch, store.feed.counter = 2, 0
     store.feed.tell("MUG", 4)
     store.run(30)
     assert store.stock_of(mug) == 4
-    assert told(store)["newer_there"] == 0
+    assert told(store)["newer_skus"] == 0
 
 
 def test_what_was_written_is_told_with_the_moment_its_own_number_rests_on(store: StockStore) -> None:
@@ -506,7 +506,7 @@ def test_a_heartbeat_says_how_stock_is_written(store: StockStore) -> None:
         "held": None,
         "version": number.version,
         "waiting": 0,
-        "newer_there": 0,
+        "newer_skus": 0,
     }
     assert plugin["version"] == "0.1.0" and plugin["missing_hooks"] == []
 

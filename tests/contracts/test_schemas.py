@@ -84,7 +84,7 @@ def test_every_property_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", contracts.names())
 def test_a_bare_number_says_its_unit(name: str) -> None:
     """Amounts end in _minor, times in _s, sizes in _bytes; what is left are ids, counts and rates."""
-    known = ("_minor", "_s", "_bytes", "_events", "_rows", "_id", "_percent")
+    known = ("_minor", "_s", "_bytes", "_events", "_rows", "_skus", "_id", "_percent")
     counts = {
         "id",
         "n",

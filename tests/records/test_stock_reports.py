@@ -100,8 +100,8 @@ def test_an_agent_that_holds_versions_of_another_life_is_behind(world: StockWorl
 
 
 def test_numbers_of_another_engine_that_a_store_keeps_are_a_problem_with_its_remedy(world: StockWorld) -> None:
-    _beat(world, newer_there=3)
-    assert _stock(world)["newer_there"] == 3
+    _beat(world, newer_skus=3)
+    assert _stock(world)["newer_skus"] == 3
     (said,) = [said for said in _status(world)["problems"] if "later numbers" in said]
     assert "of 3 SKUs" in said and "counterfoil confirm" in said
     _beat(world)

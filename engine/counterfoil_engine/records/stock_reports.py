@@ -39,7 +39,7 @@ def line(tx: Transaction, state: StoreState, pool: str | None, version: int) -> 
         "exposed": bool(beat.get("exposed")) or basis.held,
         "held": beat.get("held"),
         "waiting": beat.get("waiting", 0),
-        "newer_there": beat.get("newer_there", 0),
+        "newer_skus": beat.get("newer_skus", 0),
         "is_behind": is_behind,
         "in_excess": {"skus": skus, "units": units},
         "basis": {"epoch": basis.epoch, "n": basis.n} if basis.epoch else None,
@@ -77,9 +77,9 @@ def problems(store: str, stock: Mapping[str, Any] | None) -> list[str]:
         )
     if stock["held"]:
         said.append(f"Store {store}: {_HELD.get(stock['held'], 'its stock waits for a person at its agent.')}")
-    if stock["newer_there"]:
+    if stock["newer_skus"]:
         said.append(
-            f"Store {store} has later numbers of {stock['newer_there']} SKUs than were told to it: another engine wrote"
+            f"Store {store} has later numbers of {stock['newer_skus']} SKUs than were told to it: another engine wrote"
             " them, or this one was put back to a backup. If it stays so: counterfoil confirm, and all its numbers are"
             " above those."
         )
