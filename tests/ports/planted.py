@@ -40,8 +40,14 @@ class Planted:
         return HttpErp("http://erp", token, in_process_session(self.sandbox, self.clock.now))
 
     def trial(self, run: str) -> Trial:
-        levers = Levers(self.die, lambda: HttpErp(NOWHERE, TOKEN), lambda: self.connect(WRONG_TOKEN))
+        levers = Levers(lambda *told: self.die(*told), lambda: self.astray(), lambda: self.stranger())
         return Trial(self.erp, self.company, run, self.clock, levers, lambda: self.clock.now().timestamp())
+
+    def astray(self) -> Any:
+        return HttpErp(NOWHERE, TOKEN)
+
+    def stranger(self) -> Any:
+        return self.connect(WRONG_TOKEN)
 
     def die(self, postings: Sequence[Posting], after_s: float) -> None:
         """The caller is gone: what it posted is committed, or not."""

@@ -11,6 +11,7 @@ from counterfoil_engine.conformance.check import Check
 from counterfoil_engine.conformance.checks import ALL
 from counterfoil_engine.conformance.run import conform, verdict
 from counterfoil_engine.conformance.trial import Trial
+from ports import faults
 from ports.planted import Planted
 
 
@@ -49,3 +50,16 @@ def test_the_kit_may_be_run_again_on_the_same_company() -> None:
     for run in ("first", "second"):
         results = list(conform(planted.trial(run), ALL))
         assert verdict(results) == (len(ALL), len(ALL)), [one.came for one in results if one.state != "passed"]
+
+
+@pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.says)
+def test_a_planted_fault_is_seen_by_its_check_and_by_no_other(fault: faults.Fault) -> None:
+    planted = Planted()
+    fault.plant(planted)
+    results = list(conform(planted.trial("run"), ALL))
+    seen = {one.check.name: one.came for one in results if one.state in ("failed", "not tried")}
+    assert set(seen) == fault.seen_by, seen
+
+
+def test_each_check_sees_a_fault() -> None:
+    assert {check.name for check in ALL} == {name for fault in faults.ALL for name in fault.seen_by}
