@@ -172,6 +172,7 @@ def computed(parts: Sequence[Part], shop: Shop) -> Json:
             {
                 "id": part.id,
                 **_names(part),
+                **({"subtotal": shop.shown(_before_coupons(part, shop))} if part.kind == "item" else {}),
                 "total": shop.shown(net),
                 "total_tax": shop.shown(own_tax),
                 "taxes": [
@@ -198,6 +199,12 @@ def computed(parts: Sequence[Part], shop: Shop) -> Json:
     fields["total_tax"] = shop.shown(tax)
     fields["total"] = shop.shown(nets + tax)
     return fields
+
+
+def _before_coupons(part: Part, shop: Shop) -> Decimal:
+    whole = replace(part, discount=Decimal(0))
+    taxes = sum((tax for _, tax in exact_taxes(whole, shop)), Decimal(0)) if shop.prices_include_tax else Decimal(0)
+    return shop.rounded(whole.amount - taxes)
 
 
 def _names(part: Part) -> Json:

@@ -143,6 +143,7 @@ class DocumentLine:
     item_class: str | None
     is_unearned: bool
     net: tuple[int, int]
+    discount: tuple[int, int]
     taxes: tuple[tuple[str, int, int], ...]
 
     @property
@@ -168,8 +169,16 @@ def _read_line(row: Mapping[str, Any], with_book: bool) -> DocumentLine:
         item_class=_part(row, "class") if kind == "item" or row.get("class") is not None else None,
         is_unearned=row.get("unearned") is True,
         net=(amount_of(row, "net_minor"), amount_of(row, "net_book_minor") if with_book else 0),
+        discount=_discount_of(row, with_book),
         taxes=tuple(_read_tax(tax, with_book) for tax in _rows(row, "taxes")),
     )
+
+
+def _discount_of(row: Mapping[str, Any], with_book: bool) -> tuple[int, int]:
+    """What coupons took off the line, where it is to be shown."""
+    if not with_book or "discount_minor" not in row:
+        return 0, 0
+    return amount_of(row, "discount_minor"), amount_of(row, "discount_book_minor")
 
 
 def _read_tax(tax: Mapping[str, Any], with_book: bool) -> tuple[str, int, int]:
@@ -274,6 +283,9 @@ def _invoice(entries: _Entries) -> None:
         if line.type not in role:
             raise _wrong("type", "of an invoice's line is none of item, shipping, fee")
         entries.credit(role[line.type], *line.net)
+        if role[line.type] != "unearned":
+            entries.credit(role[line.type], *line.discount)
+            entries.debit("discounts", *line.discount)
         for tax_role, tax_minor, tax_book_minor in line.taxes:
             entries.credit(tax_role, tax_minor, tax_book_minor)
 

@@ -257,6 +257,19 @@ def test_a_full_refund_gives_the_gift_card_back_too() -> None:
     assert balances(result.documents) == {"revenue:goods": -2000, "returns:goods": 2000}
 
 
+def test_a_cancelled_order_gives_the_gift_card_back_and_a_revived_one_uses_it_again() -> None:
+    paid = an_order(a_line("A", 1, "20.00"), a_fee("Gift card A1", "-5.00"))
+    off = {**paid, "status": "cancelled"}
+    cancelled, revived = due(paid, off), due(paid, off, paid)
+    assert cancelled.cases == () and balances(cancelled.documents) == {
+        "clearing:bacs:EUR": 1785,
+        "refunds_owed": -1785,
+        "revenue:goods": -2000,
+        "returns:goods": 2000,
+    }
+    assert balances(revived.documents)["gift_cards"] == 595 and "refunds_owed" not in balances(revived.documents)
+
+
 def test_what_a_gift_card_paid_is_never_paid_back_in_money() -> None:
     unpaid = an_order(a_line("A", 1, "20.00"), a_fee("Gift card A1", "-5.00"), payment_method="cod", paid=None)
     refund = a_refund("17.85")

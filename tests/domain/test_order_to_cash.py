@@ -419,6 +419,29 @@ def test_revenue_later_than_the_invoice_is_earned_with_each_shipment() -> None:
     assert "unearned" not in balances(all_of_it.documents) and balances(all_of_it.documents)["revenue:goods"] == -999
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [{}, {"wms": "hub", "invoice_on": "shipment"}, {"wms": "hub", "revenue_on": "shipment"}],
+    ids=["at acceptance", "in parts", "earned later"],
+)
+def test_discounts_shown_gross_are_revenue_and_a_discount_to_the_same_sum(rule: dict[str, Any]) -> None:
+    order = an_order(*THREE, coupon="1.00")  # 9.99 less 1.00, and 1.71 of tax
+    ships = [a_shipment("s1", 30, item_1=1), a_shipment("s2", 31, item_1=2)] if rule else []
+    gross, net = due(order, others=ships, rule={**rule, "discounts": "gross"}), due(order, others=ships, rule=rule)
+    shown = balances(gross.documents)
+    assert (shown.pop("revenue:goods"), shown.pop("discounts")) == (-999, 100)
+    assert balances(net.documents) == {**shown, "revenue:goods": -899}
+    assert sums_by_kind(of_kind(gross, "invoice")) == sums_by_kind(of_kind(net, "invoice"))
+
+
+def test_a_refund_before_its_invoice_shows_no_discount_of_what_never_left() -> None:
+    order = an_order(*THREE, coupon="1.00")
+    refund = refund_of(order, {1: 1})
+    refunded = (an_order(*THREE, coupon="1.00", refunds=[refund]), [refund])
+    result = due(order, refunded, others=[a_shipment("s1", 30, item_1=2)], rule={**WMS, "discounts": "gross"})
+    assert balances(result.documents)["discounts"] == 67
+
+
 def test_what_is_refunded_before_it_is_earned_takes_no_revenue_back() -> None:
     order = an_order(*THREE)
     refund = refund_of(order, {1: 1})

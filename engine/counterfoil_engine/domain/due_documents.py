@@ -24,7 +24,7 @@ from counterfoil_engine.domain.money import convert
 from counterfoil_engine.domain.money_moves import Money
 from counterfoil_engine.domain.order import Line, Order, Refund
 from counterfoil_engine.domain.parts import ACCEPTANCE, CANCELLATION, NO_PARTS, Part, Parts
-from counterfoil_engine.domain.postings import journal, tax_role
+from counterfoil_engine.domain.postings import GIFT_CARDS, journal, tax_role
 from counterfoil_engine.domain.sequence import Sequence as OrderSequence
 from counterfoil_engine.domain.standing import Standing
 
@@ -223,7 +223,9 @@ class DueDocuments:
         book = self.standing.carried("deposits", gross, step.day)
         self._invoiced[part.id].add(gross, book)
         lines = with_book(
-            self.charge.lines if part.id == ACCEPTANCE else self.lines(part.lines),
+            self._with_discounts(
+                self.charge.lines if part.id == ACCEPTANCE else self.lines(part.lines), part, step.day
+            ),
             book,
             lambda amount: self.convert(amount, step.day),
             lambda tax: self.convert(tax["tax_minor"], step.day),
@@ -243,6 +245,17 @@ class DueDocuments:
         if part.id != ACCEPTANCE:
             rule, reason = "invoice-on-shipment", f"shipment {part.id} left on {step.day}"
         return self.document(step.slot, "invoice", gross, step.day, body, rule, reason, sales_order)
+
+    def _with_discounts(self, lines: Sequence[Mapping[str, Any]], part: Part, day: date) -> Sequence[Mapping[str, Any]]:
+        """Where discounts are shown gross, each line with what coupons took off it; a gift card is no revenue."""
+        if self.known.sequence.discounts != "gross":
+            return lines
+        return [
+            {**line, "discount_minor": discount, "discount_book_minor": self.convert(discount, day)}
+            if (discount := sold.discount_minor) and line["class"] != GIFT_CARDS
+            else line
+            for line, sold in zip(lines, part.lines, strict=True)
+        ]
 
     # Refunds: what they take back before its invoice, and what they credit.
 

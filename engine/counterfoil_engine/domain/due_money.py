@@ -150,8 +150,23 @@ def _money_back(due: DueDocuments) -> Iterator[Step]:
                 day,
                 "refund_payment",
                 context.slot("tender", f"refund-{refund_.id}"),
-                lambda step, credit=credit: _book_tender_back(due, step, credit),  # type: ignore[misc]
+                lambda step, credit=credit: _book_tender_back(  # type: ignore[misc]
+                    due, step, credit.tender_minor, f"with the store's refund {credit.refund.id}"
+                ),
             )
+    yield from _tender_of_cancelled(due)
+
+
+def _tender_of_cancelled(due: DueDocuments) -> Iterator[Step]:
+    """What a gift card paid of a cancelled order is on the card again: no refund could say so, since the store's total,
+    and so its refunds, are without it."""
+    left = due.charge.tenders_minor - sum(credit.tender_minor for credit in due.known.credits)
+    if due.known.cancelled_on is None or left <= 0 or due.known.money.waits:
+        return
+    due.paid_back_minor += left
+    day = max(due.known.cancelled_on, due.known.accepted)
+    slot, reason = due.context.slot("tender", "cancellation"), "the store cancelled the order"
+    yield Step(day, "refund_payment", slot, lambda step: _book_tender_back(due, step, left, reason), last=True)
 
 
 def _book_refund(due: DueDocuments, step: Step, credit: Credit, amount_minor: int) -> Document:
@@ -195,8 +210,8 @@ def _paid_back(
     return replace(document, known_as=known_as)
 
 
-def _book_tender_back(due: DueDocuments, step: Step, credit: Credit) -> Document:
-    amount, tender = credit.tender_minor, due.charge.tenders[0]
+def _book_tender_back(due: DueDocuments, step: Step, amount: int, reason: str) -> Document:
+    tender = due.charge.tenders[0]
     carried = due.standing.carried("refunds_owed", amount, step.day)
     body = {
         "tender": "gift_card",
@@ -206,7 +221,6 @@ def _book_tender_back(due: DueDocuments, step: Step, credit: Credit) -> Document
         "carried_book_minor": -carried,
     }
     due.standing.book("refunds_owed", -amount, -carried)
-    reason = f"with the store's refund {credit.refund.id}"
     return due.document(step.slot, "tender", -amount, step.day, body, "gift-card-given-back", reason)
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine.domain.errors import Parked
-from counterfoil_engine.domain.money import decimals, minor_units
+from counterfoil_engine.domain.money import decimals, minor_units, round_half_up
 
 LINES_MAX = 5_000
 QUANTITY_MAX = 10_000_000
@@ -28,6 +28,7 @@ class Line:
     id: `item:46`, `shipping:48`, `fee:22`; a refund's line bears the id of the order's line (None where it names none).
     key: what rules know it by: the SKU, else `#<product id>`; `shipping:<method>`; `fee:<title>`.
     taxes: (rate id, minor units) as the line's own `taxes[]` says, in that order; no entry where the rate says nothing.
+    discount_minor: what coupons took off its net, subtotal less total; of a refund's line 0.
     """
 
     id: str | None
@@ -38,6 +39,7 @@ class Line:
     net_minor: int
     taxes: tuple[tuple[int, int], ...]
     tax_minor: int
+    discount_minor: int = 0
 
     @property
     def gross_minor(self) -> int:
@@ -192,7 +194,18 @@ def _lines(raw: Mapping[str, Any], currency: str, sign: int = 1) -> Iterator[Lin
                 net_minor=sign * _amount(line, "total", currency),
                 taxes=taxes,
                 tax_minor=sign * _amount(line, "total_tax", currency) if line.get("total_tax") not in (None, "") else 0,
+                discount_minor=_discount(line, currency) if kind == "item" and sign > 0 else 0,
             )
+
+
+def _discount(line: Mapping[str, Any], currency: str) -> int:
+    """Subtotal less total. It is shown and never charged, so a subtotal that can't be read is none, and a case of no
+    order; WooCommerce writes some with more digits than the currency has."""
+    text = line.get("subtotal")
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,10})?", text):
+        return 0
+    subtotal = round_half_up(Decimal(text).scaleb(decimals(currency)))
+    return max(0, subtotal - max(0, _amount(line, "total", currency)))
 
 
 def _taxes(line: Mapping[str, Any], currency: str, sign: int) -> Iterator[tuple[int, int]]:

@@ -134,6 +134,7 @@ class _Row:
     quantity: Decimal
     invoiced: Amounts = field(default_factory=lambda: defaultdict(int))
     shipped: Decimal = Decimal(0)
+    discounted: int = 0
 
     def open(self) -> Amounts:
         return {key: amount - self.invoiced[key] for key, amount in self.amounts.items()}
@@ -150,6 +151,14 @@ class _Row:
             return None
         for key, amount in part.items():
             self.invoiced[key] += amount
+        return part
+
+    def discount(self) -> int:
+        """What coupons took off the units that were taken last: of all so far less what the parts before had."""
+        units = self.line.quantity if self.line.quantity > 0 else Decimal(1)
+        share = min(Decimal(1), self.shipped / units)
+        part = round_half_up(self.line.discount_minor * share) - self.discounted
+        self.discounted += part
         return part
 
     def take(self, quantity: Decimal) -> Amounts:
@@ -204,7 +213,8 @@ class _Split:
         lines = []
         for name, quantity in shipment.quantities.items():
             if row := self._rows.get(name):
-                lines.append(self._line(row, row.take(quantity), quantity))
+                taken = self._line(row, row.take(quantity), quantity)
+                lines.append(replace(taken, discount_minor=row.discount()))
         others = [row for row in self._rows.values() if row.line.type != "item" or not row.line.quantity]
         if not self._parts:
             lines += [self._line(row, row.take(row.quantity), row.line.quantity) for row in others if row.gross() >= 0]
@@ -377,6 +387,7 @@ def _with(line: Line, amounts: Mapping[int | None, int], quantity: Decimal) -> L
         taxes=taxes,
         tax_minor=sum(tax for _, tax in taxes),
         quantity=quantity,
+        discount_minor=0,
     )
 
 

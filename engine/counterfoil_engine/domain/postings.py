@@ -49,6 +49,10 @@ def _invoice(body: Mapping[str, Any], amount_minor: int, currency: str) -> Itera
     yield "receivable", amount_minor, body["book_minor"]
     for line in body["lines"]:
         yield _earned(body, line), -line["net_minor"], -line["net_book_minor"]
+        discount, discount_book = line.get("discount_minor", 0), line.get("discount_book_minor", 0)
+        if not body.get("unearned"):  # else it is shown once the revenue is earned
+            yield revenue_role(line), -discount, -discount_book
+            yield "discounts", discount, discount_book
         for tax in line["taxes"]:
             yield tax_role(tax), -tax["tax_minor"], -tax["tax_book_minor"]
 

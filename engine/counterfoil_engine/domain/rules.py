@@ -101,6 +101,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "tax_tolerance_minor",
             "tax_on_deposits",
             "shortfall_minor",
+            "discounts",
             "refunds_by",
             "store_update",
         ),

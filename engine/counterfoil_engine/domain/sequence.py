@@ -25,6 +25,7 @@ class Sequence:
     tax_on_deposits: bool = False
     shortfall_minor: int = 0
     refunds_by: str = "store"
+    discounts: str = "net"
     store_update: bool = False
 
     @property

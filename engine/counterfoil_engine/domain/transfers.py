@@ -22,12 +22,14 @@ def earning_steps(due: DueDocuments) -> Iterator[Step]:
         return
     invoice = due.context.slot("invoice", ACCEPTANCE)
     for part in due.known.shipped.parts:
-        earned: dict[str, int] = defaultdict(int)
+        earned: dict[tuple[str, str], int] = defaultdict(int)
         for line in part.lines:
             mapped = document_line(due.context, due.order, line, due.ordered)
             if mapped["class"] != GIFT_CARDS:
-                earned[revenue_role(mapped)] += line.net_minor
-        pairs = [("unearned", role, amount) for role, amount in sorted(earned.items()) if amount]
+                earned["unearned", revenue_role(mapped)] += line.net_minor
+                if due.known.sequence.discounts == "gross":
+                    earned["discounts", revenue_role(mapped)] += line.discount_minor
+        pairs = [(debit, credit, amount) for (debit, credit), amount in sorted(earned.items(), reverse=True) if amount]
         if not pairs:
             continue  # it left once all of it was taken back
         day = max(due.context.day(part.at), due.known.accepted)
