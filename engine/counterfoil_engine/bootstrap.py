@@ -113,6 +113,7 @@ from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.readers import OrderReader, PayoutReader
 from counterfoil_engine.work.recalls import Recalls
 from counterfoil_engine.work.receive import Receiver
+from counterfoil_engine.work.refund_orders import PayRefund
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
@@ -478,6 +479,7 @@ class Engine:
         decisions += [MatchLine(self.records, payouts, postings, self.book), ChooseReport(self.records, payouts)]
         order = (self.records, inbox, case_notes, corrections, self.book, self.dues, facts.facts_of)
         decisions.append(CorrectOrder(*order))
+        decisions.append(PayRefund(self.records, self.book, self.dues, facts.facts_of))
         return FourEyes(self.records, self.book, decisions)
 
     def check_database(self) -> None:

@@ -71,6 +71,7 @@ def test_every_command_has_its_least_role():
             "fill_case",
             "load_rules",
             "match_payout",
+            "pay_refund",
             "release_brake",
             "take_payouts",
         ],

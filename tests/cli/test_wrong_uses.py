@@ -90,6 +90,13 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["stripe/po", "x", "more"], 2),
         (["--report", "x"], 2),
     ],
+    "pay-refund": [
+        ([], 2),
+        (["eu1/1001"], 2),
+        (["1001", "5001"], 2),
+        (["eu1/1001", "5001"], 1),
+        (["eu1/1001", "5001", "more"], 2),
+    ],
     "clearing": [
         ([], 2),
         (["stripe", "more"], 2),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from builders import a_line, a_row, a_shipping, an_order, the_rules
+from builders import a_line, a_refund, a_row, a_shipping, an_order, the_rules
 from counterfoil_engine.adapters.erp.http import HttpErp
 from counterfoil_engine.adapters.party.http import HttpParty
 from counterfoil_engine.bootstrap import Engine, PartyLine, build
+from counterfoil_engine.domain.rules import Row
+from counterfoil_engine.ports import Caller, Rejected
+from counterfoil_engine.work.users import BOOTSTRAP
 from counterfoil_sandbox.books import Books
 from counterfoil_sandbox.erp import create_erp
 from counterfoil_sandbox.erp_in_process import in_process_session
@@ -23,6 +26,7 @@ from counterfoil_sandbox.party_store import PartyStore
 from counterfoil_sandbox.tax import TaxService
 from counterfoil_sandbox.wms import Wms
 from fakes.clock import FakeClock
+from fakes.control import the_users
 from fakes.databases import open_database
 from fakes.events import incoming
 
@@ -43,11 +47,12 @@ class Town:
     seen: int = 0
     services: list[PartyService] = field(default_factory=list)
 
-    def order(self, mugs: int = 3, **fields: Any) -> None:
+    def order(self, mugs: int = 3, refunds: Sequence[dict[str, Any]] = (), **fields: Any) -> None:
         """The store says how the order is now: 3 mugs and shipping, 17.72 EUR, paid by card."""
         self.seen += 1
         parts = (a_line("MUG", mugs, "3.33"), a_shipping("4.90"))
-        body = {"order": an_order(*parts, payment_method="card", **fields), "refunds": []}
+        order = an_order(*parts, payment_method="card", refunds=refunds, **fields)
+        body = {"order": order, "refunds": list(refunds)}
         event = incoming(f"event {self.seen}", self.seen, body=json.dumps(body).encode())
         self.engine.events.append("eu1", [event._replace(transaction=body["order"]["transaction_id"] or None)])
 
@@ -77,9 +82,10 @@ class Town:
         return [row["kind"] for row in party._rows("select kind from documents order by id")]
 
 
-def a_town(folder: Path, **sequence: Any) -> Iterator[Town]:
+def a_town(folder: Path, approvals: Sequence[Row] = (), **sequence: Any) -> Iterator[Town]:
     clock = FakeClock()
     rules = the_rules(
+        approvals=approvals,
         sequence=[a_row(match={"entity": "*", "method": "*"}, wms="hub-berlin", invoice_on="shipment", **sequence)],
         payment_methods=[a_row(match={"method": "card"}, gateway="stripe")],
     )
@@ -259,3 +265,44 @@ def test_what_the_wms_leaves_out_after_release_leaves_nothing_to_do(town: Town) 
     town.run()
     assert town.cases() == []
     assert town.balances()["revenue:goods"] == -333 and town.balances()["refunds_owed"] == -793
+
+
+# Refunds that the engine pays.
+
+
+def with_two_controllers(town: Town) -> None:
+    users = the_users(town.engine.database)
+    for name in ("anna", "ben"):
+        users.add(name, "controller", 300, BOOTSTRAP)
+
+
+def test_a_refund_above_what_one_person_may_waits_for_two(tmp_path: Path) -> None:
+    for town in a_town(tmp_path, refunds_by="engine"):
+        with_two_controllers(town)
+        town.order()
+        town.gateway.command("charge", amount_minor=1772, currency="EUR")
+        town.run()
+        town.order(refunds=[a_refund("5.00")])
+        town.run()
+        assert ["is above what one person may have paid" in cause for cause in town.cases()] == [True]
+        assert town.posted(town.gateway) == []
+        eyes = town.engine.four_eyes()
+        asked = {"store": "eu1", "order": "1001", "refund": "5001"}
+        proposed = eyes.ask("refund_order", asked, Caller("anna", "controller"))
+        assert proposed["summary"] == "Pay refund 5001 of eu1/1001 back: 5.00 EUR."
+        with pytest.raises(Rejected, match="approving takes somebody else"):
+            eyes.approve(proposed["proposal"], Caller("anna", "controller"))
+        eyes.approve(proposed["proposal"], Caller("ben", "controller", token_by="operator"))
+        town.run()
+        assert town.cases() == [] and town.posted(town.gateway) == ["refund_order"]
+
+
+def test_up_to_the_limit_of_the_rules_a_refund_goes_by_itself(tmp_path: Path) -> None:
+    limits = [a_row(match={"what": "refund_order", "currency": "EUR"}, limit_minor="500")]
+    for town in a_town(tmp_path, refunds_by="engine", approvals=limits):
+        with_two_controllers(town)
+        town.order()
+        town.gateway.command("charge", amount_minor=1772, currency="EUR")
+        town.order(refunds=[a_refund("5.00")])
+        town.run()
+        assert town.cases() == [] and town.posted(town.gateway) == ["refund_order"]

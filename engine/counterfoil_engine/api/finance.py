@@ -56,6 +56,12 @@ class _Choice(_Payout):
     report: Name
 
 
+class _Refund(Strict):
+    store: Name
+    order: Name
+    refund: Name
+
+
 class _Clearing(Strict):
     gateway: Name
     entity: Name | None = None
@@ -112,6 +118,11 @@ def finance(does: Finances, settings: Settings, access: Access) -> Blueprint:
     def clearing() -> Response:
         wanted = named(request.args.to_dict(), _Clearing)
         return _said(does.finance.clearing(wanted.gateway, wanted.entity, wanted.since, wanted.until))
+
+    @blueprint.post("/refunds/pay")
+    def pay_refund() -> Response:
+        wanted = asked(request, _Refund, limits)
+        return _said(does.four_eyes.ask("refund_order", msgspec.to_builtins(wanted), caller_of_request()))
 
     @blueprint.get("/refunds")
     def refunds() -> Response:

@@ -165,6 +165,21 @@ def refunds(context: Context, unmatched: bool, entity: str | None, since: dateti
     return int(any(each["case"] for each in answer.get("refunds", ())))
 
 
+@command("pay-refund")
+@click.argument("order")
+@click.argument("refund")
+def pay_refund(context: Context, order: str, refund: str) -> None:
+    """Have the engine pay a refund that is held since it is above the limit. Takes a second person.
+
+    Example: counterfoil pay-refund eu1/1001 5001
+    """
+    store, _, name = order.removeprefix("order ").partition("/")
+    if not store or not name:
+        raise click.UsageError(f"{order[:60]!r} is no order, such as eu1/1001.")
+    answer = context.client.post("refunds", "pay", body={"store": store, "order": name, "refund": refund})
+    context.answer(answer, show.or_proposed(lambda value: f"{value['slot']} is paid now."))
+
+
 def _shown(value: Mapping[str, Any]) -> None:
     currency = value["currency"]
     amount = money(value["net_minor"], currency)

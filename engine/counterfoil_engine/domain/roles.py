@@ -59,6 +59,7 @@ LEAST_ROLE: Mapping[str, Role] = {
     "take_payouts": "controller",
     "match_payout": "controller",
     "choose_payout_report": "controller",
+    "pay_refund": "controller",
     "close_lock": "controller",
     "close_unlock": "controller",
     "evidence": "controller",

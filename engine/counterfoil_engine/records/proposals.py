@@ -50,6 +50,14 @@ def same(tx: Transaction, payload_hash: str, who: str) -> Mapping[str, Any] | No
     )
 
 
+def is_approved(tx: Transaction, payload_hash: str) -> bool:
+    """Whether somebody approved exactly this once."""
+    return (
+        tx.one("select 1 as yes from proposals where payload_hash = %s and state = 'approved'", payload_hash)
+        is not None
+    )
+
+
 def listed(tx: Transaction, with_decided: bool, limit: int) -> list[Mapping[str, Any]]:
     """Those that wait, or all of them; the newest first, without their payloads."""
     which, told = ("", []) if with_decided else (" where state = 'open' and expires_at > %s", [tx.now()])

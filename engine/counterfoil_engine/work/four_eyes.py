@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.roles import may
+from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Caller, Records, Rejected, RulesBook
 from counterfoil_engine.work.decisions import Decision, Frozen
 
@@ -53,7 +54,7 @@ class FourEyes:
                 return {**_shown(row), "done": None}
             _refuse_what_is_over(row, tx.now())
             self._refuse_who_may_not(row, caller)
-            if _hash(row["what"], payload) != row["payload_hash"]:
+            if hash_of(row["what"], payload) != row["payload_hash"]:
                 raise CounterfoilError(
                     f"What proposal {proposal} would do is no longer what was proposed: somebody changed the database.",
                     "Reject it, find out who did (counterfoil audit verify), and propose anew.",
@@ -112,10 +113,9 @@ class FourEyes:
     def _limit(self, tx: Any, what: str, currency: str) -> str:
         """Up to how much one person is enough; currency: empty where no amount says how much is at stake."""
         try:
-            row = self._book.current(tx).find("approvals", tx.now().date(), what=what, currency=currency)
+            return limit_of(self._book.current(tx), tx.now().date(), what, currency)
         except Unavailable:
             return "0"
-        return str(row.values["limit_minor"]) if row else "0"
 
     def _propose(self, tx: Any, what: str, frozen: Frozen, caller: Caller) -> Mapping[str, Any]:
         if not caller.is_person:
@@ -124,7 +124,7 @@ class FourEyes:
                 "Use your own token (counterfoil users list): you propose, somebody else approves.",
                 slug="four-eyes",
             )
-        payload_hash = _hash(what, frozen.payload)
+        payload_hash = hash_of(what, frozen.payload)
         known = self._records.proposals.same(tx, payload_hash, caller.name)
         if known:
             return _shown(known)
@@ -168,6 +168,12 @@ class FourEyes:
         self._records.restatements.audit(tx, caller.name, what, proposed_by=row["proposed_by"], **detail)
 
 
+def limit_of(rules: Rules, on: date, what: str, currency: str) -> str:
+    """Up to how much one person is enough, in minor units as text, or `NO_LIMIT`."""
+    row = rules.find("approvals", on, what=what, currency=currency)
+    return str(row.values["limit_minor"]) if row else "0"
+
+
 def _refuse_what_is_over(row: Mapping[str, Any], now: datetime) -> None:
     if row["state"] == "rejected":
         raise _over(row, f"was rejected by {row['decided_by']}")
@@ -196,7 +202,8 @@ def _shown(row: Mapping[str, Any], now: datetime | None = None) -> dict[str, Any
     }
 
 
-def _hash(what: str, payload: Mapping[str, Any]) -> str:
+def hash_of(what: str, payload: Mapping[str, Any]) -> str:
+    """What is approved is exactly that content."""
     return hashlib.sha256(f"{what}\n{_text(payload)}".encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 * restatements: what rules or code alone changed about standing documents, until approved (R2)
 * what was taken over (R3), or adopted after a restore and not explained by any fact yet (R4)
+* a refund that the engine pays, above what one person may (`work/refund_orders.py`)
 * a party that is switched off; more than a few revisions a day (K3); too many reversals within an hour (R2's brake)
 """
 
@@ -18,6 +19,7 @@ from counterfoil_engine.domain.documents import Dues
 from counterfoil_engine.domain.errors import Case
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Intent, Reader, Records, Restated, RulesBook, SubjectFacts
+from counterfoil_engine.work import refund_orders
 from counterfoil_engine.work.switches import setting_of
 
 
@@ -99,6 +101,7 @@ class Holds:
             self._restatements(tx, considered, rules, as_of)
         self._taken_over(considered)
         self._unexplained(considered)
+        self._refunds_to_approve(tx, considered, rules)
         self._switched_off(tx, considered, rules)
         self._revisions(tx, considered)
         if not is_preview:  # it counts, and trips
@@ -223,6 +226,18 @@ class Holds:
         if (store, party) not in self._switches:
             self._switches[store, party] = setting_of(self._records, tx, rules, store, party)
         return self._switches[store, party]
+
+    # Four eyes.
+
+    def _refunds_to_approve(self, tx: Any, considered: Considered, rules: Rules) -> None:
+        """The rest of the order goes on; the case is there as long as the refund is due and nobody has approved it."""
+        documents = [step.document for step in considered.steps if isinstance(step, Post)]
+        held = [one for one in documents if refund_orders.takes_another(self._records, tx, rules, one)]
+        considered.cases += [refund_orders.waiting_case(one) for one in held]
+        slots = {one.slot for one in held}
+        considered.steps = [
+            step for step in considered.steps if not (isinstance(step, Post) and step.document.slot in slots)
+        ]
 
     # K3, and the brake.
 
