@@ -27,6 +27,7 @@ from counterfoil_agent.rest_orders import RestOrders
 from counterfoil_agent.stock_writers import PluginStock, RestStock
 from counterfoil_agent.sweep_line import EngineSweeps
 from counterfoil_agent.sweeps import Sweeper, SweepLine
+from counterfoil_agent.traces import Spans, teller
 from counterfoil_agent.updates import Updates
 from counterfoil_agent.uplink import Uplink
 from counterfoil_agent.webhook import Deliveries, Listener
@@ -133,6 +134,7 @@ def agent(
             settings.plugin,
             Updates(orders, outbox, clock, random, settings.shop.timeout_s) if orders is not None else None,
         )
+        spans = spans_of(settings, random)
         deliveries = Deliveries(webhook_secret, intake.hint, clock) if webhook_secret else None
         pump = Pump(
             engine,
@@ -146,7 +148,12 @@ def agent(
             deliveries.status if deliveries else lambda: None,
             (lambda: stock_status(outbox, settings.stock, reading_plugin is not None)) if has_stock else lambda: None,
             Mailbox(engine, outbox, settings.engine.updates_s) if orders is not None else None,
+            spans.sent if spans else lambda rows, now: None,
         )
+        if spans:
+            intake.heard = spans.heard
+            if intake.changes is not None:
+                intake.changes.heard = spans.heard
         applier = by_rest = None
         if has_stock:
             by_plugin = PluginStock(writing_plugin, outbox) if writing_plugin is not None else None
@@ -172,12 +179,19 @@ def agent(
         if listen and deliveries and settings.webhook.listen:
             listener = Listener(address(settings.webhook.listen), deliveries)
         made = Agent(outbox, intake, pump, clock, deliveries, listener, applier, sweeper)
+        made.spans = spans
         if listen and reading_plugin is not None and settings.plugin.nudge_listen:
             made.nudges = Nudges(address(settings.plugin.nudge_listen, "plugin.nudge_listen"), made.nudge)
         return made
     except BaseException:
         outbox.close(clean=False)
         raise
+
+
+def spans_of(settings: Settings, random: Random) -> Spans | None:
+    """Where its traces are told; None: nowhere."""
+    url = settings.engine.traces_url
+    return Spans(settings.store, teller(url), random) if url else None
 
 
 def _held(settings: Settings, applier: Applier | None) -> Callable[[], str | None]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -134,6 +135,7 @@ class Changes:
         self._pause = Pause(random)
         self.trouble: CounterfoilError | None = None  # what the plugin said last, while it fails
         self._fails_since: datetime | None = None
+        self.heard: Callable[[int, datetime], None] = lambda order_id, at: None  # told of orders, and when they changed
 
     def nudge(self) -> None:
         self._nudges += 1
@@ -336,6 +338,8 @@ class Changes:
 
     def _take_order(self, group: Group, now: datetime) -> None:
         """Rows that carry the order first, one event each; then one read for all others. Each is durable at once."""
+        with suppress(ValueError):  # it is only for a trace
+            self.heard(group.object_id, datetime.fromisoformat(group.rows[0].at))
         carrying = [row for row in group.rows if row.payload is not None or row.kind == "deleted"]
         others = [row for row in group.rows if row not in carrying]
         is_deleted = any(row.kind == "deleted" for row in carrying)

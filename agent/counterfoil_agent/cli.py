@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TextIO
 
 from loguru import logger
 
-from counterfoil_agent import __version__, bootstrap, errands
+from counterfoil_agent import __version__, bootstrap, errands, figures
 from counterfoil_agent import backfill as backfills
 from counterfoil_agent import check as checks
 from counterfoil_agent import preview as previews
@@ -42,6 +42,7 @@ Carries a shop's orders to the Counterfoil engine, and loses none on the way.
   run              work: read the shop, send to the engine, until stopped
   check            prove that everything the agent needs is there
   status           how it is: what waits, what the engine holds, what is wrong
+  metrics          the same as figures for Prometheus, to a file or standard output
   backfill         read the orders of a range of days
   fetch            read one order again and send it, even if it didn't change
   allow-deletions  let deletions go on that were held because they were many
@@ -93,6 +94,19 @@ Reads only.
   counterfoil-agent status --check --json
 
 Exit status: 0, or 1 with --check where something is wrong, or there is no outbox; 2 wrong usage.
+""",
+    "metrics": f"""\
+usage: counterfoil-agent metrics [options]
+
+Tells how the agent is as figures in Prometheus' text format: for node_exporter's textfile collector, once a minute by a
+timer, or for whatever runs a command. Reads the outbox only; the agent at work isn't asked.
+
+  --output FILE  write them there, all at once (default: to standard output)
+{COMMON}
+  counterfoil-agent metrics
+  counterfoil-agent metrics --output /var/lib/prometheus/node-exporter/counterfoil.prom
+
+Exit status: 0, or 1 where there is no outbox, or the file can't be written; 2 wrong usage.
 """,
     "backfill": f"""\
 usage: counterfoil-agent backfill --from DATE [--to DATE] [options]
@@ -236,6 +250,7 @@ def parser() -> argparse.ArgumentParser:
     command("run", run)
     command("check", check)
     command("status", status).add_argument("--check", action="store_true")
+    command("metrics", metrics).add_argument("--output", type=Path, metavar="FILE")
     backfill_command = command("backfill", backfill)
     backfill_command.add_argument("--from", dest="first", type=_day, required=True, metavar="DATE")
     backfill_command.add_argument("--to", dest="until", type=_day, metavar="DATE")
@@ -324,6 +339,24 @@ def status(options: argparse.Namespace, settings: Settings) -> int:
         for alarm in told["alarms"]:
             print(f"  ! {alarm}")
     return TROUBLE if options.check and told["alarms"] else OK
+
+
+def metrics(options: argparse.Namespace, settings: Settings) -> int:
+    told = figures.text(statuses.status(settings, datetime.now(UTC)))
+    if options.output is None:
+        _say(options, {"metrics": told}, told.rstrip("\n"))
+        return OK
+    beside = options.output.with_name(f"{options.output.name}.{os.getpid()}")  # who reads it never sees half of it
+    try:
+        beside.write_text(told, encoding="utf-8")
+        beside.replace(options.output)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise Stop(
+            f"{options.output} can't be written: {error.strerror}.", "Name a file in a folder that may be written."
+        ) from None
+    _say(options, {"written": str(options.output)}, f"Written to {options.output}.")
+    return OK
 
 
 def _sentence(told: Mapping[str, Any]) -> str:

@@ -53,10 +53,11 @@ class EngineSettings:
 
     updates_s: how often to ask what the shop's orders are to be told. sweeps_s: how often to ask what to look at.
     longest_pause_s: between attempts while the engine is down. feed_url: where its stock numbers are asked for
-    (default: as the engine says, else url)."""
+    (default: as the engine says, else url). traces_url: where its spans are told by OTLP; None: nowhere."""
 
     url: str
     feed_url: str | None = None
+    traces_url: str | None = None
     secret_env: str = "COUNTERFOIL_ENGINE_SECRET"  # noqa: S105
     timeout_s: float = _within(1, 300, 30.0)
     batch_events: int = _within(1, 500, 100)
@@ -169,6 +170,7 @@ def read(told: Mapping[str, Any]) -> Settings:
         ("shop.url", settings.shop.url),
         ("engine.url", engine.url),
         ("engine.feed_url", engine.feed_url),
+        ("engine.traces_url", engine.traces_url),
     ):
         if url is not None:
             _check_url(name, url)

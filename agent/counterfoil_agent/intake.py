@@ -85,6 +85,7 @@ class Intake:
         self._pause, self._last = Pause(random), 0
         self._hints: dict[int, None] = {}
         self._hints_lock = threading.Lock()
+        self.heard: Callable[[int, datetime], None] = lambda order_id, at: None  # told what the shop's word is about
         self._polls = {status: Every(shop.poll_s) for status in ("any", "trash")}
         self._reread_page = Every(shop.reread_page_s)
         self.held: CounterfoilError | None = None  # why nothing is read: no room
@@ -110,6 +111,7 @@ class Intake:
 
     def hint(self, order_id: int) -> None:
         """Something said that this order changed. Keeps it in memory: a hint may be lost, the poll loses nothing."""
+        self.heard(order_id, self._clock.now())
         with self._hints_lock:
             if len(self._hints) < MOST_HINTS and 0 < order_id <= snapshot.LARGEST_ID:
                 self._hints[order_id] = None

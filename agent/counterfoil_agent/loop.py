@@ -28,6 +28,7 @@ from counterfoil_agent.outbox import Outbox
 from counterfoil_agent.ports import Clock
 from counterfoil_agent.pump import Pump
 from counterfoil_agent.sweeps import Sweeper
+from counterfoil_agent.traces import Spans
 from counterfoil_agent.webhook import Deliveries, Listener
 
 ERRANDS_S = 2.0
@@ -53,6 +54,7 @@ class Agent:
         self.outbox, self.intake, self.pump, self.clock = outbox, intake, pump, clock
         self.deliveries, self.listener, self.applier, self.sweeper = deliveries, listener, applier, sweeper
         self.nudges: Nudges | None = None
+        self.spans: Spans | None = None
         self._errands_every = Every(ERRANDS_S)
         self._wake = threading.Event()  # something is to be read now
 
@@ -101,6 +103,8 @@ class Agent:
             threads.append(
                 threading.Thread(target=self._keep, args=("sweeping", self.step_sweep, stopping), name="sweeping")
             )
+        if self.spans is not None:
+            threads.append(threading.Thread(target=self.spans.run, args=(stopping,), name="traces"))
         for thread in threads:
             thread.start()
         for listener in self._listeners():

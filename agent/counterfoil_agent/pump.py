@@ -94,14 +94,16 @@ class Pump:
         webhook: Callable[[], Mapping[str, Any] | None] = lambda: None,
         stock: Callable[[], Mapping[str, Any] | None] = lambda: None,
         updates: mailbox.Mailbox | None = None,
+        sent: Callable[[Sequence[Row], datetime], None] = lambda rows, now: None,
     ) -> None:
-        """updates: None: nothing can be told to the store's orders."""
+        """updates: None: nothing can be told to the store's orders. sent: told of what the engine holds."""
         self._engine, self._outbox, self._clock, self._random = engine, outbox, clock, random
         self._store, self._settings, self._bounds = store, settings, bounds
         self._free_bytes, self._webhook, self._stock = free_bytes, webhook, stock
         self._pause = Pause(random, settings.longest_pause_s)
         self._beat_every, self._tidy_every = Every(settings.heartbeat_s), Every(TIDY_S)
         self._updates, self._speaks_updates = updates, False
+        self._sent = sent
         self._limit = settings.batch_events
         self._retain_s = bounds.retain_days * 86_400
         self._told_invalid_s = 0.0
@@ -286,6 +288,7 @@ class Pump:
                 self._outbox.fill(answer.holes, now)
         if not verdicts:
             raise Retry("The engine answered without a verdict on what was sent.", "Look into the engine's log.")
+        self._sent(rows, now)
         logger.info("sent", events=len(rows), stored=done, first=rows[0].n, last=rows[-1].n)
 
     def _heard(self, through: Through | None, now: datetime) -> bool:

@@ -25,13 +25,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from flask import Flask
 from loguru import logger
 
 from counterfoil_engine import config
 from counterfoil_engine.adapters.payouts.folder import Folder, format_of
+from counterfoil_engine.api import gunicorn_conf
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
 from counterfoil_engine.api.cases import CaseDesk
@@ -40,6 +41,7 @@ from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.api.server import Server, settle
 from counterfoil_engine.api.sweeps import Sweeping
+from counterfoil_engine.api.watch import Watching
 from counterfoil_engine.console.app import add_console
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
@@ -59,11 +61,13 @@ from counterfoil_engine.records import (
     events,
     facts,
     feed,
+    figures,
     finance,
     fleet,
     heartbeats,
     identity,
     inbox,
+    kpis,
     lanes,
     looks,
     mailbox,
@@ -77,9 +81,11 @@ from counterfoil_engine.records import (
     reports,
     shadows,
     sign_ins,
+    slos,
     stock_pruning,
     store_writes,
     sweeps,
+    traces,
     waits,
     wakes,
 )
@@ -87,6 +93,8 @@ from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.sequences import current_epoch, lock_store, watermark_of
 from counterfoil_engine.records.wiring import records_over
+from counterfoil_engine.watch.folder import process_ended, share_folder
+from counterfoil_engine.watched import Watched, told_at, watched_by
 from counterfoil_engine.work import unpark
 from counterfoil_engine.work.audit_log import AuditLog
 from counterfoil_engine.work.breaks import BreakDesk, Breaks, SettleBreak
@@ -104,6 +112,7 @@ from counterfoil_engine.work.fleet import Fleet
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.inbox import Inbox
+from counterfoil_engine.work.kpis import Kpis
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.party_facts import FactReader
 from counterfoil_engine.work.payouts import ChooseReport, MatchLine, PayoutFolder, Payouts
@@ -117,6 +126,7 @@ from counterfoil_engine.work.refund_orders import PayRefund
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
+from counterfoil_engine.work.slo import Objectives
 from counterfoil_engine.work.stock_edits import StockEdits
 from counterfoil_engine.work.sweep import Sweeps
 from counterfoil_engine.work.sweep_books import BookSweeps, repair_books
@@ -183,6 +193,7 @@ class Engine:
     registry: lanes.Registry = field(default_factory=lanes.Registry)
     parties: Sequence[PartyLine] = ()
     payout_folder: Path | None = None
+    watched: Watched = field(default_factory=Watched)
     _folder: PayoutFolder | None = None
     _looker: Looker | None = None
     _posters: list[Poster] | None = None
@@ -196,7 +207,8 @@ class Engine:
             "order": OrderReader(self.dues, facts.facts_of, facts.facts_of_group, self.shadow()),
             "payout": PayoutReader(payouts, postings, party_facts),
         }
-        return Looker(self.records, self.book, readers, self.new_id, self._numbers, self.settings)
+        parts = (self.records, self.book, readers, self.new_id, self._numbers, self.settings)
+        return Looker(*parts, self.watched.looked)
 
     def shadow(self) -> Shadow:
         """What computes by the rules in shadow: one of one's own for each thread."""
@@ -334,7 +346,9 @@ class Engine:
     def feed(self) -> Feed:
         """What stores' agents ask of stock, and say of it."""
         edits = StockEdits(breaks, self.breaks(), store_writes)
-        return Feed(self.database, self.book, identity, ats, feed, store_writes, FeedCases(cases, store_writes), edits)
+        cases_of_feed = FeedCases(cases, store_writes)
+        made = Feed(self.database, self.book, identity, ats, feed, store_writes, cases_of_feed, edits)
+        return cast("Feed", self.watched.feed(made))
 
     def breaks(self) -> Breaks:
         """What sweeps found, and the repair of each kind."""
@@ -410,6 +424,8 @@ class Engine:
                 self.finances(),
                 cases=self.case_desk(),
                 sweeping=self.sweeping(),
+                watching=Watching(self.watched.metrics, self.objectives(), self.kpis()),
+                meter=self.watched.meter,
             )
         )
         add_console(app, self.console(settings.console))
@@ -445,6 +461,16 @@ class Engine:
     def sign_in(self) -> SignIn:
         """Passwords and sessions."""
         return SignIn(self.records, sign_ins, lambda: secrets.token_urlsafe(32), lambda: secrets.token_bytes(16))
+
+    def objectives(self) -> Objectives:
+        """What is promised, and how it stands."""
+        watched = self.watched
+        parts = (self.records, slos, self.book, watched.promised(), figures.figures)
+        return Objectives(*parts, watched.sinks, watched.runbooks)
+
+    def kpis(self) -> Kpis:
+        """The key figures of each day."""
+        return Kpis(self.records, kpis, self.book)
 
     def case_desk(self) -> CaseDesk:
         """The inbox, and what people do about cases."""
@@ -613,7 +639,7 @@ class Engine:
                 self.database.close()
 
     def _schedule(self, stop: threading.Event) -> None:
-        jobs = replace(self.jobs, sweeps=self.step_sweeps)
+        jobs = replace(self.jobs, sweeps=self.step_sweeps, objectives=self.objectives().step, kpis=self.kpis().step)
         scheduler = schedule(jobs, lambda: lanes.leads(self.database), self._reopen)
         scheduler.start()
         stop.wait()
@@ -633,19 +659,21 @@ def build(
     witnessed_starts: int = 0,
     parties: Sequence[PartyLine] = (),
     payout_folder: Path | None = None,
+    watched: Watched | None = None,
 ) -> Engine:
-    """An engine over an open, migrated database; says who it is (R4). erps: by entity. parties: those beside them."""
-    records = records_over(database)
+    """An engine over an open, migrated database; says who it is (R4). erps: by entity. parties: those beside them.
+    watched: None: by nobody."""
+    records, watched = records_over(database), watched or Watched()
     place = identity.place_of(database, socket.gethostname())
     with database.transaction() as tx:
         identity.establish(tx, place, new_id(), witnessed_starts)
     return Engine(
         database=database,
         clock=clock,
-        erps=erps,
+        erps=erps if watched.meter is None else {name: watched.party(erp, PARTY, name) for name, erp in erps.items()},
         records=records,
         book=Book(parse),
-        events=events.StoredEvents(database, waits.wake),
+        events=events.StoredEvents(database, waits.wake, watched.took_in),
         jobs=Jobs(records, _prune, stock_pruning.prune),
         place=place,
         dues=dues,
@@ -653,8 +681,9 @@ def build(
         parse=parse,
         jitter=jitter,
         new_id=new_id,
-        parties=parties,
+        parties=[replace(line, port=watched.party(line.port, line.kind, line.source)) for line in parties],
         payout_folder=payout_folder,
+        watched=watched,
     )
 
 
@@ -693,6 +722,7 @@ def _prune(tx: Any, before: datetime) -> None:
     looks.prune(tx, before)
     heartbeats.prune(tx, before)
     sweeps.prune(tx, before)
+    traces.prune(tx, before)
     today: date = tx.now().date()
     events.add_partitions(tx, today.replace(day=1), 3)
 
@@ -757,10 +787,11 @@ def looks_by(limits: config.Limits) -> LookSettings:
 @contextlib.contextmanager
 def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
     """The engine that the settings describe: database locked (SQLite) and migrated, rules loaded, identity known."""
-    with _alone(settings.database) as witness:
+    with _alone(settings.database) as witness, contextlib.ExitStack() as ended:
         database = Database(settings.database, clock)
         try:
             database.migrate()
+            watched = ended.enter_context(watched_by(settings, database, clock, lambda: engine.objectives().figures()))
             engine = build(
                 database,
                 clock,
@@ -769,6 +800,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
                 witnessed_starts=_starts(witness),
                 parties=parties_of(settings),
                 payout_folder=settings.payout_folder,
+                watched=watched,
             )
             _note_lives(engine, witness)
             if not database.is_sqlite:
@@ -794,6 +826,8 @@ def serve(path: Path | None, role: str = "all", environment: Mapping[str, str] |
             "Leave --role away, or set database to postgresql://user@host:5432/name.",
             "contract",
         )
+    if role in ("all", "api") and _processes(settings) > 1:
+        share_folder()  # before Prometheus' library is imported
     with opened(settings, SystemClock()):
         pass  # what is wrong shows here, with its cause and remedy, before anything is forked
     if role in ("all", "api"):
@@ -819,7 +853,7 @@ def _serve_behind(settings: config.Settings, role: str) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with opened(settings, SystemClock()) as engine:
+    with opened(settings, SystemClock()) as engine, told_at(settings, engine.watched.metrics):
         threads = engine.run(role, stop)
         settle()
         logger.info("serving", role=role)
@@ -841,7 +875,7 @@ def serve_feed(path: Path | None, environment: Mapping[str, str] | None = None) 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with opened(settings, SystemClock()) as engine:
+    with opened(settings, SystemClock()) as engine, told_at(settings, engine.watched.metrics):
         host, port = _address(settings.feed.listen)
         try:
             engine.feed_server(settings).run(host, port, stop, serves=_tell_feed)
@@ -919,10 +953,15 @@ def _serve_api(settings: config.Settings, role: str) -> None:
             thread.join(timeout=10)
         resources.close()
 
-    options: dict[str, Any] = {"bind": settings.listen, "worker_exit": ended}
-    if settings.database.startswith("sqlite"):
-        options["workers"] = 1
+    options: dict[str, Any] = {"bind": settings.listen, "worker_exit": ended, "workers": _processes(settings)}
+    if options["workers"] > 1:
+        options["child_exit"] = lambda server, worker: process_ended(worker.pid)
     Server(make_app, **options).run()
+
+
+def _processes(settings: config.Settings) -> int:
+    """How many serve the API; on SQLite one."""
+    return 1 if settings.database.startswith("sqlite") else gunicorn_conf.workers
 
 
 # SQLite: one process, and a note beside the file of how often it has started.

@@ -23,6 +23,7 @@ SHORTEST_SECRET = 16
 
 _STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_MAIL = re.compile(r"[^\s@<>\"]{1,100}@[^\s@<>\"]{1,200}")
 _KINDS = ", ".join(get_args(PartyKind))
 
 
@@ -96,6 +97,35 @@ class ConsoleSettings:
 
 
 @dataclass(frozen=True)
+class AlertSettings:
+    """Where alerts are told: webhook, an address, and mail, by an SMTP server host:port; None: not that way."""
+
+    webhook: str | None = None
+    webhook_secret: str = field(default="", repr=False)
+    smtp: str | None = None
+    smtp_tls: str = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """How it is watched. metrics_token: opens /metrics and nothing else; empty: whoever may see all may see them.
+    metrics_listen: where a role without API tells its figures; None: nowhere. slos: the file of objectives; None: the
+    engine's own. runbooks: the address that docs/runbooks is published under. traces_url: where traces are sent by
+    OTLP; None: nowhere."""
+
+    metrics_token: str = field(default="", repr=False)
+    metrics_listen: str | None = None
+    slos: Path | None = None
+    runbooks: str = "docs/runbooks"
+    traces_url: str | None = None
+    alerts: AlertSettings = AlertSettings()
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings. store_secrets: by store, one secret, or two while one replaces the other. payout_folder: where
     files of payout reports are dropped; None: they come over the API alone."""
@@ -111,6 +141,7 @@ class Settings:
     parties: Mapping[str, PartySettings] = field(default_factory=dict)
     payout_folder: Path | None = None
     console: ConsoleSettings = ConsoleSettings()
+    watch: WatchSettings = WatchSettings()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -120,7 +151,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from what the file holds and the environment."""
-    known = ("engine", "limits", "stores", "erp", "feed", "party", "payouts", "console")
+    known = ("engine", "limits", "stores", "erp", "feed", "party", "payouts", "console", "watch", "alerts")
     _only(table, "the top", dict.fromkeys(known, dict))
     engine = table.get("engine", {})
     _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
@@ -137,6 +168,7 @@ def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
         parties=_parties(table.get("party", {}), environment),
         payout_folder=_payout_folder(table.get("payouts", {})),
         console=_console(table.get("console", {}), environment),
+        watch=_watch(table.get("watch", {}), _alerts(table.get("alerts", {}), environment), environment),
     )
 
 
@@ -182,10 +214,10 @@ def _database(engine: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     return url
 
 
-def _listen(text: str) -> str:
+def _listen(text: str, name: str = "listen") -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise _wrong(f"Settings: listen is {text!r}.", "Write host:port, such as 127.0.0.1:8466.")
+        raise _wrong(f"Settings: {name} is {text!r}.", "Write host:port, such as 127.0.0.1:8466.")
     return text
 
 
@@ -223,6 +255,62 @@ def _oidc(table: Mapping[str, Any], environment: Mapping[str, str], url: str | N
 def _payout_folder(table: Mapping[str, Any]) -> Path | None:
     _only(table, "[payouts]", {"folder": str})
     return Path(table["folder"]) if table.get("folder") else None
+
+
+def _watch(table: Mapping[str, Any], alerts: AlertSettings, environment: Mapping[str, str]) -> WatchSettings:
+    names = ("metrics_token_env", "metrics_listen", "slos", "runbooks", "traces_url")
+    _only(table, "[watch]", dict.fromkeys(names, str))
+    listen = environment.get("COUNTERFOIL_METRICS_LISTEN") or table.get("metrics_listen")
+    traces = environment.get("COUNTERFOIL_TRACES_URL") or table.get("traces_url")
+    return WatchSettings(
+        _secret(table.get("metrics_token_env", "COUNTERFOIL_METRICS_TOKEN"), environment, needed=False),
+        _listen(listen) if listen else None,
+        Path(table["slos"]) if table.get("slos") else None,
+        table.get("runbooks") or WatchSettings.runbooks,
+        _address(traces, "traces_url in [watch]") if traces else None,
+        alerts,
+    )
+
+
+def _alerts(table: Mapping[str, Any], environment: Mapping[str, str]) -> AlertSettings:
+    names = ("webhook", "webhook_secret_env", "smtp", "smtp_tls", "smtp_user", "smtp_password_env", "mail_from")
+    _only(table, "[alerts]", {**dict.fromkeys(names, str), "mail_to": list})
+    webhook, smtp, secret = table.get("webhook"), table.get("smtp"), ""
+    if webhook:
+        webhook = _address(webhook, "webhook in [alerts]")
+        secret = _secret(table.get("webhook_secret_env", "COUNTERFOIL_ALERT_SECRET"), environment)
+    tls, receivers = table.get("smtp_tls", "starttls"), table.get("mail_to", [])
+    if tls not in ("starttls", "tls", "none"):
+        raise _wrong(f"Settings: smtp_tls in [alerts] is {tls[:40]!r}.", "Write starttls, tls or none.")
+    addresses = [table.get("mail_from", ""), *receivers]
+    if smtp and not (receivers and all(isinstance(each, str) and _MAIL.fullmatch(each) for each in addresses)):
+        raise _wrong(
+            "Settings: [alerts] has an smtp server, and mail_from or mail_to lack or are no addresses.",
+            'Write mail_from = "counterfoil@example.com" and mail_to = ["night@example.com"].',
+        )
+    password = _secret(table["smtp_password_env"], environment) if "smtp_password_env" in table else ""
+    return AlertSettings(
+        webhook,
+        secret,
+        _listen(smtp, "smtp in [alerts]") if smtp else None,
+        tls,
+        table.get("smtp_user", ""),
+        password,
+        table.get("mail_from", ""),
+        tuple(receivers),
+    )
+
+
+def _address(url: str, name: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+        is_one = is_one and len(url) <= 1000 and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise _wrong(f"Settings: {name} is no address.", "Write https://host/path, without a name or password in it.")
+    return url
 
 
 def _limits(table: Mapping[str, Any]) -> Limits:

@@ -4,6 +4,8 @@ again       every 5 s    marks due the subjects whose moment has come (L5)
 alive       every 60 s   a sign of life, so that a restore knows since when to ask each ERP (R4)
 waits       every hour   looks at every wait again; what it has to free counts as a defect (L2)
 sweeps      every 60 s   begins the sweeps that are due by rule
+objectives  every 60 s   judges what had its time, draws up budgets, tells of alerts
+kpis        every hour   measures the days that are over
 retention   every 6 h    prunes looks, heartbeats and what stock needs no more, adds partitions for the months to come
 """
 
@@ -27,13 +29,15 @@ _MOST_PARTS = 500  # of stock in one run, a transaction each
 class Jobs:
     """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may; prune_stock:
     a part of that, and whether more is left; note: keeps the count of signs of life where a restore of the database
-    doesn't reach; sweeps: begins those that are due, how many."""
+    doesn't reach; sweeps: begins those that are due, how many; objectives, kpis: see `work/slo.py`, `work/kpis.py`."""
 
     records: Records
     prune: Callable[[Any, Any], None]
     prune_stock: Callable[[Any, Any], bool]
     note: Callable[[int], object] = lambda lives: None
     sweeps: Callable[[], int] = lambda: 0
+    objectives: Callable[[], None] = lambda: None
+    kpis: Callable[[], int] = lambda: 0
 
     def again(self) -> int:
         """How many subjects were marked due."""
@@ -94,6 +98,8 @@ def schedule(jobs: Jobs, leads: Callable[[], bool], failed: Callable[[], None]) 
     scheduler.add_job(led(jobs.again), "interval", seconds=5)
     scheduler.add_job(led(jobs.alive), "interval", seconds=60)
     scheduler.add_job(led(jobs.sweeps), "interval", seconds=60)
+    scheduler.add_job(led(jobs.objectives), "interval", seconds=60)
+    scheduler.add_job(led(jobs.kpis), "interval", hours=1)
     scheduler.add_job(led(jobs.waits), "interval", hours=1)
     scheduler.add_job(led(jobs.retention), "interval", hours=6)
     return scheduler

@@ -40,11 +40,13 @@ class Posting:
 
     document: as in `contracts/documents/<kind>.v1.json`, its posting `date` chosen already.
     key: the external reference; content_hash: of what is due, so that one key never stands for two contents.
+    trace: W3C traceparent of the span that it is posted in; None: nobody traces it.
     """
 
     key: str
     content_hash: str
     document: Mapping[str, Any]
+    trace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Incoming(NamedTuple):
 
     reason: why it is invalid; None where it is not. subject: `order eu1/1001`. body: the bytes of `data` as they came,
     or of the whole event where its envelope is broken; body_hash: their SHA-256, hexadecimal. transaction: the
-    gateway's, of an order that bears one.
+    gateway's, of an order that bears one. traceparent: of a valid envelope, the agent's span (W3C Trace Context).
     """
 
     event_id: str
@@ -188,6 +190,7 @@ class Incoming(NamedTuple):
     body_hash: str
     reason: str | None = None
     transaction: str | None = None
+    traceparent: str | None = None
 
 
 class Verdict(NamedTuple):
@@ -1282,3 +1285,28 @@ class PositionRecords(Protocol):
     def keep_reading(
         self, tx: Any, owner: str, token: str | None, full_at: datetime | None, rules_version: str
     ) -> None: ...
+
+
+# Being watched.
+
+
+class Meter(Protocol):
+    """Is told what happens, for others to count. Never raises, never waits. took_s: in seconds."""
+
+    def answered(self, route: str, status: int, took_s: float) -> None:
+        """A request. route: as it is described, never what was asked for."""
+
+    def received(self, verdicts: Mapping[str, int]) -> None:
+        """Events of a batch, by verdict."""
+
+    def looked(self, subjects: Sequence[str], took_s: float) -> None:
+        """A group was looked at."""
+
+    def called(self, party: str, entity: str, call: str, outcome: str, took_s: float) -> None:
+        """Another party. outcome: `ok`, or the category of its failure."""
+
+    def posted(self, party: str, entity: str, outcomes: Mapping[str, int]) -> None:
+        """Documents of a batch, by `posted`, `refused`, `unknown`."""
+
+    def fed(self, call: str, took_s: float) -> None:
+        """The feed answered."""

@@ -31,7 +31,7 @@ def test_the_example_names_every_key_with_its_default(tmp_path: Path) -> None:
             assert re.search(rf"^(# )?{each.name} = ", text, re.MULTILINE), (
                 f"{section.name}.{each.name} isn't in the example"
             )
-            if each.name not in ("since", "listen", "feed_url", "key_env", "accept_when"):
+            if each.name not in ("since", "listen", "feed_url", "traces_url", "key_env", "accept_when"):
                 assert getattr(ours, each.name) == getattr(default, each.name), each.name
 
 

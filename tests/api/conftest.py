@@ -24,6 +24,7 @@ from fakes.databases import DIALECTS, empty, open_database
 from fakes.desk import a_desk
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
 from fakes.sweeping import a_sweeping
+from fakes.watching import a_watching
 from flask.testing import FlaskClient
 
 
@@ -77,6 +78,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         cases=a_desk(database, clock),
         sweeping=a_sweeping(database),
         finances=the_finances(database),
+        watching=a_watching(database),
     )
     return create_app(engine).test_client()
 

@@ -9,6 +9,8 @@ from counterfoil_engine.config import Limits, load, settings
 from counterfoil_engine.domain.errors import CounterfoilError
 
 SECRET = "0123456789abcdef"
+WATCHED = ("metrics_token_env", "metrics_listen", "slos", "runbooks", "traces_url", "webhook", "webhook_secret_env")
+WATCHED += ("smtp", "smtp_tls", "smtp_user", "smtp_password_env", "mail_from", "mail_to")
 EXAMPLE = Path(__file__).parents[2] / "engine" / "counterfoil-engine.example.toml"
 
 
@@ -20,6 +22,7 @@ def test_the_example_names_every_setting():
     text = EXAMPLE.read_text()
     for name in [
         *Limits.__dataclass_fields__,
+        *WATCHED,
         "database",
         "listen",
         "rules",
@@ -36,6 +39,7 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
     text = "\n".join(line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in lines)
     (tmp_path / "all.toml").write_text(text)
     named = ("SHOP_2_SECRET", "COUNTERFOIL_ERP_TOKEN_DE01", "COUNTERFOIL_WMS_TOKEN", "COUNTERFOIL_OIDC_SECRET")
+    named += ("COUNTERFOIL_ALERT_SECRET", "COUNTERFOIL_SMTP_PASSWORD")
     environment = dict.fromkeys(named, SECRET)
     told = load(tmp_path / "all.toml", environment)
     assert told.store_secrets == {"Shop_2": (SECRET,)}
@@ -43,6 +47,7 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
     assert told.erps["DE01"].options == {"timeout_s": 30}
     wms = told.parties["hub-berlin"]
     assert (wms.kind, wms.url, wms.token, wms.entities) == ("wms", "https://wms.example.com", SECRET, ("DE01",))
+    assert (told.watch.metrics_listen, told.watch.alerts.smtp) == ("127.0.0.1:8468", "mail.example.com:587")
 
 
 PARTY = {"kind": "wms", "adapter": "http", "url": "https://wms.example.com", "entities": ["DE01"]}
@@ -149,3 +154,28 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(CounterfoilError) as refused:
         load(tmp_path / "nowhere.toml", {})
     assert "nowhere.toml" in refused.value.cause
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("watch", {"traces_url": "collector:4318"}),
+        ("watch", {"traces_url": "https://name:word@collector.example.com/v1/traces"}),
+        ("watch", {"metrics_listen": "8467"}),
+        ("watch", {"metric_listen": "127.0.0.1:8468"}),
+        ("alerts", {"webhook": "https://alerts.example.com", "webhook_secret_env": "NOT_SET"}),
+        ("alerts", {"webhook": "https://[::1"}),
+        ("alerts", {"smtp": "mail.example.com"}),
+        ("alerts", {"smtp": "mail.example.com:25", "mail_from": "a@example.com"}),
+        (
+            "alerts",
+            {"smtp": "mail.example.com:25", "mail_from": "a@example.com", "mail_to": ["b@example.com\nBcc: x@y.z"]},
+        ),
+        ("alerts", {"smtp": "mail.example.com:25", "mail_from": "a@example.com", "mail_to": [7]}),
+        ("alerts", {"smtp_tls": "ssl3"}),
+    ],
+)
+def test_what_is_wrong_about_being_watched_is_told_with_a_remedy(part, wrong):
+    with pytest.raises(CounterfoilError) as told:
+        settings({part: wrong}, {"COUNTERFOIL_ALERT_SECRET": SECRET})
+    assert told.value.cause.startswith(("Settings: ", "The environment's ")) and told.value.remedy

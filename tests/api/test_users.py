@@ -23,6 +23,7 @@ def bearer(client, name: str, role: str) -> dict[str, str]:
 def test_every_command_has_its_least_role():
     assert {role: sorted(name for name, least in LEAST_ROLE.items() if least == role) for role in ROLES} == {
         "viewer": [
+            "alerts",
             "audit",
             "break_",
             "breaks",
@@ -30,6 +31,8 @@ def test_every_command_has_its_least_role():
             "cases",
             "clearing",
             "close_check",
+            "kpi",
+            "metrics",
             "order",
             "payout",
             "payouts",
@@ -42,6 +45,7 @@ def test_every_command_has_its_least_role():
             "rules",
             "set_password",
             "shadow",
+            "slo",
             "status",
             "sweep",
             "users",
@@ -83,7 +87,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
     taken = {
         rule.endpoint.rpartition(".")[2]
         for rule in client.application.url_map.iter_rules()
-        if rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands."))
+        if rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands.", "watch."))
     }
     assert taken == set(LEAST_ROLE)
 
@@ -92,7 +96,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
 def test_a_role_may_do_what_the_table_says_and_no_more(client, role):
     who = bearer(client, "anna", role)
     for rule in client.application.url_map.iter_rules():
-        if not rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands.")):
+        if not rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands.", "watch.")):
             continue
         name = rule.endpoint.rpartition(".")[2]
         path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001").replace("<number>", "1")

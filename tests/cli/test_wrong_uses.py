@@ -118,6 +118,22 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["--store"], 2),
         (["--dry-run=maybe"], 2),
     ],
+    "slo": [(["--chek"], 2), (["now"], 2), (["--check=yes"], 2), (["--json=1"], 2), (["order_latency"], 2)],
+    "alerts": [
+        (["--limit", "0"], 2),
+        (["--limit", "many"], 2),
+        (["page"], 2),
+        (["--all=1"], 2),
+        (["--limit", "1001"], 2),
+    ],
+    "kpi": [
+        (["--days", "0"], 2),
+        (["--days", "401"], 2),
+        (["--until", "yesterday"], 2),
+        (["--until", "1999-12-31"], 1),
+        (["--store"], 2),
+        (["--store", "\x01"], 1),
+    ],
     "breaks": [(["--colour"], 2), (["accpt"], 2), (["--json=1"], 2), (["x", "y"], 2), (["--state"], 2)],
     "breaks show": [([], 2), (["x"], 2), (["0"], 2), (["404"], 1), (["1", "2"], 2)],
     "breaks accept": [

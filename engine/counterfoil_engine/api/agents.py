@@ -12,12 +12,14 @@ from loguru import logger
 
 from counterfoil_engine.api.requests import answer, signed_body
 from counterfoil_engine.config import Settings
-from counterfoil_engine.ports import Clock
+from counterfoil_engine.ports import Clock, Meter
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.updates import Updates
 
 
-def agents(receiver: Receiver, updates: Updates | None, clock: Clock, settings: Settings) -> Blueprint:
+def agents(
+    receiver: Receiver, updates: Updates | None, clock: Clock, settings: Settings, meter: Meter | None = None
+) -> Blueprint:
     blueprint = Blueprint("agents", __name__, url_prefix="/v1")
 
     def signed(use_case: Callable[[str, bytes], dict[str, Any]]) -> Response:
@@ -26,6 +28,8 @@ def agents(receiver: Receiver, updates: Updates | None, clock: Clock, settings: 
         said = use_case(store, body)
         took_ms = round((time.perf_counter() - started) * 1000)
         verdicts = Counter(verdict["verdict"] for verdict in said.get("verdicts", ()))
+        if meter and verdicts:
+            meter.received(verdicts)
         logger.bind(store=store, took_ms=took_ms, size_bytes=len(body), **verdicts).info("received {}", request.path)
         return make_response(answer(said))
 

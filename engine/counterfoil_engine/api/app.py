@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 
 from counterfoil_engine.api.access import Access
 from counterfoil_engine.api.agents import agents
@@ -17,8 +18,9 @@ from counterfoil_engine.api.finance import Finances, finance
 from counterfoil_engine.api.problems import handle_errors
 from counterfoil_engine.api.requests import answer
 from counterfoil_engine.api.sweeps import Sweeping, sweep_commands, sweep_mailbox
+from counterfoil_engine.api.watch import Watching, watch
 from counterfoil_engine.config import Settings
-from counterfoil_engine.ports import Clock, Commands
+from counterfoil_engine.ports import Clock, Commands, Meter
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.updates import Updates
@@ -29,7 +31,8 @@ class Engine:
     """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
     cases: what people do about what is stuck; None: it is asked elsewhere.
     feed: for agents that ask here for stock; None: it is elsewhere. updates: the stores' mailboxes; None: there are
-    none. finances: payouts and clearing; None: they are elsewhere. sweeping: likewise."""
+    none. finances: payouts and clearing; None: they are elsewhere. sweeping: likewise. watching: figures, objectives,
+    alerts; None: nobody watches it. meter: is told of each request."""
 
     receiver: Receiver
     commands: Commands
@@ -42,6 +45,8 @@ class Engine:
     finances: Finances | None = None
     cases: CaseDesk | None = None
     sweeping: Sweeping | None = None
+    watching: Watching | None = None
+    meter: Meter | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -49,7 +54,7 @@ def create_app(engine: Engine) -> Flask:
     app = Flask("counterfoil_engine", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.register_blueprint(agents(engine.receiver, engine.updates, engine.clock, engine.settings))
+    app.register_blueprint(agents(engine.receiver, engine.updates, engine.clock, engine.settings, engine.meter))
     if engine.feed:
         app.register_blueprint(feed_at_once(engine.feed, engine.clock, engine.settings))
     access = Access(engine.settings.api_token, engine.control.users if engine.control else None)
@@ -63,6 +68,10 @@ def create_app(engine: Engine) -> Flask:
     if engine.sweeping:
         app.register_blueprint(sweep_mailbox(engine.sweeping, engine.clock, engine.settings))
         app.register_blueprint(sweep_commands(engine.sweeping, engine.settings, access))
+    if engine.watching:
+        app.register_blueprint(watch(engine.watching, engine.settings, access))
+    if engine.meter:
+        _tell_of_requests(app, engine.meter)
     handle_errors(app)
 
     @app.get("/v1/health")
@@ -78,3 +87,17 @@ def create_app(engine: Engine) -> Flask:
         return response
 
     return app
+
+
+def _tell_of_requests(app: Flask, meter: Meter) -> None:
+    """Routes as they are described, so that what strangers ask for can't fill the figures."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began_s = time.perf_counter()
+
+    @app.after_request
+    def told(response: Response) -> Response:
+        route = str(request.url_rule or "none")
+        meter.answered(route, response.status_code, time.perf_counter() - g.began_s)
+        return response

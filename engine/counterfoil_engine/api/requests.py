@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import zlib
@@ -15,6 +14,7 @@ from flask import Request
 from werkzeug.http import parse_options_header
 
 from counterfoil_engine.config import Limits
+from counterfoil_engine.domain.signing import signature
 from counterfoil_engine.ports import Rejected
 
 _SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
@@ -34,12 +34,6 @@ class Headers(Protocol):
     """A request's headers, asked by the names that stand here."""
 
     def get(self, name: str, default: str) -> str: ...
-
-
-def signature(secret: str, method: str, path: str, timestamp: str, body: bytes) -> str:
-    """What the header Counterfoil-Signature holds: HMAC-SHA256 over the request's line, time, and body as sent."""
-    signed = f"{method}\n{path}\n{timestamp}\n".encode() + body
-    return "v1=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
 def signed_body(

@@ -513,5 +513,6 @@ from counterfoil_engine.cli import (  # noqa: E402  (they join)
     proposals,  # noqa: F401
     sweep,  # noqa: F401
     users,  # noqa: F401
+    watch,  # noqa: F401
     what_if,  # noqa: F401
 )

@@ -170,3 +170,26 @@ def subjects_with(tx: Transaction, origin: str, beginning: str) -> list[str]:
     """Subjects of the open cases of one origin whose cause begins with these words."""
     rows = tx.all("select subject, cause from cases where origin = %s and resolved_at is null", origin)
     return sorted({row["subject"] for row in rows if row["cause"].startswith(beginning)})
+
+
+def held_by_store(tx: Transaction) -> list[Mapping[str, Any]]:
+    """How many subjects of each store have an open case."""
+    return tx.all(
+        "select s.store, count(distinct c.subject) as subjects from stores s"
+        " left join cases c on c.store = s.store and c.resolved_at is null group by s.store"
+    )
+
+
+def money_held(tx: Transaction, store: str | None = None) -> list[Mapping[str, Any]]:
+    """What is at stake in open cases, by store and currency: each subject's dearest case counts once; where no case
+    knows an amount, what the order comes to. store: only this one's."""
+    which, named = (" and c.store = %s", [store]) if store is not None else ("", [])
+    return tx.all(
+        "select store, currency, sum(amount_minor) as amount_minor from (select c.store,"
+        "  coalesce(max(c.currency), max(s.currency)) as currency,"
+        "  coalesce(max(c.money_minor), max(s.total_minor)) as amount_minor"
+        "  from cases c left join subjects s on s.subject = c.subject"
+        f"  where c.resolved_at is null{which} group by c.store, c.subject) as dearest"
+        " where amount_minor is not null and currency <> '' group by store, currency order by store, currency",
+        *named,
+    )

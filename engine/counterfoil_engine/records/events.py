@@ -7,7 +7,7 @@ Conflicting events (one id, two bodies) are kept beside each other; nothing here
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -69,11 +69,17 @@ _Key = tuple[str, date]
 
 
 class StoredEvents:
-    """The port `EventLog` over the engine's database. wake: called where a store's watermark moved."""
+    """The port `EventLog` over the engine's database. wake: called where a store's watermark moved. took_in: told of
+    the events that are new, in their transaction."""
 
-    def __init__(self, database: Database, wake: Wake) -> None:
+    def __init__(
+        self,
+        database: Database,
+        wake: Wake,
+        took_in: Callable[[Transaction, str, Sequence[Incoming]], None] = lambda tx, store, events: None,
+    ) -> None:
         self._database = database
-        self._wake = wake
+        self._wake, self._took_in = wake, took_in
 
     def greet(
         self, store: str, installation: Installation, agent_version: str, contracts: Mapping[str, Sequence[int]]
@@ -154,6 +160,7 @@ class StoredEvents:
             moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
             moves.told_again(tx, store, batch.told_again)
             moves.count(tx, store, watermark, moved, batch.fresh, batch.is_whole)
+            self._took_in(tx, store, batch.fresh)
             mark_due(tx, batch.changed | party_facts.match_orders(tx, batch.transactions), "live")
             if moved.n > watermark.n:
                 self._wake(tx, f"watermark {store}")

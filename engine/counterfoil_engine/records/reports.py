@@ -116,17 +116,9 @@ def _unread_subjects(tx: Transaction, store: str) -> int:
 
 
 def _money_held(tx: Transaction, store: str) -> list[dict[str, Any]]:
-    """What is at stake in open cases, by currency: each subject's dearest case counts once; where no case knows an
-    amount, what the order comes to."""
-    rows = tx.all(
-        "select currency, sum(amount_minor) as amount_minor from (select coalesce(max(c.currency), max(s.currency))"
-        "  as currency, coalesce(max(c.money_minor), max(s.total_minor)) as amount_minor"
-        "  from cases c left join subjects s on s.subject = c.subject"
-        "  where c.store = %s and c.resolved_at is null group by c.subject) as dearest"
-        " where amount_minor is not null and currency <> '' group by currency order by currency",
-        store,
-    )
-    return [{"currency": row["currency"], "amount_minor": int(row["amount_minor"])} for row in rows]
+    return [
+        {"currency": row["currency"], "amount_minor": int(row["amount_minor"])} for row in cases.money_held(tx, store)
+    ]
 
 
 def _parties(tx: Transaction) -> list[dict[str, Any]]:

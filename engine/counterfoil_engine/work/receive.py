@@ -200,6 +200,7 @@ def judge(store: str, part: bytes) -> Incoming | Verdict:
         body_hash=body_hash,
         reason=reason,
         transaction=_transaction(event.fields) if reason is None else None,
+        traceparent=event.fields.get("traceparent") if reason is None else None,
     )
 
 

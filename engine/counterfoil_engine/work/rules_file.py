@@ -69,6 +69,15 @@ def parse_rules(text: str | bytes, version: str | None = None) -> Rules:
     return _rules(tree.value, version)
 
 
+def read_by_contract(text: str | bytes, contract: str, what: str) -> Any:
+    """Another file that people write the same way: what it holds, once it keeps to its contract. what: it is called
+    in a sentence. Raises BadRules with every fault."""
+    tree = _read(text)
+    if faults := [*tree.faults, *_by_contract(tree, contract)]:
+        raise _bad(faults, what, "Correct the file.")
+    return tree.value
+
+
 def render_rules(rules: Rules | Mapping[str, Any]) -> str:
     """A rules file, a row a line, that `parse_rules` reads back as the same. rules: or the contract's own object."""
     content = _content(rules) if isinstance(rules, Rules) else rules
@@ -248,24 +257,29 @@ def _scalar(event: Any) -> str | bool | None:
 # Faults
 
 
-def _bad(faults: Sequence[RulesFault]) -> BadRules:
+def _bad(
+    faults: Sequence[RulesFault],
+    what: str = "The rules",
+    remedy: str = "Correct the file and check it again (counterfoil rules check FILE).",
+) -> BadRules:
     told = tuple(sorted(faults, key=lambda fault: fault.line)[:MOST_FAULTS])
     many = f"{len(told)} faults" if len(told) > 1 else "a fault"
     return BadRules(
-        f"The rules have {many}: " + "; ".join(str(fault) for fault in told[:5]) + (" …" if len(told) > 5 else ""),
-        "Correct the file and check it again (counterfoil rules check FILE).",
+        f"{what} have {many}: " + "; ".join(str(fault) for fault in told[:5]) + (" …" if len(told) > 5 else ""),
+        remedy,
         faults=told,
     )
 
 
-def _by_contract(tree: _Tree) -> Iterator[RulesFault]:
+def _by_contract(tree: _Tree, contract: str = CONTRACT) -> Iterator[RulesFault]:
     """What the contract says, each with what it expects there as the remedy."""
     if tree.value is None:
         if not tree.faults:
-            yield RulesFault(0, "", "The file is empty.", "Begin with rules, entities and stores.")
+            first = ", ".join(_contract(contract)["required"])
+            yield RulesFault(0, "", "The file is empty.", f"Begin with {first}.")
         return
-    for fault in counterfoil_contracts.faults(CONTRACT, tree.value, most=MOST_FAULTS):
-        expected, keyword = _expected(fault.path), fault.schema_path.rpartition("/")[2]
+    for fault in counterfoil_contracts.faults(contract, tree.value, most=MOST_FAULTS):
+        expected, keyword = _expected(fault.path, contract), fault.schema_path.rpartition("/")[2]
         if keyword == "additionalProperties":
             yield from _unknown_names(tree, fault, list(expected.get("properties", {})))
             continue
@@ -289,13 +303,13 @@ def _nearest(tree: _Tree, path: str) -> int:
 
 
 @cache
-def _contract() -> dict[str, Any]:
-    return whole(CONTRACT)
+def _contract(name: str = CONTRACT) -> dict[str, Any]:
+    return whole(name)
 
 
-def _expected(path: str) -> dict[str, Any]:
+def _expected(path: str, contract: str = CONTRACT) -> dict[str, Any]:
     """The part of the contract that speaks of this path."""
-    part = _contract()
+    part = _contract(contract)
     for step in path.split("/")[1:]:
         inner = part.get("items") if step.isdigit() else part.get("properties", {}).get(step)
         inner = inner or part.get("additionalProperties")

@@ -75,9 +75,16 @@ class Line:
         self._most_bytes, self._monotonic = most_bytes, monotonic
 
     def call(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        trace: str | None = None,
     ) -> Answer:
-        """Call once. Raises NotSent or Lost, nothing else."""
+        """Call once. trace: the span that it is made in, as `traceparent` says it. Raises NotSent or Lost, nothing
+        else."""
         deadline = self._monotonic() + self._timeout_s
         try:
             with self._session.request(
@@ -89,6 +96,7 @@ class Line:
                     "Content-Type": "application/json",
                     "Accept": "application/json",
                     "Accept-Encoding": "identity",
+                    **({"traceparent": trace} if trace else {}),
                 },
                 auth=self._auth,
                 timeout=(self._connect_timeout_s, self._timeout_s),

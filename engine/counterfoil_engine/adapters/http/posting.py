@@ -115,7 +115,8 @@ class PostingOverHttp:
     def post(self, postings: Sequence[Posting]) -> Sequence[Outcome]:
         encoded = [(posting.key, _encoded(posting)) for posting in postings]
         sendable = [(key, raw) for key, raw in encoded if raw is not None]
-        sent = iter(self._post(sendable) if sendable else [])
+        trace = next((posting.trace for posting in postings if posting.trace), None)
+        sent = iter(self._post(sendable, trace) if sendable else [])
         return [next(sent) if raw is not None else _unreadable(key) for key, raw in encoded]
 
     def list_since(self, since: datetime) -> Iterator[Found]:
@@ -144,11 +145,11 @@ class PostingOverHttp:
             self.health()
         return self._declared
 
-    def _post(self, sent: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+    def _post(self, sent: Sequence[tuple[str, bytes]], trace: str | None) -> list[Outcome]:
         keys = [key for key, _ in sent]
         body = b'{"documents":[' + b",".join(raw for _, raw in sent) + b"]}"
         try:
-            answer = self._line.call("POST", "/v1/documents", body=body)
+            answer = self._line.call("POST", "/v1/documents", body=body, trace=trace)
         except NotSent as error:
             raise self._unreachable(error) from error
         except Lost:
