@@ -32,7 +32,7 @@ from simulation.curt_erp import CurtErp
 from simulation.disk import Disk
 from simulation.gates import Crash, Defect, Party, party_of
 from simulation.parties import has_parties
-from simulation.world import ERP_TO_BE_ASKED, MEMORY, Options, World
+from simulation.world import MEMORY, TO_BE_ASKED, Options, World
 
 ROUNDS = 120
 FIRST_ROUND = 3
@@ -257,7 +257,7 @@ class Simulation:
                 row = tx.one(
                     "select exists (select 1 from work) as look,"
                     " exists (select 1 from intents where state in ('ready', 'sent'))"
-                    f" or exists ({ERP_TO_BE_ASKED}) as post"
+                    f" or exists ({TO_BE_ASKED}) as post"
                 )
         except DatabaseUnavailable:
             return True, True

@@ -71,8 +71,9 @@ with recursive stuck(id, key) as (
   union select i.id, i.key from waits w join stuck s on w.key = s.key
     join intents i on w.waiter = 'intent ' || i.id and i.state = 'ready')
 select key, state from intents where state in ('ready', 'sent') and id not in (select id from stuck)"""
-ERP_TO_BE_ASKED = """
-select 'the ERP to be asked whether it is back' as what from breakers where party = 'erp' and state <> 'closed'
+TO_BE_ASKED = f"""
+select 'the ' || party || ' to be asked whether it is back' as what from breakers
+  where entity = '{ENTITY}' and state <> 'closed'
 union all select 'the ERP to be asked what it holds' from identity where engine_epoch > 1 and confirmed = 1
   and not exists (select 1 from adoptions a where a.party = 'erp' and a.engine_epoch = identity.engine_epoch)"""
 STOPPED_S = 30.0  # how long the agent's loop rests after a Stop
@@ -500,7 +501,7 @@ class World:
         with execute(self._database) as tx:
             found += [f"{row['subject']} to be looked at" for row in tx.all("select subject from work")]
             found += [f"{row['key']} {row['state']}" for row in tx.all(_ON_ITS_WAY)]
-            found += [row["what"] for row in tx.all(ERP_TO_BE_ASKED)]
+            found += [row["what"] for row in tx.all(TO_BE_ASKED)]
             found += self.parties.on_their_way(tx) if self.parties else []
         return found
 

@@ -20,5 +20,11 @@ def begin(simulation: Simulation) -> None:
 
 def load(simulation: Simulation) -> None:
     world = simulation.world
-    world.options.rules_are_there = True
     world.engine.engine.load_rules(world.rules_text)
+    world.options.rules_are_there = True
+
+
+def heal(simulation: Simulation) -> None:
+    """Where they couldn't be written then, a person loads them again."""
+    if not simulation.world.options.rules_are_there:
+        simulation.guarded(lambda: load(simulation))
