@@ -190,6 +190,30 @@ def test_what_is_withheld_of_goods_that_never_left_is_invoiced_as_a_rest() -> No
     assert invoices(result) == [("rest", 397)] and balances(result.documents)["revenue:goods"] == -333
 
 
+@pytest.mark.parametrize("back", [(), (a_receipt("r1", 90, None, item_1=1),)], ids=["gone", "one came back"])
+def test_goods_that_leave_after_a_refund_and_a_cancellation_change_neither(back: Any) -> None:
+    """The refund was of goods that were still there, so it is no credit of what was invoiced."""
+    order = an_order(*THREE)
+    refund = refund_of(order, {1: 1}, created=START + timedelta(hours=2))
+    cancelled = an_order(*THREE, status="cancelled", modified=START + timedelta(hours=10), refunds=[refund])
+    result = due(order, (cancelled, [refund]), others=[a_shipment("s1", 30, item_1=3), *back], rule=WMS)
+    assert {case.category for case in result.cases} == {"conflict"}
+    assert sums_by_kind(of_kind(result, "cancellation", "erp")) == {"cancellation": 1189}
+    assert of_kind(result, "credit_note") == []
+    assert balances(result.documents)["refunds_owed"] == -793
+
+
+def test_what_is_paid_back_after_a_cancellation_takes_nothing_back_twice() -> None:
+    order = an_order(*THREE)
+    cancelled = an_order(*THREE, status="cancelled", modified=START + timedelta(hours=10))
+    refund = refund_of(order, {1: 1}, created=START + timedelta(hours=20))
+    refunded = an_order(*THREE, status="cancelled", modified=START + timedelta(hours=20), refunds=[refund])
+    result = due(order, cancelled, (refunded, [refund]), rule=WMS)
+    assert result.cases == ()
+    assert sums_by_kind(of_kind(result, "cancellation", "erp")) == {"cancellation": 1189}
+    assert balances(result.documents) == {"clearing:bacs:EUR": 793, "refunds_owed": -793}
+
+
 def test_a_cancelled_order_keeps_nothing_of_what_shipped_or_not() -> None:
     order = an_order(*THREE)
     cancelled = an_order(*THREE, status="cancelled", modified=START + timedelta(hours=40))

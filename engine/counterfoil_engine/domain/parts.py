@@ -106,10 +106,11 @@ def not_shipped(sold: Sequence[Line], credits: Sequence[Credit], delivery: Deliv
 def by_shipment(
     order: Order, sold: Sequence[Line], credits: Sequence[Credit], delivery: Delivery, cancelled: datetime | None
 ) -> Parts:
-    """An invoice with each shipment. Refunds and shipments go by their own times, a cancellation closes all."""
+    """An invoice with each shipment. Refunds and shipments go by their own times; a cancellation closes all, and takes
+    what no refund does, a later one either."""
     events: list[tuple[datetime, int, Shipment | Credit | None]] = [
         *((shipment.at, 0, shipment) for shipment in delivery.shipments),
-        *((credit.refund.created, 1, credit) for credit in credits),
+        *((min(credit.refund.created, cancelled or credit.refund.created), 1, credit) for credit in credits),
     ]
     if cancelled:
         events.append((cancelled, 2, None))
@@ -244,8 +245,14 @@ class _Split:
                 self._credit(of, after)
 
     def cancel(self, at: datetime) -> None:
-        """What is not invoiced never will be, and what is invoiced is credited."""
+        """What is not invoiced never will be, and what is invoiced is credited. So a refund that waits for an invoice,
+        its goods having left later, is of what was not."""
         self._last = max(at, self._last or at)
+        waiting, self._waiting = self._waiting, []
+        for of, line in waiting:
+            before, after = self._by_line(line, line.quantity) if line.id is not None else (None, line)
+            self._before[of] += [before] if before is not None else []
+            self._waiting += [(of, after)] if after is not None else []
         for row in self._rows.values():
             quantity = max(row.quantity - row.shipped, Decimal(0))
             if any(row.open().values()) or (row.line.type == "item" and quantity):
