@@ -39,6 +39,7 @@ from counterfoil_engine.api.cases import CaseDesk
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.feed import FeedServer
 from counterfoil_engine.api.finance import Finances
+from counterfoil_engine.api.lookup import Lookup
 from counterfoil_engine.api.server import Server, settle
 from counterfoil_engine.api.sweeps import Sweeping
 from counterfoil_engine.api.watch import Watching
@@ -53,6 +54,7 @@ from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingPart
 from counterfoil_engine.records import (
     ats,
     book_sweeps,
+    breakers,
     breaks,
     case_notes,
     cases,
@@ -64,7 +66,9 @@ from counterfoil_engine.records import (
     figures,
     finance,
     fleet,
+    freed,
     heartbeats,
+    holds,
     identity,
     inbox,
     kpis,
@@ -74,11 +78,13 @@ from counterfoil_engine.records import (
     moves,
     open_items,
     order_controls,
+    order_page,
     party_facts,
     payouts,
     positions,
     postings,
     reports,
+    search,
     shadows,
     sign_ins,
     slos,
@@ -114,6 +120,8 @@ from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.inbox import Inbox
 from counterfoil_engine.work.kpis import Kpis
 from counterfoil_engine.work.look import Looker, LookSettings
+from counterfoil_engine.work.order_page import OrderPage
+from counterfoil_engine.work.parties import Parties
 from counterfoil_engine.work.party_facts import FactReader
 from counterfoil_engine.work.payouts import ChooseReport, MatchLine, PayoutFolder, Payouts
 from counterfoil_engine.work.positions import PositionReader
@@ -124,6 +132,7 @@ from counterfoil_engine.work.recalls import Recalls
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.refund_orders import PayRefund
 from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.search import Search
 from counterfoil_engine.work.shadow import Shadow
 from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
 from counterfoil_engine.work.slo import Objectives
@@ -204,7 +213,7 @@ class Engine:
     def looker(self) -> Looker:
         """A looker of one's own: one for each thread."""
         readers = {
-            "order": OrderReader(self.dues, facts.facts_of, facts.facts_of_group, self.shadow()),
+            "order": OrderReader(self.dues, facts.facts_of, facts.facts_of_group, self.shadow(), search.keep),
             "payout": PayoutReader(payouts, postings, party_facts),
         }
         parts = (self.records, self.book, readers, self.new_id, self._numbers, self.settings)
@@ -287,7 +296,7 @@ class Engine:
             if not hasattr(owner, "positions") or self.records.rules.current_version(tx) is None:
                 return False
         with ats.PoolLocks(self.database).hold(f"positions {PARTY} {entity}") as is_free:
-            if not is_free:
+            if not is_free or self._is_held(PARTY, entity):
                 return False
             return PositionReader(self.database, self.book, positions, cases, owner, PARTY, entity).step() > 0
 
@@ -299,9 +308,14 @@ class Engine:
     def read_facts(self, line: PartyLine) -> bool:
         """Read a page of one source, unless another process is at it; whether it has more."""
         with ats.PoolLocks(self.database).hold(f"facts {line.kind} {line.source}") as is_free:
-            if not is_free:
+            if not is_free or any(self._is_held(line.kind, each) for each in (line.source, *line.entities)):
                 return False
             return FactReader(self.records, party_facts, line.port, line.kind, line.source, self.jitter).step()
+
+    def _is_held(self, party: str, entity: str) -> bool:
+        """Whether a person has it left alone for a while. entity: or the source's name."""
+        with self.records.transaction() as tx:
+            return holds.is_held(tx, party, entity)
 
     def payouts(self) -> Payouts:
         """What takes payout reports."""
@@ -426,6 +440,7 @@ class Engine:
                 sweeping=self.sweeping(),
                 watching=Watching(self.watched.metrics, self.objectives(), self.kpis()),
                 meter=self.watched.meter,
+                lookup=Lookup(Search(self.records, search), self.pauses()),
             )
         )
         add_console(app, self.console(settings.console))
@@ -452,11 +467,18 @@ class Engine:
             self.finances(),
             self.sweeping(),
             Fleet(self.records, fleet),
+            OrderPage(self.records, order_page),
+            Search(self.records, search),
+            self.pauses(),
             self.sign_in(),
             self.clock,
             settings,
             provider_of(settings),
         )
+
+    def pauses(self) -> Parties:
+        """The parties, and their planned pauses."""
+        return Parties(self.records, holds, breakers, self.receivers())
 
     def sign_in(self) -> SignIn:
         """Passwords and sessions."""
@@ -478,7 +500,7 @@ class Engine:
         hands = CaseHands(self.records, inbox, case_notes, parse, self.four_eyes())
         looker = self.looker()
         preview = CasePreview(self.records, inbox, looker, hands, parse)
-        return CaseDesk(Inbox(self.records, inbox, case_notes, looker), hands, preview, self.clock)
+        return CaseDesk(Inbox(self.records, inbox, case_notes, looker, freed.progress), hands, preview, self.clock)
 
     def control(self) -> Control:
         """Who may command, and what stays provable."""

@@ -19,7 +19,7 @@ from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.updates import Updates
 from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
-from fakes.control import a_control, the_finances
+from fakes.control import a_control, a_lookup, the_finances
 from fakes.databases import DIALECTS, empty, open_database
 from fakes.desk import a_desk
 from fakes.store_agent import OTHER_SECRET, SECRET, TOKEN, StoreAgent
@@ -79,6 +79,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         sweeping=a_sweeping(database),
         finances=the_finances(database),
         watching=a_watching(database),
+        lookup=a_lookup(database),
     )
     return create_app(engine).test_client()
 

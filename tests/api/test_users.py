@@ -34,6 +34,7 @@ def test_every_command_has_its_least_role():
             "kpi",
             "metrics",
             "order",
+            "parties",
             "payout",
             "payouts",
             "preview_case",
@@ -43,6 +44,7 @@ def test_every_command_has_its_least_role():
             "restatements",
             "rotate_user",
             "rules",
+            "search",
             "set_password",
             "shadow",
             "slo",
@@ -51,14 +53,16 @@ def test_every_command_has_its_least_role():
             "users",
             "why",
         ],
-        "service": ["assign_case", "comment_case", "retry", "retry_case", "snooze_case"],
+        "service": ["assign_case", "comment_case", "raw_form", "retry", "retry_case", "snooze_case"],
         "operator": [
             "accept_break",
             "correct_case",
             "handover",
             "heal_break",
+            "hold_party",
             "pass_over",
             "reject_proposal",
+            "release_party",
             "replay",
             "start_shadow",
             "start_sweep",
@@ -87,9 +91,10 @@ def test_the_table_names_every_command_that_the_api_takes(client):
     taken = {
         rule.endpoint.rpartition(".")[2]
         for rule in client.application.url_map.iter_rules()
-        if rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands.", "watch."))
+        if rule.endpoint.partition(".")[0]
+        in ("commands", "control", "cases", "finance", "sweep_commands", "watch", "lookup")
     }
-    assert taken == set(LEAST_ROLE)
+    assert taken | {"raw_form"} == set(LEAST_ROLE)  # what the console alone shows
 
 
 @pytest.mark.parametrize("role", ROLES)

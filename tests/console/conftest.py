@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -48,21 +49,33 @@ class Running:
         self.chain.append([order_event(json.dumps(order).encode(), []) for order in orders])
         self.chain.flow()
 
+    @staticmethod
+    def caller(name: str) -> Caller:
+        return Caller(name, PEOPLE[name])
+
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr("counterfoil_engine.work.sign_in.Scrypt", lambda: Scrypt(n=2, p=1))
-    chain = Chain(tmp_path / "engine", "eu1", RULES, datetime.now(UTC))
-    app = chain.engine.app(config.settings({}, {}))
-    add_people(chain)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield Running(f"http://127.0.0.1:{server.server_port}", chain, app)
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    chain.close()
+def running(tmp_path: Path) -> Iterator[Running]:
+    with a_running_console(tmp_path / "engine") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def a_running_console(folder: Path) -> Iterator[Running]:
+    """An engine with its console, and somebody of every role. Passwords are quick to try, as no real one is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("counterfoil_engine.work.sign_in.Scrypt", lambda: Scrypt(n=2, p=1))
+        chain = Chain(folder, "eu1", RULES, datetime.now(UTC))
+        app = chain.engine.app(config.settings({}, {}))
+        add_people(chain)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield Running(f"http://127.0.0.1:{server.server_port}", chain, app)
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        chain.close()
 
 
 def add_people(chain: Chain) -> None:

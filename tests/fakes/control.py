@@ -6,8 +6,9 @@ import itertools
 
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.finance import Finances
+from counterfoil_engine.api.lookup import Lookup
 from counterfoil_engine.domain.settlement import refund_watch
-from counterfoil_engine.records import close, finance, payouts, postings, sign_ins
+from counterfoil_engine.records import breakers, close, finance, holds, payouts, postings, search, sign_ins
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.facts import facts_of_group
 from counterfoil_engine.records.rules_store import Book
@@ -17,9 +18,11 @@ from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.finance import Finance
 from counterfoil_engine.work.four_eyes import FourEyes
+from counterfoil_engine.work.parties import Parties
 from counterfoil_engine.work.passwords import Scrypt
 from counterfoil_engine.work.payouts import ChooseReport, MatchLine, Payouts
 from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.search import Search
 from counterfoil_engine.work.sign_in import SignIn
 from counterfoil_engine.work.users import Users
 
@@ -39,6 +42,11 @@ def the_finances(database: Database) -> Finances:
     eyes = FourEyes(records, book, [MatchLine(records, payouts, postings, book), ChooseReport(records, payouts)])
     asked = Finance(records, finance, book, refund_watch.dues, facts_of_group)
     return Finances(Payouts(records, payouts, book), asked, eyes)
+
+
+def a_lookup(database: Database) -> Lookup:
+    records = records_over(database)
+    return Lookup(Search(records, search), Parties(records, holds, breakers, [("erp", "DE01")]))
 
 
 def the_sign_in(database: Database) -> SignIn:

@@ -6,7 +6,7 @@ from typing import Any
 
 from counterfoil_engine.api.cases import CaseDesk
 from counterfoil_engine.ports import Clock
-from counterfoil_engine.records import case_notes, inbox
+from counterfoil_engine.records import case_notes, freed, inbox
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
@@ -23,4 +23,4 @@ def a_desk(database: Database, clock: Clock, looker: Any = None) -> CaseDesk:
     four_eyes = FourEyes(records, book, the_decisions(records, book, parse_rules))
     hands = CaseHands(records, inbox, case_notes, parse_rules, four_eyes)
     preview = CasePreview(records, inbox, looker, hands, parse_rules)
-    return CaseDesk(Inbox(records, inbox, case_notes, looker), hands, preview, clock)
+    return CaseDesk(Inbox(records, inbox, case_notes, looker, freed.progress), hands, preview, clock)

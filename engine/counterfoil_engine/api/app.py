@@ -15,6 +15,7 @@ from counterfoil_engine.api.commands import commands
 from counterfoil_engine.api.control import Control, control
 from counterfoil_engine.api.feed_at_once import feed_at_once
 from counterfoil_engine.api.finance import Finances, finance
+from counterfoil_engine.api.lookup import Lookup, lookup
 from counterfoil_engine.api.problems import handle_errors
 from counterfoil_engine.api.requests import answer
 from counterfoil_engine.api.sweeps import Sweeping, sweep_commands, sweep_mailbox
@@ -31,8 +32,8 @@ class Engine:
     """What the API needs. check_database: returns, or raises Unavailable. control: None: nobody has their own token.
     cases: what people do about what is stuck; None: it is asked elsewhere.
     feed: for agents that ask here for stock; None: it is elsewhere. updates: the stores' mailboxes; None: there are
-    none. finances: payouts and clearing; None: they are elsewhere. sweeping: likewise. watching: figures, objectives,
-    alerts; None: nobody watches it. meter: is told of each request."""
+    none. finances: payouts and clearing; None: they are elsewhere. sweeping, lookup: likewise. watching: figures,
+    objectives, alerts; None: nobody watches it. meter: is told of each request."""
 
     receiver: Receiver
     commands: Commands
@@ -47,6 +48,7 @@ class Engine:
     sweeping: Sweeping | None = None
     watching: Watching | None = None
     meter: Meter | None = None
+    lookup: Lookup | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -72,6 +74,8 @@ def create_app(engine: Engine) -> Flask:
         app.register_blueprint(watch(engine.watching, engine.settings, access))
     if engine.meter:
         _tell_of_requests(app, engine.meter)
+    if engine.lookup:
+        app.register_blueprint(lookup(engine.lookup, engine.settings, access))
     handle_errors(app)
 
     @app.get("/v1/health")

@@ -443,7 +443,7 @@ def serve(context: Context, config: Path | None, role: str) -> None:
 
 
 @command("console")
-@click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="the settings file (TOML)")
+@click.option("--config", type=click.Path(path_type=Path), help="the engine's TOML file")
 def console(context: Context, config: Path | None) -> None:
     """Serve the console in a process of its own. Needs PostgreSQL; COUNTERFOIL_WORKERS processes.
 
@@ -509,6 +509,7 @@ from counterfoil_engine.cli import (  # noqa: E402  (they join)
     close,  # noqa: F401
     erp,  # noqa: F401
     evidence,  # noqa: F401
+    lookup,  # noqa: F401
     payouts,  # noqa: F401
     proposals,  # noqa: F401
     sweep,  # noqa: F401

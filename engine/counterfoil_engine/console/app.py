@@ -10,13 +10,28 @@ from counterfoil_engine.console.access import SESSION, admit
 from counterfoil_engine.console.forms import bound
 from counterfoil_engine.console.headers import secured
 from counterfoil_engine.console.layout import dress
+from counterfoil_engine.console.pages.audit import audit_pages
+from counterfoil_engine.console.pages.cases import case_pages
 from counterfoil_engine.console.pages.fleet import fleet_pages
+from counterfoil_engine.console.pages.orders import order_pages
+from counterfoil_engine.console.pages.parties import party_pages
+from counterfoil_engine.console.pages.proposals import proposal_pages
+from counterfoil_engine.console.pages.search import search_pages
 from counterfoil_engine.console.pages.sign_in import sign_in_pages
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.console.problems import handle_errors
 
 # Each adds its routes to the blueprint.
-PAGES = (sign_in_pages, fleet_pages)
+PAGES = (
+    sign_in_pages,
+    fleet_pages,
+    search_pages,
+    order_pages,
+    case_pages,
+    party_pages,
+    proposal_pages,
+    audit_pages,
+)
 
 
 def add_console(app: Flask, does: Console) -> None:

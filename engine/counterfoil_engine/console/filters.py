@@ -83,6 +83,24 @@ def breakable(text: Any) -> Markup:
     return Markup("/<wbr>").join(escape(part) for part in str(text).split("/"))
 
 
-FILTERS: Mapping[str, Callable[..., Any]] = {
-    each.__name__: each for each in (money, sums, count, age, moment, when, day, many, words, breakable)
-}
+def short_key(key: str, store: str, order: str) -> str:
+    """A key of an order's own without its beginning: …/invoice/ship-77/r1."""
+    beginning = f"{store}/{order}/"
+    return f"…/{key.removeprefix(beginning)}" if key.startswith(beginning) else key
+
+
+def total(lines: list[Mapping[str, Any]], field: str) -> str:
+    """The sum of a column by currency."""
+    found: dict[str, int] = {}
+    for line in lines:
+        found[line["currency"]] = found.get(line["currency"], 0) + int(line[field])
+    return " + ".join(money(amount, currency) for currency, amount in sorted(found.items())) or "–"
+
+
+def capitalize_first(text: str) -> str:
+    """in ERP → In ERP."""
+    return text[:1].upper() + text[1:]
+
+
+_ALL = (money, sums, count, age, moment, when, day, many, words, breakable, short_key, total, capitalize_first)
+FILTERS: Mapping[str, Callable[..., Any]] = {each.__name__: each for each in _ALL}

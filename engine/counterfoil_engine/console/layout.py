@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, g, make_response, redirect, render_template, request, url_for
 from jinja2 import StrictUndefined
 
 from counterfoil_engine.console.access import PAGES, SESSION, can
 from counterfoil_engine.console.filters import FILTERS
 from counterfoil_engine.console.parts import Console
+from counterfoil_engine.work.search import hidden
 
 # Page → what the navigation calls it, in its order. A page that belongs to one says so: page(…, of="cases").
-NAVIGATION: tuple[tuple[str, str], ...] = (("fleet", "Stores"),)
+NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("fleet", "Stores"),
+    ("cases", "Cases"),
+    ("parties", "Parties"),
+    ("proposals", "Proposals"),
+    ("audit", "Audit"),
+)
 
 
 def dress(app: Flask) -> None:
     """What every template may use. A name that a page forgot to give is an error, not an empty text."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.filters.update(FILTERS)
-    app.jinja_env.globals["can"] = can
+    app.jinja_env.globals.update(can=can, linked=linked)
 
 
 def page(template: str, of: str = "", status: int = 200, **said: Any) -> Response:
@@ -32,10 +39,15 @@ def page(template: str, of: str = "", status: int = 200, **said: Any) -> Respons
         "csrf": session.csrf if session else "",
         "notice": g.get("notice", ""),
         "navigation": shown,
-        "asked": request.args.get("q", "")[:200],
+        "sought": asked if len(asked := request.args.get("q", "")[:200]) != len(hidden("@")) else "",
         "whole": whole,
     }
     return make_response(render_template(f"console/{template}", **frame, **said), status)
+
+
+def linked(to: str, **where: Any) -> str:
+    """The address of a page, where there is one; else empty: what leads there is then plain text."""
+    return url_for(f"console.{to}", **where) if f"console.{to}" in current_app.view_functions else ""
 
 
 def tell(does: Console, notice: str) -> None:

@@ -11,6 +11,9 @@ from counterfoil_engine.api.sweeps import Sweeping
 from counterfoil_engine.config import ConsoleSettings
 from counterfoil_engine.ports import Clock, Commands
 from counterfoil_engine.work.fleet import Fleet
+from counterfoil_engine.work.order_page import OrderPage
+from counterfoil_engine.work.parties import Parties
+from counterfoil_engine.work.search import Search
 from counterfoil_engine.work.sign_in import IdentityProvider, SignIn
 
 
@@ -24,6 +27,9 @@ class Console:
     finances: Finances
     sweeping: Sweeping
     fleet: Fleet
+    orders: OrderPage
+    search: Search
+    parties: Parties
     sign_in: SignIn
     clock: Clock
     settings: ConsoleSettings

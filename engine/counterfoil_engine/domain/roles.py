@@ -38,8 +38,11 @@ LEAST_ROLE: Mapping[str, Role] = {
     "refunds": "viewer",
     "proposals": "viewer",
     "proposal": "viewer",
+    "parties": "viewer",
+    "search": "viewer",
     "rotate_user": "viewer",  # one's own; another's token takes an admin
     "set_password": "viewer",  # one's own; another's takes an admin
+    "raw_form": "service",  # with personal data
     "retry": "service",
     "retry_case": "service",
     "assign_case": "service",
@@ -51,6 +54,8 @@ LEAST_ROLE: Mapping[str, Role] = {
     "start_shadow": "operator",
     "stop_shadow": "operator",
     "switch": "operator",
+    "hold_party": "operator",
+    "release_party": "operator",
     "start_sweep": "operator",
     "accept_break": "operator",
     "heal_break": "operator",

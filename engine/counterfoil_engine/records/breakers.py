@@ -18,9 +18,20 @@ LONGEST_ASKED_S = 3600.0  # of what a party may ask for
 
 
 def allowance(tx: Transaction, party: str, entity: str) -> int:
-    """How many intents a lane may send in one batch now; 0 while the breaker is open."""
-    row = tx.one("select * from breakers where party = %s and entity = %s", party, entity)
-    if row is None or row["state"] == "closed":
+    """How many intents a lane may send in one batch now; 0 while the breaker is open, or a person holds the party."""
+    row = tx.one(
+        "select b.state, b.until, b.allowance, h.since as held, h.until as held_until"
+        " from (select cast(%s as text) as party, cast(%s as text) as entity) as place"
+        " left join breakers b on b.party = place.party and b.entity = place.entity"
+        " left join holds h on h.party = place.party and h.entity = place.entity and h.released_at is null",
+        party,
+        entity,
+    )
+    if row is not None and row["held"] is not None:
+        ends = as_time(row["held_until"])
+        if ends is None or tx.now() < ends:
+            return 0
+    if row is None or row["state"] in (None, "closed"):
         return FULL
     until = as_time(row["until"])
     if row["state"] == "open" and until is not None and tx.now() < until:

@@ -18,6 +18,7 @@ from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.look import Considered, Looker
 from counterfoil_engine.work.publish import Publisher
 from counterfoil_engine.work.shadow import Shadow
+from counterfoil_engine.work.steps import line_of_steps
 from counterfoil_engine.work.users import BOOTSTRAP
 
 DRY_RUN_MAX = 1_000_000
@@ -89,7 +90,8 @@ class OperatorCommands:
                 "Check store and id (the id, not the shown number); is the store's agent connected?",
                 slug="no-such-subject",
             )
-        return {**story, "dues": preview(self._looker.preview(f"order {store}/{order_id}"))}
+        considered = self._looker.preview(f"order {store}/{order_id}")
+        return {**story, "dues": preview(considered), "steps": line_of_steps(considered)}
 
     def why(self, pool: str, sku: str) -> Mapping[str, Any]:
         if self._publisher is None:

@@ -7,21 +7,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from counterfoil_engine.ports import InboxRecords, NoteRecords, Records, Rejected, Wanted
 from counterfoil_engine.work.look import Looker
 from counterfoil_engine.work.steps import line_of_steps
 
+WATCHED, MOST_WATCHED = timedelta(days=1), 10_000
 RUNBOOK = "docs/runbooks/cases.md"  # a section for each category
 
 
-class Inbox:
-    """Reads only."""
+class Progress(Protocol):
+    """How far the subjects have come that a cause let go (`records/freed.py`)."""
 
-    def __init__(self, records: Records, inbox: InboxRecords, notes: NoteRecords, looker: Looker) -> None:
+    def __call__(self, tx: Any, fingerprint: str, since: datetime, most: int) -> Mapping[str, int]: ...
+
+
+class Inbox:
+    """Reads only. progress: how far those have come that a cause held."""
+
+    def __init__(
+        self,
+        records: Records,
+        inbox: InboxRecords,
+        notes: NoteRecords,
+        looker: Looker,
+        progress: Progress,
+    ) -> None:
         self._records, self._inbox, self._notes, self._looker = records, inbox, notes, looker
+        self._progress = progress
 
     def list(self, wanted: Wanted) -> Mapping[str, Any]:
         """A page of causes and a page of single cases, in the order that was asked for; how many there are at all."""
@@ -54,6 +69,13 @@ class Inbox:
             "history": [*_opened(row), *({**note, "at": _text(note["at"])} for note in notes), *_ended(row)],
             "steps": steps,
         }
+
+    def watch(self, case_id: int) -> Mapping[str, Any]:
+        """How far the subjects of a case's cause have come: those it holds, and those let go within the last day."""
+        with self._records.transaction() as tx:
+            row = read_case(self._inbox, tx, case_id)
+            seen = self._progress(tx, row["fingerprint"], tx.now() - WATCHED, MOST_WATCHED)
+        return {"case": case_id, "cause": row["cause"], **seen}
 
 
 def read_case(inbox: InboxRecords, tx: Any, case_id: int) -> Mapping[str, Any]:

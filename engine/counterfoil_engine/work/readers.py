@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import product
@@ -12,6 +12,7 @@ from counterfoil_engine.domain.documents import Dues
 from counterfoil_engine.domain.errors import Case, Parked
 from counterfoil_engine.domain.facts import OrderFacts, PartyFact
 from counterfoil_engine.domain.rules import Rules
+from counterfoil_engine.domain.search_terms import Term, terms_of
 from counterfoil_engine.domain.settlement.dues import Settled, as_dues, settled, slots_of, told
 from counterfoil_engine.domain.settlement.facts import PayoutFacts
 from counterfoil_engine.domain.settlement.posted import Postings
@@ -26,12 +27,19 @@ GroupFacts = Callable[[Any, Sequence[tuple[str, str]]], Sequence[OrderFacts]]
 
 
 class OrderReader:
-    """Orders: `order <store>/<order>`. facts_of_group: several at once, where they can be read so."""
+    """Orders: `order <store>/<order>`. facts_of_group: several at once, where they can be read so. keep_terms: takes
+    what each is found by; None: nobody searches."""
 
     def __init__(
-        self, dues: DuesOf, facts: Facts, facts_of_group: GroupFacts | None = None, shadow: Shadow | None = None
+        self,
+        dues: DuesOf,
+        facts: Facts,
+        facts_of_group: GroupFacts | None = None,
+        shadow: Shadow | None = None,
+        keep_terms: Callable[[Any, Mapping[str, set[Term]]], None] | None = None,
     ) -> None:
         self._dues, self._facts, self._shadow = dues, facts, shadow
+        self._keep_terms = keep_terms
         self._facts_of_group = facts_of_group or (lambda tx, orders: [self._facts(tx, *order) for order in orders])
 
     def facts(self, tx: Any, subjects: Sequence[str], rules: Rules, as_of: datetime) -> Sequence[OrderFacts]:
@@ -65,6 +73,8 @@ class OrderReader:
     def keep(self, tx: Any, looked: Sequence[tuple[int, OrderFacts, Dues]], as_of: datetime) -> set[str]:
         if self._shadow:
             self._shadow.look(tx, [(facts, dues) for _, facts, dues in looked], as_of)
+        if self._keep_terms:
+            self._keep_terms(tx, {facts.subject: terms_of(facts) for _, facts, _ in looked})
         return set()
 
 

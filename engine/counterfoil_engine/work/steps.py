@@ -32,16 +32,16 @@ def line_of_steps(considered: Considered) -> list[dict[str, Any]]:
     facts, dues = considered.facts, considered.dues
     proven = not dues.unproven and all(proof.ok for proof in dues.proofs)
     first = [("received", "done" if facts.snapshots else "waits"), ("proven", "done" if proven else "waits")]
-    steps = [{"step": name, "state": state, "documents": 0} for name, state in first]
+    steps: list[dict[str, Any]] = [{"step": name, "state": state, "documents": 0, "kinds": []} for name, state in first]
     for name, kinds in _STEPS:
         due = [document.slot for document in dues.documents if document.kind in kinds]
         there = {slot: intents for slot, intents in considered.existing.items() if _is_of(intents, kinds)}
         if due or there:
             states = [_state(there.get(slot, ())) for slot in {*due, *there}]
             worst = next(state for state in ("stopped", "waits", "done") if state in states)
-            steps.append({"step": name, "state": worst, "documents": len(states)})
+            steps.append({"step": name, "state": worst, "documents": len(states), "kinds": list(kinds)})
     if dues.reading in ("closed", "cancelled"):
-        steps.append({"step": dues.reading, "state": "done", "documents": 0})
+        steps.append({"step": dues.reading, "state": "done", "documents": 0, "kinds": []})
     return steps
 
 

@@ -42,3 +42,30 @@ create index sign_in_states_until on sign_in_states (until);
 
 -- What a party took of late: how many, and how quickly.
 create index intents_result on intents (party, result_at) where result_at is not null;
+create index intents_number on intents (number) where number is not null;
+
+-- What orders are searched by (`domain/search_terms.py`); at: when the order was made. An e-mail is its hash alone.
+create table order_terms (
+  kind text not null,
+  term text not null,
+  at {time} not null,
+  subject text not null,
+  primary key (kind, term, at, subject)
+);
+create index order_terms_subject on order_terms (subject);
+
+-- A party that is left alone for a while, by a person. Over once it is released, or its time has come.
+create table holds (
+  party text not null,
+  entity text not null,
+  reason text not null,
+  held_by text not null,
+  since {time} not null,
+  until {time},
+  released_by text,
+  released_at {time},
+  primary key (party, entity)
+);
+
+create index intents_refused on intents (party, entity) where state = 'refused';
+create index cases_ended on cases (fingerprint, resolved_at) where resolved_at is not null;
