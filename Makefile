@@ -4,6 +4,7 @@
 #   make test          checks and tests, with coverage;  make check: the checks alone;  make format: put the layout right
 #   make simulate      storms over the whole chain under a seed, SEEDS of them, the first one FROM;  make mutants: faults
 #                      planted in the code, each to be caught by a seed
+#   make tryton    a Tryton beside the engine, in .venv-tryton, for all that is tried on it
 #   make oversell      random histories of stock: is a unit offered where it was sold before? SEEDS of them, the first FROM
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
@@ -59,8 +60,18 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[engine,dev]'
 	@touch $(READY)
 
+# Tryton is GPL-3, and never in one process with the engine: an environment of its own, spoken to over its API.
+TRYTON_READY := .venv-tryton/ready
+.PHONY: tryton
+tryton: $(TRYTON_READY)
+
+$(TRYTON_READY): tryton-module/pyproject.toml
+	$(PYTHON) -m venv .venv-tryton
+	.venv-tryton/bin/python -m pip install --quiet --disable-pip-version-check --editable 'tryton-module[server]'
+	@touch $(TRYTON_READY)
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf .venv .venv-tryton .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
 
 # Torture: all parties as real processes, killed with kill -9 KILLS times, shared by the databases; DATABASE: sqlite,
 # postgresql or both; SEED: of what is placed, killed and when.

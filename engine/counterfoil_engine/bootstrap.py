@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib import resources
@@ -752,11 +752,13 @@ def _prune(tx: Any, before: datetime) -> None:
 def erps_of(settings: config.Settings) -> dict[str, Erp]:
     """Each entity's ERP, by the adapter that the settings name."""
     from counterfoil_engine.adapters.erp.http import HttpErp
+    from counterfoil_engine.adapters.erp.tryton import TrytonErp
 
+    adapters: dict[str, Callable[..., Erp]] = {"http": HttpErp, "tryton": TrytonErp}
     erps: dict[str, Erp] = {}
     for entity, each in settings.erps.items():
-        with _named_in(f"[erp.{entity}]", each.adapter):
-            erps[entity] = HttpErp(each.url, each.token, **each.options)
+        with _named_in(f"[erp.{entity}]", each.adapter, adapters):
+            erps[entity] = adapters[each.adapter](each.url, each.token, **each.options)
     return erps
 
 
@@ -766,7 +768,7 @@ def parties_of(settings: config.Settings) -> list[PartyLine]:
 
     lines: list[PartyLine] = []
     for name, each in settings.parties.items():
-        with _named_in(f"[party.{name}]", each.adapter):
+        with _named_in(f"[party.{name}]", each.adapter, ("http",)):
             port = HttpParty(each.kind, name, each.url, each.token, **each.options)
             lines.append(PartyLine(each.kind, name, port, each.entities))
     return lines
@@ -784,10 +786,11 @@ def provider_of(settings: config.ConsoleSettings) -> IdentityProvider | None:
 
 
 @contextlib.contextmanager
-def _named_in(where: str, adapter: str) -> Iterator[None]:
+def _named_in(where: str, adapter: str, known: Collection[str]) -> Iterator[None]:
     """Making an adapter by what stands in this part of the settings."""
-    if adapter != "http":
-        raise CounterfoilError(f"Settings: {where} names the adapter {adapter!r}.", "There is: http.", "contract")
+    if adapter not in known:
+        there = f"There is: {', '.join(sorted(known))}."
+        raise CounterfoilError(f"Settings: {where} names the adapter {adapter!r}.", there, "contract")
     try:
         yield
     except TypeError as error:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
     for path in ROOT.rglob("*.md")
-    if not {".venv", ".git", "recorded", "node_modules"} & set(path.relative_to(ROOT).parts)
+    if not {".venv", ".venv-tryton", ".git", "recorded", "node_modules"} & set(path.relative_to(ROOT).parts)
 )
 AGENT = Path(sys.executable).with_name("counterfoil-agent")
 

@@ -41,20 +41,23 @@ def tax_role(tax: Mapping[str, Any]) -> str:
     return f"tax:{tax['treatment']}:{tax['jurisdiction']}:{tax['rate']}"
 
 
-def _earned(body: Mapping[str, Any], line: Mapping[str, Any]) -> str:
-    return "unearned" if body.get("unearned") and line["class"] != GIFT_CARDS else revenue_role(line)
-
-
 def _invoice(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
     yield "receivable", amount_minor, body["book_minor"]
     for line in body["lines"]:
-        yield _earned(body, line), -line["net_minor"], -line["net_book_minor"]
-        discount, discount_book = line.get("discount_minor", 0), line.get("discount_book_minor", 0)
-        if not body.get("unearned"):  # else it is shown once the revenue is earned
-            yield revenue_role(line), -discount, -discount_book
-            yield "discounts", discount, discount_book
+        yield from earned(body, line)
         for tax in line["taxes"]:
             yield tax_role(tax), -tax["tax_minor"], -tax["tax_book_minor"]
+
+
+def earned(body: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[Amounts]:
+    """An invoice's line without its taxes: its revenue or what isn't earned yet first, then a discount shown gross."""
+    is_unearned = bool(body.get("unearned"))
+    role = "unearned" if is_unearned and line["class"] != GIFT_CARDS else revenue_role(line)
+    yield role, -line["net_minor"], -line["net_book_minor"]
+    discount, discount_book = line.get("discount_minor", 0), line.get("discount_book_minor", 0)
+    if not is_unearned:  # else it is shown once the revenue is earned
+        yield revenue_role(line), -discount, -discount_book
+        yield "discounts", discount, discount_book
 
 
 def revenue_role(line: Mapping[str, Any]) -> str:
@@ -69,13 +72,18 @@ _CREDITED = {"shipping": "revenue:shipping", "fee": "revenue:fees", "allowance":
 
 def _credit_note(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:
     for line in body["lines"]:
-        role = _CREDITED.get(line["type"], f"returns:{line['class']}")
-        role = {GIFT_CARDS: "gift_cards", GOODWILL: "goodwill"}.get(line["class"], role)
-        role = "unearned" if line.get("unearned") and line["class"] != GIFT_CARDS else role
-        yield role, line["net_minor"], line["net_book_minor"]
+        yield credited(line)
         for tax in line["taxes"]:
             yield tax_role(tax), tax["tax_minor"], tax["tax_book_minor"]
     yield "receivable", -amount_minor, -body["book_minor"]
+
+
+def credited(line: Mapping[str, Any]) -> Amounts:
+    """A credit note's line without its taxes."""
+    role = _CREDITED.get(line["type"], f"returns:{line['class']}")
+    role = {GIFT_CARDS: "gift_cards", GOODWILL: "goodwill"}.get(line["class"], role)
+    role = "unearned" if line.get("unearned") and line["class"] != GIFT_CARDS else role
+    return role, line["net_minor"], line["net_book_minor"]
 
 
 def _payment(body: Mapping[str, Any], amount_minor: int, currency: str) -> Iterator[Amounts]:

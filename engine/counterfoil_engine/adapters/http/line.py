@@ -60,17 +60,20 @@ class Line:
     def __init__(
         self,
         base_url: str,
-        token: str,
+        token: str | AuthBase,
         session: requests.Session,
         *,
         timeout_s: float,
         connect_timeout_s: float,
         most_bytes: int,
         party: str,
+        encoding: str = "identity",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """token: sent as bearer's, or what says who calls another way. encoding: of the answers, as accepted."""
         self._base_url, self._session = _checked(base_url, party), session
-        self._auth = _Bearer(token, party)
+        self._auth = token if isinstance(token, AuthBase) else _Bearer(token, party)
+        self._encoding = encoding
         self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
         self._most_bytes, self._monotonic = most_bytes, monotonic
 
@@ -95,7 +98,7 @@ class Line:
                 headers={
                     "Content-Type": "application/json",
                     "Accept": "application/json",
-                    "Accept-Encoding": "identity",
+                    "Accept-Encoding": self._encoding,
                     **({"traceparent": trace} if trace else {}),
                 },
                 auth=self._auth,
