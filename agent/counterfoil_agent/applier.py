@@ -1,8 +1,9 @@
 """Down: the engine's numbers from the feed into the stock book and into the store, and back what became of them.
 
-One thread does all of it, one bounded call a step; jobs take turns. Every step can be done again: the feed's place is
-kept with its numbers, a number waits until the store's answer to it is kept, and the store ignores what is older than
-what it has. Between two calls nothing is remembered that isn't in the book, but how fast the store is.
+One thread does all of it but the waiting (`long_poll.py`), one bounded call a step; jobs take turns. Every step can be
+done again: the feed's place is kept with its numbers, a number waits until the store's answer to it is kept, and the
+store ignores what is older than what it has. Between two calls nothing is remembered that isn't in the book, but how
+fast the store is.
 
 What holds numbers back: the switch, a first push that nobody has accepted (`preview.py`), the brake (`brake.py`), a
 store that may be a copy or went back (`changes.py`). Held numbers are replaced by newer ones; none is written late.
@@ -28,8 +29,9 @@ from counterfoil_agent.config import StockSettings
 from counterfoil_agent.digests import Sweep, differing, small_buckets
 from counterfoil_agent.errors import CannotPass, CounterfoilError, Denied, NotThere, Retry, Unreadable
 from counterfoil_agent.feed import NO_POOL
+from counterfoil_agent.long_poll import LongPoll
 from counterfoil_agent.outbox import Outbox
-from counterfoil_agent.ports import Clock, Digested, Feed, Plugin, StockAnswer, StoreStock
+from counterfoil_agent.ports import Clock, Digested, Feed, FeedPage, Plugin, StockAnswer, StoreStock
 from counterfoil_agent.snapshot import iso
 from counterfoil_agent.stock_book import PASS, READ, StockBook, Waiting
 
@@ -40,7 +42,7 @@ AGAIN_S = (30.0, 120.0, 600.0, 1800.0)  # after the 1st, 2nd, … failure of one
 CHECK_AFTER_S = 3.0  # how long after a write without a guard it is read once more
 DENIED_S = 60.0
 LOOK_S = 60.0  # how often to look whether what was held may go on
-HELD_WAIT_S = 5.0  # at most in the long poll while a person may let numbers go on at any moment
+MEANWHILE_S = 1.0  # how often to look, while the engine is waited for, whether something else is due
 HASTY_S = 60.0  # how long an engine that doesn't wait isn't asked to
 HEALTH_S = 300.0
 RELOOK_MOST = 500  # products to be looked at one by one; beyond that the whole catalogue is read
@@ -61,6 +63,16 @@ class Job:
     party: Party
     left_s: Callable[[datetime], float]
     run: Callable[[datetime], None]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the engine is waited for with, and since when."""
+
+    version: int
+    engine_epoch: int | None
+    wait_s: float
+    began_s: float
 
 
 @dataclass
@@ -92,8 +104,10 @@ class Applier:
         plugin: Plugin | None,
         store: Callable[[], StoreStock | None],
         monotonic: Callable[[], float] = time.monotonic,
+        waiting_feed: Feed | None = None,
     ) -> None:
-        """store: the way to write now; None: it isn't known yet whether the plugin is there."""
+        """store: the way to write now; None: it isn't known yet whether the plugin is there. waiting_feed: another line
+        to the feed, for the thread that waits; None: the feed can be used by two threads."""
         self._feed, self._outbox, self._clock, self._settings = feed, outbox, clock, settings
         self._plugin, self._store, self._monotonic = plugin, store, monotonic
         self.book = StockBook(outbox)
@@ -105,7 +119,7 @@ class Applier:
         self._sweep: Sweep | None = None
         self._more, self._may_be_due, self._last = False, True, 0
         self._told: dict[str, CounterfoilError] = {}  # what each party said last, while it fails
-        self.is_polling = False  # whether the thread is in the long poll, where nothing is lost by ending it
+        self._long_poll, self._asked = LongPoll(waiting_feed or feed), _Asked(0, None, 0.0, 0.0)
         self._feed_job = Job("feed", "engine", self._feed_left_s, self._poll)
         self._jobs = (
             Job("write", "shop", self._write_left_s, self._write),
@@ -126,19 +140,20 @@ class Applier:
         """Do one thing that is due, at most; returns the seconds until something else is (0: at once). Never raises
         what engine or store do wrong. waits: where nothing is due, the engine answers only when there is."""
         now = self._clock.now()
-        waits = waits and not (self._is_hasty and self._hasty_every.left_s(now))
+        waits = waits and self._settings.wait_s > 0 and not (self._is_hasty and self._hasty_every.left_s(now))
         if self._settings.switch == "off":
             return NEVER_S
         job, left_s = self._next(now, waits)
         if job is not None:
             self._run(job, lambda: job.run(now), now)
             return 0.0
+        if self._long_poll.is_under_way:
+            if self._long_poll.has_ended(MEANWHILE_S):
+                self._run(self._feed_job, self._take_waited_for, now)
+            return 0.0
         if not waits or self._pauses["engine"].left_s(now):
             return left_s
-        is_awaited = self._settings.switch == "on" and self.held() in ("preview", "brake")
-        longest_s = min(self._settings.wait_s, HELD_WAIT_S if is_awaited else NEVER_S)
-        wait_s = round(min(left_s, longest_s), 1)
-        self._run(self._feed_job, lambda: self._poll(now, wait_s), now)
+        self._begin_to_wait()
         return 0.0
 
     def _next(self, now: datetime, waits: bool) -> tuple[Job | None, float]:
@@ -186,21 +201,29 @@ class Applier:
     # -- from the engine
 
     def _feed_left_s(self, now: datetime) -> float:
+        if self._long_poll.is_under_way:
+            return NEVER_S
         return 0.0 if self._more else self._poll_every.left_s(now)
 
-    def _poll(self, now: datetime, wait_s: float = 0.0) -> None:
+    def _poll(self, now: datetime) -> None:
         version, epoch = self.book.feed_place()
-        self.is_polling, began_s = wait_s > 0, self._monotonic()
-        try:
-            page = self._feed.poll(version, epoch, wait_s, PAGE_NUMBERS)
-        finally:
-            self.is_polling = False
+        self._keep_page(self._feed.poll(version, epoch, 0.0, PAGE_NUMBERS), version, epoch)
+
+    def _begin_to_wait(self) -> None:
+        self._asked = _Asked(*self.book.feed_place(), self._settings.wait_s, self._monotonic())
+        self._long_poll.begin(self._asked.version, self._asked.engine_epoch, self._asked.wait_s, PAGE_NUMBERS)
+
+    def _take_waited_for(self) -> None:
+        asked, page = self._asked, self._long_poll.take()
+        # The API itself tells numbers too, but waits for none: then it is asked every idle_s, as without waiting.
+        says_nothing = (page.version, page.engine_epoch) == (asked.version, asked.engine_epoch)
+        self._is_hasty = says_nothing and self._monotonic() - asked.began_s < asked.wait_s / 2
+        self._hasty_every.done(self._clock.now())
+        self._keep_page(page, asked.version, asked.engine_epoch)
+
+    def _keep_page(self, page: FeedPage, version: int, epoch: int | None) -> None:
+        """version, epoch: what it was asked from."""
         self._poll_every.done(self._clock.now())
-        if wait_s:
-            # The API itself tells numbers too, but waits for none: then it is asked every idle_s, as without waiting.
-            says_nothing = (page.version, page.engine_epoch) == (version, epoch)
-            self._is_hasty = says_nothing and self._monotonic() - began_s < wait_s / 2
-            self._hasty_every.done(self._clock.now())
         if page.resync and (version, epoch) != (0, page.engine_epoch):
             logger.warning("the engine's numbers are read anew", engine_epoch=page.engine_epoch)
             self.book.begin_anew(page.engine_epoch)

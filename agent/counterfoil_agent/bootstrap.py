@@ -168,6 +168,7 @@ def agent(
                 settings.stock,
                 writing_plugin,
                 lambda: _way(outbox, by_plugin, by_rest),
+                waiting_feed=feed or feed_of(settings, outbox, clock, environment),
             )
         sweeper = None
         if sweeps is not None:

@@ -34,7 +34,6 @@ from counterfoil_agent.webhook import Deliveries, Listener
 ERRANDS_S = 2.0
 LONGEST_WAIT_S = 1.0  # how soon a hint, an errand or the wish to stop is noticed
 STOPPED_S = 30.0
-POLL_LOOK_S = 0.2  # how often to see whether what is waited for is only a long poll
 
 
 class Agent:
@@ -94,11 +93,8 @@ class Agent:
         sending = threading.Thread(target=self._keep, args=("sending", self.pump.step, stopping), name="sending")
         threads = [sending]
         if self.applier is not None:
-            # A daemon, since it may be in a long poll when the agent stops; nothing is lost by leaving it there.
             step = partial(self.step_stock, waits=True)
-            threads.append(
-                threading.Thread(target=self._keep, args=("stock", step, stopping), name="stock", daemon=True)
-            )
+            threads.append(threading.Thread(target=self._keep, args=("stock", step, stopping), name="stock"))
         if self.sweeper is not None:
             threads.append(
                 threading.Thread(target=self._keep, args=("sweeping", self.step_sweep, stopping), name="sweeping")
@@ -114,19 +110,12 @@ class Agent:
         finally:
             stopping.set()
             for thread in threads:
-                self._await(thread)
+                thread.join()
             for listener in self._listeners():
                 listener.stop()
 
     def _listeners(self) -> list[Listener | Nudges]:
         return [each for each in (self.listener, self.nudges) if each is not None]
-
-    def _await(self, thread: threading.Thread) -> None:
-        """Let a thread finish its step, but for a long poll: what it would bring is asked for again."""
-        while thread.is_alive():
-            thread.join(POLL_LOOK_S)
-            if thread.name == "stock" and self.applier is not None and self.applier.is_polling:
-                return
 
     def _keep(
         self, what: str, step: Callable[[], float], stopping: threading.Event, wake: threading.Event | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -532,6 +533,30 @@ def test_an_engine_that_does_not_wait_is_asked_now_and_then_and_not_again_and_ag
     assert seconds > 150
     assert len(store.feed.polls) <= seconds / 5 + seconds / 60 + 3
     assert any(wait_s for _, _, wait_s in store.feed.polls[-20:]), "whether it waits by now is tried each minute"
+
+
+def test_a_product_added_while_the_engine_is_waited_for_gets_its_number_at_once(store: StockStore) -> None:
+    has_something = threading.Event()
+
+    def waits(what: str) -> None:
+        if what == "poll" and store.feed.polls[-1][2]:
+            assert has_something.wait(60)
+
+    store.feed.tell("MUG", 4)
+    store.accept()
+    store.run(30)
+    store.feed.fail = waits
+    while not store.feed.polls[-1][2]:
+        store.agent.step_stock(waits=True)
+    mug = store.product("MUG", 10)
+    store.agent.nudge()
+    store.clock.pass_time(1)
+    while store.agent.step_store() == 0:
+        pass
+    for _ in range(5):
+        store.agent.step_stock(waits=True)
+    assert (store.stock_of(mug), has_something.is_set()) == (4, False)
+    has_something.set()
 
 
 def test_what_blocks_requests_before_the_engine_is_said_and_tried_again(store: StockStore) -> None:
