@@ -31,6 +31,11 @@ simulate-coverage: $(READY)
 oversell: $(READY)
 	cd tests && ../$(BIN)/python -m oversell --seeds $(or $(SEEDS),300) --from $(or $(FROM),1)
 
+# What was planted in worlds at work against what the next sweeps name it, by class: SEEDS of them, the first FROM.
+.PHONY: drift
+drift: $(READY)
+	cd tests && ../$(BIN)/python -m simulation.drift --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
+
 mutants: $(READY)
 	cd tests && ../$(BIN)/python -m simulation.mutants $(if $(SEEDS),--seeds $(SEEDS))
 

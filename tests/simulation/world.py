@@ -35,6 +35,7 @@ from counterfoil_agent.uplink import Uplink
 from counterfoil_engine.adapters.erp.http import HttpErp
 from counterfoil_engine.api.app import Engine as ApiEngine
 from counterfoil_engine.api.app import create_app
+from counterfoil_engine.api.sweeps import Sweeping
 from counterfoil_engine.bootstrap import Engine, PartyLine, build
 from counterfoil_engine.config import Limits
 from counterfoil_engine.config import Settings as ApiSettings
@@ -128,6 +129,7 @@ class EngineLife:
     engine: Engine
     receiver: Receiver
     feed: Feed
+    sweeping: Sweeping
     store_secrets: tuple[str, ...]
     lookers: list[Looker]
     posters: list[Poster]
@@ -283,7 +285,7 @@ class World:
         engine.jobs = dataclasses.replace(engine.jobs, note=lambda lives: setattr(self, "starts", lives))
         if options.rules_are_there:
             engine.load_rules(self.rules_text)
-        life = EngineLife(engine, engine.receiver(), engine.feed(), self.store_secrets, [], [])
+        life = EngineLife(engine, engine.receiver(), engine.feed(), engine.sweeping(), self.store_secrets, [], [])
         for _ in range(options.workers):
             life.lookers.append(engine.looker())
             life.posters += engine.posters(ENTITY)
@@ -594,7 +596,9 @@ class _Api:
         self.clock: Any = None
         settings = ApiSettings("", "", None, Limits(), _Secrets(self), "", {})
         receiver, feed, clock = (_Now(lambda name=name: getattr(self, name)) for name in ("receiver", "feed", "clock"))
-        app = create_app(ApiEngine(receiver, None, None, clock, settings, feed=feed))  # type: ignore[arg-type]
+        sweeping: Any = _Now(lambda: self.life.sweeping)
+        asked = ApiEngine(receiver, None, None, clock, settings, feed=feed, sweeping=sweeping)  # type: ignore[arg-type]
+        app = create_app(asked)
         self.adapter = in_process_session(app).get_adapter("http://engine")  # type: ignore[arg-type]
 
     @property

@@ -121,9 +121,13 @@ def _of_day(
             "gateway_minor": posted_minor - open_minor.get(place, 0),
             "erp_minor": in_erp_minor,
             "remainder_minor": remainder_minor,
-            "documents": [each.key or each.number for each, _ in breaks][:MOST_NAMED],
+            "documents": [_name(each) for each, _ in breaks][:MOST_NAMED],
         },
     )
+
+
+def _name(each: Break) -> str:
+    return each.number if each.kind == "doubled" else each.key or each.number
 
 
 def _moved(documents: Iterable[Booked], days: Mapping[str | None, date] | None = None) -> Iterator[tuple[Place, int]]:

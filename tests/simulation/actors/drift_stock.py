@@ -1,0 +1,53 @@
+"""Drift of stock: edited in the shop past its plugin, changed in the ERP's table past its own ways."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from counterfoil_engine.domain.stock import sku_key
+
+from simulation import stocked
+from simulation.planted import Planted
+
+if TYPE_CHECKING:
+    from simulation.drift import Drifting
+
+HAPPENINGS: dict[str, Any] = {}
+
+
+def edit(drifting: Drifting, random: Random) -> list[Planted]:
+    if not drifting.has_stock:
+        return []
+    shop, sku = drifting.world.shop, a_sku(drifting, random)
+    offered, more = stocked.units(shop, sku), random.choice([1, 3, 7])
+    plugin, shop.plugin = shop.plugin, None
+    shop.products.change(stocked.catalogue()[sku], {"stock_quantity": offered + more})
+    shop.plugin = plugin
+    subject = f"stock {stocked.POOL}/{sku_key(sku)}"
+    return [Planted("stock edited in the store's database", "stock", subject, "manual_edit_store", more, None)]
+
+
+def change_position(drifting: Drifting, random: Random) -> list[Planted]:
+    """Its moment stays, and the ERP's list of what changed doesn't tell it."""
+    if not drifting.has_stock:
+        return []
+    sku, more, table = a_sku(drifting, random), random.choice([2, 5]), drifting.world.erp.stock
+    known = table._connection.execute("select row from stock where sku = ?", (json.dumps(sku),)).fetchone()
+    row = json.loads(known[0])
+    row["on_hand"] = str(int(row["on_hand"]) + more)
+    table._connection.execute("update stock set row = ? where sku = ?", (json.dumps(row), json.dumps(sku)))
+    subject = f"position {stocked.WAREHOUSE}/{sku}"
+    return [Planted("a position changed in the ERP's database", "erp", subject, "manual_edit_erp", more, None)]
+
+
+def a_sku(drifting: Drifting, random: Random) -> str:
+    """One that no other drift has to do with."""
+    left = drifting.notes.setdefault("skus", sorted(stocked.catalogue()))
+    sku = str(left.pop(random.randrange(len(left))))
+    drifting.notes.setdefault("not sold", set()).add(sku)  # its number would be published anew, and so written
+    return sku
+
+
+DRIFT = {"stock edited": edit, "position changed": change_position}
