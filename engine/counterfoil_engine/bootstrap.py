@@ -373,7 +373,7 @@ class Engine:
     def sweeping(self) -> Sweeping:
         """Sweeps over stores, and the breaks that they find."""
         found = self.breaks()
-        kinds = {"stock": StockSweep(identity, sweeps, ats), "orders": OrderSweep(order_controls)}
+        kinds = {"stock": StockSweep(identity, sweeps, ats, facts.facts_of), "orders": OrderSweep(order_controls)}
         desk = BreakDesk(self.records, breaks, found, self.book, self.four_eyes())
         return Sweeping(self._sweeps(found, kinds), desk)
 

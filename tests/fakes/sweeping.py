@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterfoil_engine.api.sweeps import Sweeping
-from counterfoil_engine.records import ats, breaks, identity, order_controls, store_writes, sweeps
+from counterfoil_engine.records import ats, breaks, facts, identity, order_controls, store_writes, sweeps
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
@@ -31,7 +31,7 @@ def a_sweeping(database: Database, book: Book | None = None) -> Sweeping:
     records, book = records_over(database), book or Book(parse_rules)
     found = the_breaks(book)
     four_eyes = FourEyes(records, book, [SettleBreak(records, breaks, found)])
-    kinds = {"stock": StockSweep(identity, sweeps, ats), "orders": OrderSweep(order_controls)}
+    kinds = {"stock": StockSweep(identity, sweeps, ats, facts.facts_of), "orders": OrderSweep(order_controls)}
     return Sweeping(
         Sweeps(records, sweeps, book, found, kinds),  # type: ignore[arg-type]
         BreakDesk(records, breaks, found, book, four_eyes),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from builders import a_line, an_order
+from counterfoil_engine.domain.breaks import Class
+from counterfoil_sandbox.erp_stock import Stock
 from fakes.booked import Booked, booked_store
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -191,3 +196,35 @@ def test_a_pages_end_that_never_comes_ends_the_sweep(shop: Booked) -> None:
     run = shop.sweep("erp")
     assert run["state"] == "failed" and "second time" in run["cause"]
     assert shop.breaks() == {}
+
+
+def test_every_class_of_break_has_a_section_in_the_runbook_that_it_links_to(shop: Booked) -> None:
+    shop.by_hand.delete(shop.key("invoice", 1001))
+    shop.sweep("erp")
+    page, _, section = shop.listed()[0]["runbook"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    assert section == "missed" and set(headings) >= set(get_args(Class))
+
+
+def test_an_erp_whose_clock_is_apart_ends_the_sweep(shop: Booked) -> None:
+    shop.erp.stock = Stock(now=lambda: shop.chain.clock.now() + timedelta(hours=2))
+    warehouse = {"id": "BER", "owner": "erp", "entity": "DE01"}
+    shop.rules("warehouses", warehouse)
+    run = shop.sweep("erp")
+    assert run["state"] == "failed" and "can't be told apart" in run["cause"] and shop.breaks() == {}
+
+
+def test_a_position_that_was_changed_past_the_erps_own_ways_is_a_manual_edit_and_read_anew(shop: Booked) -> None:
+    shop.rules("warehouses", {"id": "BER", "owner": "erp", "entity": "DE01"})
+    shop.erp.stock = stock = Stock(now=shop.chain.clock.now)
+    stock.put([{"warehouse": "BER", "sku": "MUG", "on_hand": "9"}])
+    shop.chain.engine.step_positions()
+    shop.chain.clock.sleep(3_600)
+    assert shop.sweep("erp")["found"] == {}
+    with stock._lock:
+        stock._connection.execute("update stock set row = json_set(row, '$.on_hand', '7')")
+    assert shop.sweep("erp")["found"] == {"manual_edit_erp": {"breaks": 1, "units": 2, "amounts": {}}}
+    assert shop.breaks() == {"position BER/MUG": ("DE01", "manual_edit_erp", -2, None, "proposed")}
+    shop.heal("position BER/MUG")
+    shop.chain.engine.step_positions()
+    assert shop.sweep("erp")["found"] == {} and shop.breaks()["position BER/MUG"][4] == "healed"

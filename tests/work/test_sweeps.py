@@ -204,3 +204,32 @@ def test_runs_that_are_long_over_are_forgotten_but_the_last_of_each(swept: World
         swept.exchange(swept.answer())
     with swept.database.transaction() as tx:
         assert sweeps.prune(tx, tx.now() + timedelta(days=1)) == 2
+
+
+TOTALS: Mapping[str, tuple[list[list[Any]] | None, str]] = {
+    "a day that wasn't asked for": ([["2019-01-01", "EUR", 1, "10.00", "0", "1.60"]], "half an answer"),
+    "a day told twice": ([["2026-11-23", "EUR", 1, "10.00", "0", "1.60"]] * 2, "half an answer"),
+    "amounts of another currency": ([["2026-11-23", "JPY", 1, "10.55", "0", "1.60"]], "can't be right"),
+    "no currency at all": ([["2026-11-23", "???", 1, "10.00", "0", "1.60"]], "can't be right"),
+}
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_totals_of_orders_that_cannot_be_right_end_the_sweep_and_nothing_is_kept(swept: World, name: str) -> None:
+    totals, cause = TOTALS[name]
+    number = swept.start("orders")
+    task = swept.task()
+    answer = {"task": task["task"], "kind": "order_totals", "at": swept.stock.now().isoformat(), "totals": totals}
+    assert swept.exchange(answer) == []
+    run = swept.run(number)
+    assert run["state"] == "failed" and cause in run["cause"] and run["remedy"].endswith(".")
+    assert swept.rows() == []
+
+
+def test_half_a_day_of_orders_ends_the_sweep(swept: World) -> None:
+    number = swept.start("orders")
+    task, at = swept.task(), swept.stock.now().isoformat()
+    (day, *_) = swept.exchange({"task": task["task"], "kind": "order_totals", "at": at, "totals": None})
+    swept.exchange({"task": day["task"], "kind": "order_day", "at": at})
+    assert swept.run(number)["state"] == "failed" and "half an answer" in swept.run(number)["cause"]
+    assert swept.rows() == []

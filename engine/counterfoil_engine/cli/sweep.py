@@ -154,7 +154,7 @@ def breaks_show(context: Context, number: int) -> None:
 
     def shown(value: Mapping[str, Any]) -> None:
         show.line(f"Break {value['id']} of {value['store']}, {value['class']}, {_size(value)}: {value['subject']}")
-        show.line(f"{value['cause']} {value['remedy']}")
+        show.line(f"{value['cause']} {value['remedy']} More: {value['runbook']}")
         rows = [[one["at"][:19], one["who"], one["what"], one["state"]] for one in value["history"]]
         show.table(["at", "who", "what", "state"], rows)
 

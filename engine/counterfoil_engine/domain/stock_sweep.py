@@ -12,9 +12,13 @@ import hashlib
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, NamedTuple
 
 from counterfoil_engine.domain.breaks import Found, InFlight
+from counterfoil_engine.domain.errors import Parked
+from counterfoil_engine.domain.money import decimals
+from counterfoil_engine.domain.stock import sku_key
 
 FIRST_DIGITS, LAST_DIGITS = 2, 4
 LIST_BELOW = 8  # SKUs in a bucket from which on digests cost more than the SKUs themselves
@@ -178,6 +182,20 @@ def _compared(store: str, subject: str, ours: Expected, theirs: Held, sold_now: 
         "Somebody edited the stock of {key} in {store}: it has {number} where {ours} was written.",
         "The number is written again. Change stock in the system that owns the warehouse, or as a correction there.",
     )
+
+
+def price_in(order: Mapping[str, Any], key: str) -> tuple[int, str] | None:
+    """What one unit of a SKU was sold for, before tax: minor units and currency; None where the order doesn't say."""
+    for line in order.get("line_items") or ():
+        try:
+            if sku_key(line["sku"]) != key or int(line["quantity"]) <= 0:
+                continue
+            currency = str(order["currency"])
+            unit = Decimal(line["total"]) / int(line["quantity"]) * 10 ** decimals(currency)
+            return int(unit.to_integral_value(ROUND_HALF_UP)), currency
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, Parked):
+            continue
+    return None
 
 
 def whole_units(number: str) -> int:

@@ -173,6 +173,17 @@ def sold_skus(tx: Transaction, pool: str) -> int:
     return int(row["many"]) if row else 0
 
 
+def last_sold_in(tx: Transaction, store: str, key: str) -> str | None:
+    """The latest of a store's orders that took this SKU."""
+    row = tx.one(
+        "select order_id from stock_lines where store = %s and sku_key = %s order by length(order_id) desc,"
+        " order_id desc limit 1",
+        store,
+        key,
+    )
+    return str(row["order_id"]) if row else None
+
+
 def last_edit(tx: Transaction, store: str, key: str, within: timedelta = timedelta(days=1)) -> Row | None:
     """The last time that somebody set this stock, as the store's plugin wrote it down; its event holds who and how."""
     return tx.one(

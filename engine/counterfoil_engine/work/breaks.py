@@ -38,6 +38,7 @@ from counterfoil_engine.work.four_eyes import FourEyes
 BY_SWEEP = "sweep"  # who found or healed it, in its history
 REPAIR_TAKES = timedelta(minutes=30)  # after that, what is still found wasn't healed
 AT_ONCE = 2_000
+RUNBOOK = "docs/runbooks/breaks.md"  # a section for each class
 
 Row = Mapping[str, Any]
 Repair = Callable[[Any, str, Sequence[str]], None]
@@ -254,6 +255,7 @@ def _shown(row: Row, now: datetime) -> dict[str, Any]:
     return {
         **{name: row[name] for name in (*names, "state", "policy")},
         "recurring": bool(row["recurring"]),
+        "runbook": f"{RUNBOOK}#{row['class']}",
         "detail": msgspec.json.decode(row["detail"]),
         "found_at": _text(row["found_at"]),
         "seen_at": _text(row["seen_at"]),

@@ -25,13 +25,15 @@ from counterfoil_engine.domain.stock_sweep import (
     digest_of,
     judge,
     next_asks,
+    price_in,
 )
-from counterfoil_engine.ports import EPOCH_BITS, IdentityRecords
+from counterfoil_engine.ports import EPOCH_BITS, Facts, IdentityRecords
 from counterfoil_engine.work.sweep import Impossible, Question, Row, Run
 
 BEHIND_SHARE_PERCENT = (
     20  # where more of the pool's numbers than this aren't at the store yet, there is nothing to compare
 )
+MOST_PRICED = 200  # breaks of one answer whose price is looked for
 _COUNTER = (1 << EPOCH_BITS) - 1
 
 
@@ -42,6 +44,7 @@ class NumberRecords(Protocol):
     def behind(self, tx: Any, pool: str, version: int) -> int: ...
     def dirty_of(self, tx: Any, pool: str, keys: Sequence[str]) -> set[str]: ...
     def last_edit(self, tx: Any, store: str, key: str) -> Row | None: ...
+    def last_sold_in(self, tx: Any, store: str, key: str) -> str | None: ...
 
 
 class Counted(Protocol):
@@ -94,8 +97,8 @@ class _Tree:
 class StockSweep:
     """Keeps the tree of what was compared last, since an opened bucket is asked for moments later."""
 
-    def __init__(self, identity: IdentityRecords, numbers: NumberRecords, counted: Counted) -> None:
-        self._identity, self._numbers, self._counted = identity, numbers, counted
+    def __init__(self, identity: IdentityRecords, numbers: NumberRecords, counted: Counted, facts: Facts) -> None:
+        self._identity, self._numbers, self._counted, self._facts = identity, numbers, counted, facts
         self._lock = threading.Lock()
         self._kept: tuple[tuple[Any, ...], _Tree] | None = None
 
@@ -208,7 +211,8 @@ class StockSweep:
                 sold.get((run.store, key), 0),
             )
             if isinstance(one, Found):
-                run.found.append(self._with_who(tx, run.store, key, one))
+                one = self._with_who(tx, run.store, key, one)
+                run.found.append(self._with_price(tx, run, key, one))
             elif one is not None:
                 run.in_flight.append(one)
 
@@ -222,6 +226,15 @@ class StockSweep:
             "edited": {"at": _text(edit["at"]), "units": edit["units"], **_who(edit["body"], key)},
         }
         return replace(found, detail=detail)
+
+    def _with_price(self, tx: Any, run: Run, key: str, found: Found) -> Found:
+        """Its units at the price that one was last sold for; of the first of a run, since each has to be looked for."""
+        if not found.units or len(run.found) >= MOST_PRICED:
+            return found
+        order_id = self._numbers.last_sold_in(tx, run.store, key)
+        snapshots = self._facts(tx, run.store, order_id).snapshots if order_id else ()
+        price = price_in(snapshots[-1].body.get("order") or {}, key) if snapshots else None
+        return replace(found, amount_minor=found.units * price[0], currency=price[1]) if price else found
 
     # Numbers as a tree
 

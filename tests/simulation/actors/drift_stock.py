@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ def edit(drifting: Drifting, random: Random) -> list[Planted]:
     shop.products.change(stocked.catalogue()[sku], {"stock_quantity": offered + more})
     shop.plugin = plugin
     subject = f"stock {stocked.POOL}/{sku_key(sku)}"
-    return [Planted("stock edited in the store's database", "stock", subject, "manual_edit_store", more, None)]
+    minor = more * price if (price := sold_for(drifting, sku)) is not None else None
+    return [Planted("stock edited in the store's database", "stock", subject, "manual_edit_store", more, minor)]
 
 
 def change_position(drifting: Drifting, random: Random) -> list[Planted]:
@@ -40,6 +42,16 @@ def change_position(drifting: Drifting, random: Random) -> list[Planted]:
     table._connection.execute("update stock set row = ? where sku = ?", (json.dumps(row), json.dumps(sku)))
     subject = f"position {stocked.WAREHOUSE}/{sku}"
     return [Planted("a position changed in the ERP's database", "erp", subject, "manual_edit_erp", more, None)]
+
+
+def sold_for(drifting: Drifting, sku: str) -> int | None:
+    """A unit's price before tax in the latest order that took it, rounded as shops do."""
+    shop, found = drifting.world.shop, None
+    for order in filter(None, map(shop.order, shop.order_ids())):
+        for line in order["line_items"]:
+            if line["sku"] == sku:
+                found = round(Decimal(line["total"]) * 100 / line["quantity"] + Decimal("0.0001"))
+    return found
 
 
 def a_sku(drifting: Drifting, random: Random) -> str:
