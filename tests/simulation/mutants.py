@@ -423,9 +423,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="how many each may take")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), metavar="N")
     options = parser.parse_args(arguments)
-    from oversell.mutants import MUTANTS as OF_STOCK  # it plants by the means of this module
+    from oversell.mutants import MUTANTS as OF_STOCK  # both plant by the means of this module
 
-    known = [*MUTANTS, *OF_STOCK]
+    from simulation.drift_mutants import MUTANTS as OF_SWEEPS
+
+    known = [*MUTANTS, *OF_STOCK, *OF_SWEEPS]
     names = [name for name in known if not options.names or any(word in name for word in options.names)]
     caught = 0
     with multiprocessing.Pool(options.cores, maxtasksperchild=1) as pool:
@@ -440,6 +442,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _hunt(task: tuple[str, int]) -> Hunt:
     from oversell.mutants import hunt as hunt_of_stock
 
+    from simulation.drift_mutants import MUTANTS as OF_SWEEPS
+    from simulation.drift_mutants import hunt as hunt_of_sweeps
+
+    if task[0] in OF_SWEEPS:
+        return hunt_of_sweeps(*task)
     return hunt(*task) if task[0] in MUTANTS else hunt_of_stock(*task)
 
 
