@@ -135,7 +135,7 @@ def test_an_order_of_which_nothing_could_be_read_is_shown(running, shell):
     running.chain.append([_unreadable(1009)])
     running.chain.flow()
     said = shell("order", "eu1/1009").stdout
-    assert said.startswith("order eu1/1009: parked. The store's answer could not be read: no JSON")
+    assert said.startswith("order eu1/1009: parked. What the store says of it could not be taken in: no JSON")
     assert "can't be read" in "".join(json.loads(shell("status", "--json").stdout)["problems"])
     running.arrives(an_order(id=1009))
     assert json.loads(shell("order", "eu1/1009", "--json").stdout)["reading"] == "posted"

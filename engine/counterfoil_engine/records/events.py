@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from counterfoil_engine.domain.readers import READERS
 from counterfoil_engine.ports import Appended, Incoming, Installation, Rejected, Verdict, Wake, Watermark
-from counterfoil_engine.records import heartbeats, moves, party_facts
+from counterfoil_engine.records import heartbeats, moves, party_facts, unread
 from counterfoil_engine.records.database import Database, Row, Transaction
 from counterfoil_engine.records.sequences import (
     advance,
@@ -157,6 +157,7 @@ class StoredEvents:
             by_number = sorted(range(len(events)), key=lambda index: events[index].n)
             verdicts = {index: batch.take(events[index]) for index in by_number}
             batch.write()
+            unread.settle(tx, store, batch.fresh, batch.changed)
             moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
             moves.told_again(tx, store, batch.told_again)
             moves.count(tx, store, watermark, moved, batch.fresh, batch.is_whole)

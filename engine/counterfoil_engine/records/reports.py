@@ -22,13 +22,14 @@ from counterfoil_engine.records import (
     restatements,
     rules_store,
     stock_reports,
+    unread,
 )
 from counterfoil_engine.records.database import Transaction, as_time
 from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.records.stores import StoreState, store_states
+from counterfoil_engine.work.unread import TOMBSTONE
 
 SILENT_AFTER = timedelta(minutes=5)
-TOMBSTONE = "counterfoil.tombstone.v1"
 _FIRST_LOOK = "It waits for its first look."
 
 
@@ -223,14 +224,15 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
     subject = f"order {store}/{order_id}"
     facts = facts_of(tx, store, order_id)
     reading = looks.reading(tx, subject)
-    unread = _unread(tx, subject)
+    unused = unread.case_of(tx, subject)
+    why_unread = unused.cause if unused else None
     is_known = bool(facts.snapshots or facts.party_facts)
-    if not is_known and reading is None and unread is None:
+    if not is_known and reading is None and why_unread is None:
         return None
     return {
         "subject": subject,
         "reading": reading["reading"] if reading else "waiting" if is_known else "parked",
-        "reason": reading["reason"] if reading else _FIRST_LOOK if is_known else str(unread),
+        "reason": reading["reason"] if reading else _FIRST_LOOK if is_known else str(why_unread),
         "currency": reading["currency"] if reading else "",
         "total_minor": reading["total_minor"] if reading else None,
         "unproven": bool(reading["unproven"]) if reading else False,
@@ -239,7 +241,7 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
         "proof": proofs(reading),
         "facts": [_fact(snapshot) for snapshot in facts.snapshots],
         "party_facts": [_party_fact(fact) for fact in facts.party_facts],
-        "unread": unread,
+        "unread": why_unread,
         "documents": [document(intent) for intent in intents.of_subject(tx, subject)],
         "journal": [_plain(row) for row in journal.lines(tx, subject)],
         "cases": [case_line(row) for row in cases.of_subject(tx, subject)],
@@ -248,18 +250,6 @@ def order(tx: Transaction, store: str, order_id: str) -> dict[str, Any] | None:
             for row in looks.of_subject(tx, subject, 20)
         ],
     }
-
-
-def _unread(tx: Transaction, subject: str) -> str | None:
-    """Why the newest that came of a subject is no fact: it breaks its contract, or the agent couldn't read it."""
-    row = tx.one(
-        "select type, verdict, reason, body from events where subject = %s order by epoch desc, n desc limit 1", subject
-    )
-    if row is None or (row["verdict"] == "stored" and row["type"] != TOMBSTONE):
-        return None
-    if row["verdict"] == "stored":
-        return f"The store's answer could not be read: {json.loads(row['body']).get('reason')}"
-    return f"What came last breaks its contract, and was kept without being used: {row['reason']}."
 
 
 def proofs(reading: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from counterfoil_engine.domain.facts import Snapshot
 from counterfoil_engine.domain.patch import difference, patched, written
 from counterfoil_engine.domain.readers import read_json
 from counterfoil_engine.ports import DuesOf, Facts, InboxRecords, NoteRecords, Records, RulesBook
+from counterfoil_engine.work import unread
 from counterfoil_engine.work.decisions import Decision, Frozen
 from counterfoil_engine.work.hold import steps_to
 from counterfoil_engine.work.inbox import read_case
@@ -114,6 +115,9 @@ class CorrectOrder(Decision):
         names = (payload["store"], subject, payload["event"], body, payload["proposed_by"], who, payload["reason"])
         number = self._corrections.add(tx, *names)
         self._records.work.mark_due(tx, [subject], "live")
+        for row in self._records.cases.of_subject(tx, subject):
+            if row["origin"] == unread.ORIGIN:
+                self._records.cases.resolve(tx, row["id"], "it is read as it was corrected")
         said = f"{payload['reason']} (correction {number}, proposed by {payload['proposed_by']})"
         self._notes.add(tx, [payload["case"]], who, "corrected", said)
         named = {name: payload[name] for name in ("subject", "event", "body_hash", "proposed_by", "reason")}
