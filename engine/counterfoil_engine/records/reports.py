@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine.domain.facts import PartyFact
+from counterfoil_engine.domain.unread import TOMBSTONE
 from counterfoil_engine.ports import SourceState
 from counterfoil_engine.records import (
     ats,
@@ -27,7 +28,6 @@ from counterfoil_engine.records import (
 from counterfoil_engine.records.database import Transaction, as_time
 from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.records.stores import StoreState, store_states
-from counterfoil_engine.work.unread import TOMBSTONE
 
 SILENT_AFTER = timedelta(minutes=5)
 _FIRST_LOOK = "It waits for its first look."

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 
+from counterfoil_engine.domain import unread
 from counterfoil_engine.domain.errors import Case
 from counterfoil_engine.ports import Incoming
 from counterfoil_engine.records import cases, corrections
 from counterfoil_engine.records.database import Transaction
-from counterfoil_engine.work import unread
 
 
 def case_of(tx: Transaction, subject: str) -> Case | None:

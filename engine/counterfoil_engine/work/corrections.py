@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from counterfoil_contracts import faults
 
+from counterfoil_engine.domain import unread
 from counterfoil_engine.domain.difference import Post
 from counterfoil_engine.domain.documents import Dues
 from counterfoil_engine.domain.errors import CounterfoilError
@@ -22,7 +23,6 @@ from counterfoil_engine.domain.facts import Snapshot
 from counterfoil_engine.domain.patch import difference, patched, written
 from counterfoil_engine.domain.readers import read_json
 from counterfoil_engine.ports import DuesOf, Facts, InboxRecords, NoteRecords, Records, RulesBook
-from counterfoil_engine.work import unread
 from counterfoil_engine.work.decisions import Decision, Frozen
 from counterfoil_engine.work.hold import steps_to
 from counterfoil_engine.work.inbox import read_case
