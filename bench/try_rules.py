@@ -25,7 +25,7 @@ from typing import Any
 
 from counterfoil_engine import demo
 from counterfoil_engine.ports import Incoming
-from counterfoil_engine.rehearsal.what_if import try_rules
+from counterfoil_engine.trial import try_rules
 from counterfoil_engine.work.receive import judge
 from loguru import logger
 from measure import (

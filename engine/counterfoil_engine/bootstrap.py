@@ -50,7 +50,7 @@ from counterfoil_engine.domain.facts import Party as PartyKind
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.settlement.refund_watch import dues as dues_and_refunds
 from counterfoil_engine.jobs import Jobs, schedule
-from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records
+from counterfoil_engine.ports import Clock, DuesOf, Erp, PartyFacts, PostingParty, Records, Rejected
 from counterfoil_engine.records import (
     ats,
     book_sweeps,
@@ -92,6 +92,7 @@ from counterfoil_engine.records import (
     store_writes,
     sweeps,
     traces,
+    trials,
     waits,
     wakes,
 )
@@ -99,10 +100,12 @@ from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.sequences import current_epoch, lock_store, watermark_of
 from counterfoil_engine.records.wiring import records_over
+from counterfoil_engine.trial import try_rules
 from counterfoil_engine.watch.folder import process_ended, share_folder
 from counterfoil_engine.watched import Watched, told_at, watched_by
-from counterfoil_engine.work import unpark
+from counterfoil_engine.work import pack, unpark
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.books import Books
 from counterfoil_engine.work.breaks import BreakDesk, Breaks, SettleBreak
 from counterfoil_engine.work.case_hands import CaseHands
 from counterfoil_engine.work.case_preview import CasePreview
@@ -142,6 +145,7 @@ from counterfoil_engine.work.sweep_books import BookSweeps, repair_books
 from counterfoil_engine.work.sweep_orders import OrderSweep, read_again
 from counterfoil_engine.work.sweep_schedule import SweepSchedule
 from counterfoil_engine.work.sweep_stock import StockSweep
+from counterfoil_engine.work.trials import Trials
 from counterfoil_engine.work.updates import Updates
 from counterfoil_engine.work.users import Users
 
@@ -152,6 +156,7 @@ AFTER_FAILURE_S = 2.0
 PUBLISH_IDLE_S = 0.25  # it is told when something is marked, and looks besides
 PAYOUTS_S = 5.0  # between two looks into the drop folder: what has not changed meanwhile is whole
 BOOKS_S = 2.0  # between two looks whether somebody asked for a sweep of books
+TRIALS_S = 2.0  # between two looks whether somebody asked to try rules
 POSITIONS_S = 1.0  # between two readings of what changed in the warehouses
 LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
@@ -470,6 +475,9 @@ class Engine:
             OrderPage(self.records, order_page),
             Search(self.records, search),
             self.pauses(),
+            Books(self.records, self.book),
+            self.trials(),
+            functools.partial(self._packed, settings.evidence_key),
             self.sign_in(),
             self.clock,
             settings,
@@ -479,6 +487,36 @@ class Engine:
     def pauses(self) -> Parties:
         """The parties, and their planned pauses."""
         return Parties(self.records, holds, breakers, self.receivers())
+
+    def trials(self) -> Trials:
+        """Rules that people try over what is stored."""
+
+        def tries(text: str, since: datetime, told: Callable[[int], None]) -> Mapping[str, Any]:
+            return try_rules(self.database.url, text, since, self.clock, told=told)
+
+        return Trials(self.records, trials, self.parse, tries)
+
+    def step_trials(self) -> bool:
+        """Compute a trial that waits, unless another process is at one."""
+        with ats.PoolLocks(self.database).hold("trials") as is_free:
+            return is_free and self.trials().step()
+
+    def _packed(self, key_file: Path | None, entity: str, period: str) -> bytes:
+        """An evidence pack of a month, signed with the key that the console's environment names."""
+        if key_file is None:
+            raise Rejected(
+                "The console has no key to sign evidence with.",
+                "Let COUNTERFOIL_EVIDENCE_KEY name one in its environment, or use counterfoil evidence pack.",
+                slug="request",
+            )
+        try:
+            key = pack.private_key(key_file.read_bytes(), str(key_file))
+        except OSError as error:
+            raise Rejected(
+                f"The evidence key can't be read: {error.strerror}.", "See COUNTERFOIL_EVIDENCE_KEY.", slug="request"
+            ) from None
+        said = self.control().evidence.of(entity, period)
+        return pack.zipped(pack.seal(said["facts"], said["files"], key))
 
     def sign_in(self) -> SignIn:
         """Passwords and sessions."""
@@ -573,6 +611,7 @@ class Engine:
             for entity in self.erps:
                 start(f"positions {entity}", lambda entity=entity: self._read(entity, stop))  # type: ignore[misc]
             start("sweeps of books", lambda: self._sweep_books(stop))
+            start("trials", lambda: self._try(stop))
             if self.payout_folder:
                 start("payouts", lambda: self._take_payouts(stop))
             for line in self.parties:
@@ -621,6 +660,10 @@ class Engine:
 
     def _sweep_books(self, stop: threading.Event) -> None:
         self._loop(self.step_books, stop, rest=lambda: stop.wait(BOOKS_S))
+        self._reopen()
+
+    def _try(self, stop: threading.Event) -> None:
+        self._loop(self.step_trials, stop, rest=lambda: stop.wait(TRIALS_S))
         self._reopen()
 
     def _listen(self, line: PartyLine, stop: threading.Event) -> None:
@@ -745,6 +788,7 @@ def _prune(tx: Any, before: datetime) -> None:
     heartbeats.prune(tx, before)
     sweeps.prune(tx, before)
     traces.prune(tx, before)
+    trials.prune(tx, before)
     today: date = tx.now().date()
     events.add_partitions(tx, today.replace(day=1), 3)
 

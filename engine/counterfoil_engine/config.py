@@ -89,11 +89,13 @@ class OidcSettings:
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """Where a console of its own listens, and at which address people reach it; None: where the engine listens."""
+    """Where a console of its own listens, and at which address people reach it; None: where the engine listens.
+    evidence_key: the file of the key that signs evidence packs taken from the console; None: it gives none."""
 
     listen: str = "127.0.0.1:8467"
     url: str | None = None
     oidc: OidcSettings | None = None
+    evidence_key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,8 @@ def _console(table: Mapping[str, Any], environment: Mapping[str, str]) -> Consol
         raise _wrong(f"Settings: url in [console] is {url[:100]!r}.", "Write https://host, as people reach it.")
     listen = environment.get("COUNTERFOIL_CONSOLE_LISTEN") or table.get("listen", ConsoleSettings.listen)
     oidc = _oidc(table["oidc"], environment, url) if "oidc" in table else None
-    return ConsoleSettings(_listen(listen), url.rstrip("/") if url else None, oidc)
+    named = environment.get("COUNTERFOIL_EVIDENCE_KEY")
+    return ConsoleSettings(_listen(listen), url.rstrip("/") if url else None, oidc, Path(named) if named else None)
 
 
 def _oidc(table: Mapping[str, Any], environment: Mapping[str, str], url: str | None) -> OidcSettings:

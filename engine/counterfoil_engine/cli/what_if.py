@@ -40,7 +40,7 @@ def try_rules(
     if not database:
         raise click.UsageError("Name the engine's database with --database, or set COUNTERFOIL_DATABASE.")
     from counterfoil_engine.bootstrap import SystemClock
-    from counterfoil_engine.rehearsal.what_if import try_rules as run
+    from counterfoil_engine.trial import try_rules as run
 
     answer = run(database, _text_of(file), since, SystemClock(), store, processes)
 

@@ -12,12 +12,18 @@ from counterfoil_engine.console.headers import secured
 from counterfoil_engine.console.layout import dress
 from counterfoil_engine.console.pages.audit import audit_pages
 from counterfoil_engine.console.pages.cases import case_pages
+from counterfoil_engine.console.pages.close import close_pages
+from counterfoil_engine.console.pages.differences import difference_pages
 from counterfoil_engine.console.pages.fleet import fleet_pages
+from counterfoil_engine.console.pages.money import money_pages
+from counterfoil_engine.console.pages.new_store import new_store_pages
 from counterfoil_engine.console.pages.orders import order_pages
 from counterfoil_engine.console.pages.parties import party_pages
 from counterfoil_engine.console.pages.proposals import proposal_pages
+from counterfoil_engine.console.pages.rules import rules_pages
 from counterfoil_engine.console.pages.search import search_pages
 from counterfoil_engine.console.pages.sign_in import sign_in_pages
+from counterfoil_engine.console.pages.stock import stock_pages
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.console.problems import handle_errors
 
@@ -31,6 +37,12 @@ PAGES = (
     party_pages,
     proposal_pages,
     audit_pages,
+    new_store_pages,
+    stock_pages,
+    difference_pages,
+    money_pages,
+    close_pages,
+    rules_pages,
 )
 
 

@@ -23,6 +23,13 @@ def money(amount_minor: int | None, currency: str | None) -> str:
     return f"{MINUS if int(amount_minor) < 0 else ''}{amount:,f} {currency}"
 
 
+def amount(number: int | None, unit: str) -> str:
+    """A figure of a check: money where its unit is a currency, else so many of them."""
+    if number is None:
+        return "–"
+    return money(number, unit) if unit in DECIMALS else f"{count(number)} {unit}"
+
+
 def sums(held: list[Mapping[str, Any]]) -> str:
     """Amounts of several currencies; a dash where there are none."""
     return " + ".join(money(each["amount_minor"], each["currency"]) for each in held) or "–"
@@ -102,5 +109,5 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_ALL = (money, sums, count, age, moment, when, day, many, words, breakable, short_key, total, capitalize_first)
+_ALL = (money, amount, sums, count, age, moment, when, day, many, words, breakable, short_key, total, capitalize_first)
 FILTERS: Mapping[str, Callable[..., Any]] = {each.__name__: each for each in _ALL}

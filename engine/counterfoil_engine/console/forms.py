@@ -11,6 +11,8 @@ from counterfoil_engine.api.requests import named
 from counterfoil_engine.ports import Rejected
 
 BODY_BYTES, FIELDS = 65_536, 100
+RULES_BYTES = 2_097_152  # of a form that holds all rules, as browsers write it
+LARGE = frozenset({"console.propose_rules", "console.try_rules"})
 Asked = TypeVar("Asked")
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
@@ -20,8 +22,9 @@ Lines = Annotated[str, msgspec.Meta(max_length=4_000, pattern=r"^[^\x00-\x08\x0b
 
 def bound(request: Request) -> None:
     """Before anything of the body is read."""
-    request.max_content_length = BODY_BYTES
-    request.max_form_memory_size = BODY_BYTES
+    most = RULES_BYTES if request.endpoint in LARGE else BODY_BYTES
+    request.max_content_length = most
+    request.max_form_memory_size = most
     request.max_form_parts = FIELDS
 
 

@@ -16,8 +16,13 @@ from counterfoil_engine.work.search import hidden
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("fleet", "Stores"),
     ("cases", "Cases"),
-    ("parties", "Parties"),
+    ("stock", "Stock"),
+    ("differences", "Differences"),
+    ("money", "Money"),
+    ("close", "Close"),
+    ("rules", "Rules"),
     ("proposals", "Proposals"),
+    ("parties", "Parties"),
     ("audit", "Audit"),
 )
 

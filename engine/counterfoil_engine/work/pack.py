@@ -143,12 +143,20 @@ def fingerprint(key: Ed25519PublicKey) -> str:
 # A pack as a folder or as one ZIP file.
 
 
+def zipped(pack: Mapping[str, bytes]) -> bytes:
+    """A pack as a ZIP file: the same pack gives the same bytes."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in sorted(pack.items()):
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
+    return data.getvalue()
+
+
 def write(path: Path, pack: Mapping[str, bytes]) -> None:
     """Write a pack where nothing is yet: a ZIP file where the name ends so, else a folder."""
     if path.suffix.lower() == ".zip":
-        with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for name, data in sorted(pack.items()):
-                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
+        with path.open("xb") as file:
+            file.write(zipped(pack))
         return
     path.mkdir(parents=True, exist_ok=False)
     for name, data in sorted(pack.items()):

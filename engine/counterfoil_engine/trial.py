@@ -1,4 +1,4 @@
-"""`counterfoil rules try`: what other rules would change, over the facts in an engine's own database. Reads only."""
+"""What other rules would change, over the facts in an engine's own database, read beside it. Reads only."""
 
 from __future__ import annotations
 

@@ -1,0 +1,146 @@
+"""Money: each gateway's clearing day by day, payouts line by line, refunds three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from counterfoil_engine.api.requests import Name, Strict
+from counterfoil_engine.console.access import caller
+from counterfoil_engine.console.filters import money as shown_money
+from counterfoil_engine.console.forms import Line, form, query
+from counterfoil_engine.console.layout import go, page, tell
+from counterfoil_engine.console.parts import Console
+from counterfoil_engine.domain.settlement.roll_forward import FIGURES
+from counterfoil_engine.ports import Rejected
+
+Row = Mapping[str, Any]
+PAYOUTS_SHOWN, DAYS_SHOWN = 50, 31
+
+
+class _Clearing(Strict):
+    gateway: Name
+    entity: Line | None = None
+    since: Line | None = None
+
+
+class _Payout(Strict):
+    source: Name
+    payout: Name
+
+
+class _Match(Strict):
+    line: Name
+    document: Name
+
+
+class _Refunds(Strict):
+    entity: Line | None = None
+    since: Line | None = None
+    all: str = ""
+
+
+def money_pages(at: Blueprint, does: Console) -> None:
+    @at.get("/money")
+    def money() -> Response:
+        listed, entities = does.finances.payouts.list(None, PAYOUTS_SHOWN)["payouts"], does.books.entities()
+        month = does.clock.now().strftime("%Y-%m")
+        return page("money.html", of="money", answer=answer(listed), payouts=listed, entities=entities, month=month)
+
+    @at.get("/money/clearing/<gateway>")
+    def clearing(gateway: str) -> Response:
+        asked = query(request, _Clearing, gateway=gateway)
+        since = _day(asked.since) or does.clock.now().date() - timedelta(days=DAYS_SHOWN)
+        said = does.finances.finance.clearing(asked.gateway, asked.entity, since)
+        return page(
+            "clearing.html",
+            of="money",
+            answer=clearing_answer(said),
+            figures=FIGURES,
+            since=since.isoformat(),
+            entity=asked.entity,
+            **said,
+        )
+
+    @at.get("/money/payouts/<source>/<path:payout>")
+    def payout(source: str, payout: str) -> Response:
+        asked = query(request, _Payout, source=source, payout=payout)
+        shown = does.finances.payouts.show(asked.source, asked.payout)
+        return page("payout.html", of="money", answer=payout_answer(shown), where=asked, shown=shown)
+
+    @at.post("/money/payouts/<source>/<path:payout>")
+    def match_line(source: str, payout: str) -> Response:
+        asked, wanted = query(request, _Payout, source=source, payout=payout), form(request, _Match)
+        what = {"source": asked.source, "payout": asked.payout, "line": wanted.line, "document": wanted.document}
+        said = does.finances.four_eyes.ask("manual_match", what, caller())
+        proposed = f"Proposed as number {said['proposal']}: a second person decides." if said.get("proposal") else ""
+        tell(does, proposed or f"Line {wanted.line} is {wanted.document}.")
+        return go("payout", source=asked.source, payout=asked.payout)
+
+    @at.get("/money/refunds")
+    def refunds() -> Response:
+        asked = query(request, _Refunds)
+        said = does.finances.finance.refunds(asked.entity, _day(asked.since), not asked.all)
+        return page("refunds.html", of="money", answer=refunds_answer(said, bool(asked.all)), asked_for=asked, **said)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return datetime.fromisoformat(text).date() if text else None
+    except ValueError:
+        raise Rejected(f"{text!r} is no day.", "Write it as 2026-10-01.", slug="request") from None
+
+
+def answer(payouts: Sequence[Row]) -> str:
+    """The first line of the page."""
+    if not payouts:
+        return "No payout has been reported yet."
+    stuck = [row for row in payouts if row["cases"]]
+    waiting = [row for row in payouts if not row["cases"] and row["reading"] in (None, "waiting")]
+    said = [f"{len(stuck)} {'payout has lines' if len(stuck) == 1 else 'payouts have lines'} that nobody explained yet"]
+    said = said if stuck else []
+    said += (
+        [f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for their report or documents"] if waiting else []
+    )
+    return f"{', '.join(said)}." if said else f"The last {len(payouts)} payouts match what is posted, line by line."
+
+
+def clearing_answer(said: Row) -> str:
+    """The first line of a gateway's clearing: what nobody has explained, in the open."""
+    days = said["days"]
+    if not days:
+        return f"Nothing moved by {said['gateway']} in these days."
+    last: dict[tuple[str, str], Row] = {}
+    for one in days:
+        last[one["entity"], one["currency"]] = one
+    parts = []
+    for (entity, currency), one in sorted(last.items()):
+        owed = shown_money(one["closing_minor"], currency)
+        if one["unexplained_minor"] is None:
+            parts.append(f"{said['gateway']} owes {entity} {owed}; the ERP can't say what it has")
+        elif one["unexplained_minor"]:
+            parts.append(f"{shown_money(one['unexplained_minor'], currency)} of {entity} is unexplained beside {owed}")
+        else:
+            parts.append(f"{said['gateway']} owes {entity} {owed}, and so says the ERP")
+    return "; ".join(parts) + "."
+
+
+def payout_answer(shown: Row) -> str:
+    """The first line of a payout's page."""
+    amount = shown_money(shown["net_minor"], shown["currency"])
+    said = f"{shown['subject'].removeprefix('payout ')} paid {amount} in {len(shown['lines'])} lines"
+    cases = len(shown["cases"])
+    return f"{said}; {cases} {'thing is' if cases == 1 else 'things are'} open." if cases else f"{said}, all explained."
+
+
+def refunds_answer(said: Row, all_of_them: bool) -> str:
+    """The first line of the refunds' page."""
+    lacking = [row for row in said["refunds"] if row["case"]]
+    if not lacking:
+        return f"Store, gateway and credit note agree on every refund of {said['orders']:,} orders."
+    gateway_only = [row for row in lacking if row["store_minor"] is None]
+    more = f" {len(gateway_only)} of them the gateway knows and the shop doesn't." if gateway_only else ""
+    return f"{len(lacking)} {'refund lacks' if len(lacking) == 1 else 'refunds lack'} a side or differ.{more}"
