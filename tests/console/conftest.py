@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,18 +55,32 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    with a_running_console(tmp_path / "engine") as running:
+def rules() -> str:
+    """In force from the start; a module may have its own."""
+    return RULES
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Of the engine's process."""
+    return {}
+
+
+@pytest.fixture
+def running(tmp_path: Path, rules: str, environment: dict[str, str]) -> Iterator[Running]:
+    with a_running_console(tmp_path / "engine", rules, environment) as running:
         yield running
 
 
 @contextlib.contextmanager
-def a_running_console(folder: Path) -> Iterator[Running]:
+def a_running_console(
+    folder: Path, rules: str = RULES, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """An engine with its console, and somebody of every role. Passwords are quick to try, as no real one is."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("counterfoil_engine.work.sign_in.Scrypt", lambda: Scrypt(n=2, p=1))
-        chain = Chain(folder, "eu1", RULES, datetime.now(UTC))
-        app = chain.engine.app(config.settings({}, {}))
+        chain = Chain(folder, "eu1", rules, datetime.now(UTC))
+        app = chain.engine.app(config.settings({}, environment or {}))
         add_people(chain)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from counterfoil_engine.domain.money import DECIMALS
 
 MINUS = "\u2212"
+NARROW = "\u00a0"  # a space at which no line breaks
 _UNITS_S = ((86_400 * 2, 86_400, "days"), (3_600 * 2, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
 
 
@@ -72,7 +73,7 @@ def when(value: Any) -> Markup | str:
 def day(value: Any) -> str:
     """A day: 22 Nov 2026."""
     on = datetime.fromisoformat(str(value)[:10]) if value else None
-    return f"{on.day} {on:%b %Y}" if on else "–"
+    return f"{on.day} {on:%b %Y}".replace(" ", NARROW) if on else "–"
 
 
 def many(number: int, one: str, more: str = "") -> str:

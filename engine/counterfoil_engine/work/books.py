@@ -1,4 +1,4 @@
-"""What people choose from: entities with their stores and gateways, versions of the rules with their texts. Reads only."""
+"""What people choose from: entities with stores and gateways, versions of the rules with their texts. Reads only."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ class Books:
                 }
             )
         return found
+
+    def pools(self) -> list[str]:
+        """The pools that stock is counted in."""
+        with self._records.transaction() as tx:
+            return sorted(self._book.current(tx).pools) if self._records.rules.current_version(tx) else []
 
     def switches(self, store: str) -> list[dict[str, Any]]:
         """A store's write switch for each party, and what is ready and unsent for it."""

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 
 from counterfoil_engine.api.requests import Name, Strict
 from counterfoil_engine.console.access import caller
+from counterfoil_engine.console.filters import many
 from counterfoil_engine.console.filters import money as shown_money
 from counterfoil_engine.console.forms import Line, form, query
 from counterfoil_engine.console.layout import go, page, tell
@@ -59,7 +60,7 @@ def money_pages(at: Blueprint, does: Console) -> None:
             "clearing.html",
             of="money",
             answer=clearing_answer(said),
-            figures=FIGURES,
+            figures=[name for name in FIGURES if any(one[f"{name}_minor"] for one in said["days"])],
             since=since.isoformat(),
             entity=asked.entity,
             **said,
@@ -100,11 +101,11 @@ def answer(payouts: Sequence[Row]) -> str:
         return "No payout has been reported yet."
     stuck = [row for row in payouts if row["cases"]]
     waiting = [row for row in payouts if not row["cases"] and row["reading"] in (None, "waiting")]
-    said = [f"{len(stuck)} {'payout has lines' if len(stuck) == 1 else 'payouts have lines'} that nobody explained yet"]
-    said = said if stuck else []
-    said += (
-        [f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for their report or documents"] if waiting else []
-    )
+    said = []
+    if stuck:
+        said.append(f"{many(len(stuck), 'payout has lines', 'payouts have lines')} that nobody explained yet")
+    if waiting:
+        said.append(f"{many(len(waiting), 'waits', 'wait')} for a report or for documents")
     return f"{', '.join(said)}." if said else f"The last {len(payouts)} payouts match what is posted, line by line."
 
 
@@ -133,7 +134,7 @@ def payout_answer(shown: Row) -> str:
     amount = shown_money(shown["net_minor"], shown["currency"])
     said = f"{shown['subject'].removeprefix('payout ')} paid {amount} in {len(shown['lines'])} lines"
     cases = len(shown["cases"])
-    return f"{said}; {cases} {'thing is' if cases == 1 else 'things are'} open." if cases else f"{said}, all explained."
+    return f"{said}; {many(cases, 'thing is', 'things are')} open." if cases else f"{said}, all explained."
 
 
 def refunds_answer(said: Row, all_of_them: bool) -> str:
@@ -143,4 +144,4 @@ def refunds_answer(said: Row, all_of_them: bool) -> str:
         return f"Store, gateway and credit note agree on every refund of {said['orders']:,} orders."
     gateway_only = [row for row in lacking if row["store_minor"] is None]
     more = f" {len(gateway_only)} of them the gateway knows and the shop doesn't." if gateway_only else ""
-    return f"{len(lacking)} {'refund lacks' if len(lacking) == 1 else 'refunds lack'} a side or differ.{more}"
+    return f"{many(len(lacking), 'refund lacks', 'refunds lack')} a side or differ.{more}"

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 
 from counterfoil_engine.api.requests import Strict
 from counterfoil_engine.console.access import caller
+from counterfoil_engine.console.filters import many
 from counterfoil_engine.console.forms import Line, Number, form, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
@@ -116,9 +117,7 @@ def answer(said: Row, waiting: Sequence[Row], held: Sequence[Row]) -> str:
         return "No rules are loaded yet: nothing is posted before there are."
     parts = [f"The rules {said['current']} are in force."]
     if waiting:
-        parts.append(
-            f"{len(waiting)} {'proposal waits' if len(waiting) == 1 else 'proposals wait'} for a second person."
-        )
+        parts.append(f"{many(len(waiting), 'proposal waits', 'proposals wait')} for a second person.")
     if held:
         parts.append("What they alone would change of posted documents is held until somebody approves it.")
     return " ".join(parts)
@@ -133,7 +132,7 @@ def trial_answer(shown: Row) -> str:
     if shown["state"] == "failed":
         return f"The rules {shown['version']} could not be tried. {shown['cause']}"
     found = shown["result"]
-    over = f"over {found['subjects']:,} {'order' if found['subjects'] == 1 else 'orders'}"
+    over = f"over {many(found['subjects'], 'order')}"
     if not found["differ"]:
         return f"Nothing would differ by the rules {shown['version']}, {over}."
-    return f"{found['differ']:,} {'order' if found['differ'] == 1 else 'orders'} would differ by {shown['version']}, {over}."
+    return f"{many(found['differ'], 'order')} would differ by {shown['version']}, {over}."

@@ -36,7 +36,7 @@ def stock_pages(at: Blueprint, does: Console) -> None:
             return go("why", pool=asked.pool, sku=asked.sku)
         status = does.commands.by(caller()).status()
         lines = [line for line in status["stores"] if line["stock"]]
-        pools = sorted({line["stock"]["pool"] for line in lines})
+        pools = does.books.pools()
         ages = {line["store"]: histogram(line["stock"]["freshness"]["buckets"]) for line in lines}
         return page("stock.html", of="stock", answer=answer(lines), stores=lines, ages=ages, pools=pools, chosen=asked)
 
