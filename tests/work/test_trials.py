@@ -13,7 +13,8 @@ from counterfoil_engine.work.trials import OPEN_MAX, Trials
 
 CARL = Caller("carl", "controller")
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
-TEXT = "rules: two\nentities:\n  - {id: DE01, book_currency: EUR, zone: UTC, country: DE}\nstores: []\n"
+TEXT = "rules: two\nentities:\n  - {id: DE01, book_currency: EUR, zone: UTC, country: DE}\n"
+TEXT += "stores:\n  - {id: eu1, entity: DE01, start_line: 2020-01-01T00:00:00Z}\n"
 
 
 def finds_two(text, since, told):
