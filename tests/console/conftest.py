@@ -74,15 +74,21 @@ def running(tmp_path: Path, rules: str, environment: dict[str, str]) -> Iterator
 
 @contextlib.contextmanager
 def a_running_console(
-    folder: Path, rules: str = RULES, environment: Mapping[str, str] | None = None
+    folder: Path,
+    rules: str = RULES,
+    environment: Mapping[str, str] | None = None,
+    console: Mapping[str, Any] | None = None,
 ) -> Iterator[Running]:
-    """An engine with its console, and somebody of every role. Passwords are quick to try, as no real one is."""
+    """An engine with its console, and somebody of every role. Passwords are quick to try, as no real one is.
+
+    console: its settings, but for the address."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("counterfoil_engine.work.sign_in.Scrypt", lambda: Scrypt(n=2, p=1))
         chain = Chain(folder, "eu1", rules, datetime.now(UTC))
-        app = chain.engine.app(config.settings({}, environment or {}))
         add_people(chain)
-        server = make_server("127.0.0.1", 0, app, threaded=True)
+        server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
+        table = {"console": {"url": f"http://127.0.0.1:{server.server_port}", **(console or {})}}
+        server.app = app = chain.engine.app(config.settings(table, environment or {}))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield Running(f"http://127.0.0.1:{server.server_port}", chain, app)
@@ -109,7 +115,7 @@ class Visitor:
     def get(self, path: str, **more: Any) -> Any:
         return self._client.get(f"/console{path}", **more)
 
-    def post(self, path: str, token: str | None = None, headers: Any = None, **fields: Any) -> Any:
+    def post(self, path: str, /, token: str | None = None, headers: Any = None, **fields: Any) -> Any:
         """A form with the token of the page that somebody is at, or with another one."""
         given = self.token() if token is None else token
         return self._client.post(f"/console{path}", data={"csrf": given, **fields}, headers=headers)

@@ -48,8 +48,7 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_page_reads_well(browser: Browser, living: Running, width: int, scheme: str):
     """Contrast, names of fields, order of headings and more; and nothing that a narrow screen cuts off."""
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)

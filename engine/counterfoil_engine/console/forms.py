@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from flask import Request
 
-from counterfoil_engine.api.requests import named
+from counterfoil_engine.api.requests import Name, Strict, named
 from counterfoil_engine.ports import Rejected
 
 BODY_BYTES, FIELDS = 65_536, 100
@@ -38,7 +38,17 @@ def query(request: Request, kind: type[Asked], **path: str) -> Asked:
     return _said({**{name: value for name, value in request.args.items() if value != ""}, **path}, kind)
 
 
-def _said(values: dict[str, str], kind: type[Asked]) -> Asked:
+def filled_in(request: Request, beginning: str) -> dict[str, str]:
+    """The fields whose names begin so, by the rest of their names: those that only the page's own case knows."""
+    given = {name.removeprefix(beginning): text for name, text in request.form.items() if name.startswith(beginning)}
+    return _said({"values": {name: text for name, text in given.items() if text}}, _Values).values
+
+
+class _Values(Strict):
+    values: dict[Name, Name]
+
+
+def _said(values: dict[str, Any], kind: type[Asked]) -> Asked:
     try:
         return named(values, kind)
     except Rejected as error:

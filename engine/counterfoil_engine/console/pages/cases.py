@@ -15,7 +15,7 @@ from flask import Blueprint, Response, request
 from counterfoil_engine.api.requests import Name, Strict, named
 from counterfoil_engine.console.access import caller
 from counterfoil_engine.console.filters import many
-from counterfoil_engine.console.forms import Line, Lines, Number, form, query
+from counterfoil_engine.console.forms import Line, Lines, Number, filled_in, form, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.ports import Rejected, Wanted
@@ -73,10 +73,6 @@ class _Corrected(Strict):
     reason: Line
 
 
-class _Values(Strict):
-    values: dict[Name, Name]
-
-
 def case_pages(at: Blueprint, does: Console) -> None:
     hands, inbox = does.cases.hands, does.cases.inbox
 
@@ -97,7 +93,7 @@ def case_pages(at: Blueprint, does: Console) -> None:
     @at.post("/cases/<number>/preview")
     def preview_case(number: str) -> Response:
         """Reads only: reloading it asks the same again."""
-        values, alike = _values(), request.form.get("alike") == "true"
+        values, alike = filled_in(request, "set."), request.form.get("alike") == "true"
         seen = does.cases.preview.preview(_number(number), values, alike)
         return page("preview.html", of="cases", seen=seen, values=values, alike=alike, one=inbox.show(_number(number)))
 
@@ -108,7 +104,7 @@ def case_pages(at: Blueprint, does: Console) -> None:
 
     @at.post("/cases/<number>/fill")
     def fill_case(number: str) -> Response:
-        done = hands.fill(_number(number), _values(), caller())
+        done = hands.fill(_number(number), filled_in(request, "set."), caller())
         if "proposal" in done:
             tell(does, f"Proposed as {done['proposal']}: somebody else has to approve it.")
             return go("proposal", number=done["proposal"])
@@ -179,12 +175,6 @@ def blank_fields(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _number(text: str) -> int:
     return named({"number": text}, _Case).number
-
-
-def _values() -> dict[str, str]:
-    """What was filled in of the missing row: the fields that begin with `set.`."""
-    given = {name[4:]: value for name, value in request.form.items() if name.startswith("set.") and value}
-    return msgspec.convert({"values": given}, _Values).values
 
 
 def _value(text: str) -> Any:
