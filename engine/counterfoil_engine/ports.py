@@ -446,8 +446,9 @@ class Commands(Protocol):
     def by(self, caller: Caller) -> Commands:
         """The same commands, done under this caller's name."""
 
-    def status(self) -> Mapping[str, Any]:
-        """A line per store and party: connected, behind by, holes, kept-invalid, stuck, money held."""
+    def status(self, with_done: bool = True) -> Mapping[str, Any]:
+        """A line per store and party: connected, behind by, holes, kept-invalid, stuck, money held. with_done: also how
+        many documents each party has taken in all."""
 
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:
         """An order's facts, dues, documents, and why each."""

@@ -15,7 +15,7 @@ class FakeCommands:
     def by(self, caller: Caller) -> FakeCommands:
         return self
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self, with_done: bool = True) -> Mapping[str, Any]:
         return {"stores": []}
 
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ DRY_RUN_GROUP = 50  # subjects looked at in one transaction
 class Reports(Protocol):
     """The questions, as `records.reports` answers them."""
 
-    def status(self, tx: Any, pools: Mapping[str, str] | None = None) -> dict[str, Any]: ...
+    def status(self, tx: Any, pools: Mapping[str, str] | None = None, with_done: bool = True) -> dict[str, Any]: ...
 
     def order(self, tx: Any, store: str, order_id: str) -> dict[str, Any] | None: ...
 
@@ -72,14 +72,14 @@ class OperatorCommands:
     def _who(self) -> str:
         return self._caller.name
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self, with_done: bool = True) -> Mapping[str, Any]:
         with self._records.transaction() as tx:
             try:
                 stores = self._book.current(tx).stores
             except Unavailable:
                 stores = {}
             pools = {name: store.pool for name, store in stores.items() if store.pool}
-            return {**self._reports.status(tx, pools), "four_eyes": self._four_eyes.standing(tx)}
+            return {**self._reports.status(tx, pools, with_done), "four_eyes": self._four_eyes.standing(tx)}
 
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:
         with self._records.transaction() as tx:

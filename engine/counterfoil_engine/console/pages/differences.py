@@ -45,7 +45,7 @@ def difference_pages(at: Blueprint, does: Console) -> None:
     def differences() -> Response:
         asked = query(request, _Listed)
         listed = does.sweeping.desk.listed(asked.sweep, asked.store, bool(asked.settled), SHOWN)
-        stores = [line["store"] for line in does.commands.by(caller()).status()["stores"]]
+        stores = [line["store"] for line in does.commands.by(caller()).status(with_done=False)["stores"]]
         answered = answer(listed["breaks"], listed["count"], asked.sweep)
         return page("differences.html", of="differences", answer=answered, asked_for=asked, stores=stores, **listed)
 

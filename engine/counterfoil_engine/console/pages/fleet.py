@@ -16,7 +16,7 @@ from counterfoil_engine.console.parts import Console
 def fleet_pages(at: Blueprint, does: Console) -> None:
     @at.get("/")
     def fleet() -> Response:
-        status = does.commands.by(caller()).status()
+        status = does.commands.by(caller()).status(with_done=False)
         shown = does.fleet.show(status)
         return page("fleet.html", of="fleet", answer=answer(shown), status_said=status, **shown)
 

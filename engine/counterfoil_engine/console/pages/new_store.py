@@ -58,7 +58,7 @@ def new_store_pages(at: Blueprint, does: Console) -> None:
     @at.get("/stores/<store>")
     def store(store: str) -> Response:
         asked = query(request, _Named, store=store)
-        status = does.commands.by(caller()).status()
+        status = does.commands.by(caller()).status(with_done=False)
         line = next((one for one in status["stores"] if one["store"] == asked.store), None)
         known = any(asked.store in one["stores"] for one in does.books.entities())
         switches = does.books.switches(asked.store) if known else []

@@ -34,7 +34,7 @@ def stock_pages(at: Blueprint, does: Console) -> None:
         asked = query(request, _Which)
         if asked.pool and asked.sku:
             return go("why", pool=asked.pool, sku=asked.sku)
-        status = does.commands.by(caller()).status()
+        status = does.commands.by(caller()).status(with_done=False)
         lines = [line for line in status["stores"] if line["stock"]]
         pools = does.books.pools()
         ages = {line["store"]: histogram(line["stock"]["freshness"]["buckets"]) for line in lines}

@@ -41,6 +41,7 @@ create table sign_in_states (
 create index sign_in_states_until on sign_in_states (until);
 
 -- What a party took of late: how many, and how quickly.
+create index intents_taken on intents (result_at) where kind = 'sales_order' and state = 'done';
 create index intents_result on intents (party, result_at) where result_at is not null;
 create index intents_number on intents (number) where number is not null;
 
