@@ -62,6 +62,7 @@ from counterfoil_engine.records import (
     corrections,
     events,
     facts,
+    failures,
     feed,
     figures,
     finance,
@@ -114,6 +115,7 @@ from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.corrections import CorrectOrder
 from counterfoil_engine.work.decisions import the_decisions
 from counterfoil_engine.work.evidence import Evidence
+from counterfoil_engine.work.failures import Failures
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.feed_cases import FeedCases
 from counterfoil_engine.work.finance import Finance
@@ -475,6 +477,8 @@ class Engine:
             OrderPage(self.records, order_page),
             Search(self.records, search),
             self.pauses(),
+            Watching(None, self.objectives(), self.kpis()),
+            Failures(self.records, failures),
             Books(self.records, self.book),
             self.trials(),
             functools.partial(self._packed, settings.evidence_key),

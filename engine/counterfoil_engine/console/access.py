@@ -54,6 +54,7 @@ PAGES: Mapping[str, str] = {
     "new_store": "load_rules",
     "add_store": "load_rules",
     "switch": "switch",
+    "figures": "kpi",
     "stock": "why",
     "why": "why",
     "differences": "breaks",

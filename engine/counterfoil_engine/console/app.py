@@ -14,6 +14,7 @@ from counterfoil_engine.console.pages.audit import audit_pages
 from counterfoil_engine.console.pages.cases import case_pages
 from counterfoil_engine.console.pages.close import close_pages
 from counterfoil_engine.console.pages.differences import difference_pages
+from counterfoil_engine.console.pages.figures import figure_pages
 from counterfoil_engine.console.pages.fleet import fleet_pages
 from counterfoil_engine.console.pages.money import money_pages
 from counterfoil_engine.console.pages.new_store import new_store_pages
@@ -37,6 +38,7 @@ PAGES = (
     party_pages,
     proposal_pages,
     audit_pages,
+    figure_pages,
     new_store_pages,
     stock_pages,
     difference_pages,

@@ -15,6 +15,7 @@ from counterfoil_engine.work.search import hidden
 # Page → what the navigation calls it, in its order. A page that belongs to one says so: page(…, of="cases").
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("fleet", "Stores"),
+    ("figures", "Figures"),
     ("cases", "Cases"),
     ("stock", "Stock"),
     ("differences", "Differences"),

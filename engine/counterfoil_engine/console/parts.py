@@ -9,9 +9,11 @@ from counterfoil_engine.api.cases import CaseDesk
 from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.api.sweeps import Sweeping
+from counterfoil_engine.api.watch import Watching
 from counterfoil_engine.config import ConsoleSettings
 from counterfoil_engine.ports import Clock, Commands
 from counterfoil_engine.work.books import Books
+from counterfoil_engine.work.failures import Failures
 from counterfoil_engine.work.fleet import Fleet
 from counterfoil_engine.work.order_page import OrderPage
 from counterfoil_engine.work.parties import Parties
@@ -34,6 +36,8 @@ class Console:
     orders: OrderPage
     search: Search
     parties: Parties
+    watching: Watching
+    failures: Failures
     books: Books
     trials: Trials
     pack: Callable[[str, str], bytes]
