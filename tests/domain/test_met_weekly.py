@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,8 @@ def refunded(order: Any, *refunds: Any, **more: Any) -> tuple[Any, Any]:
 ORDER = an_order()
 MUGS = an_order(*THREE)
 GIFTED = an_order(a_line(), a_fee("Gift card A1", "-5.00", "none"))
+DEARER = an_order(a_line(), a_line("CUP", 1, "15.00"), modified=LATER)
+SHORT = a_fact("wms", "short_pick", "p1", 31, warehouse="BER", lines=[{"line": "item:1", "quantity": "1"}])
 AUTHORISED = a_fact(
     "gateway",
     "authorised",
@@ -72,12 +75,38 @@ MET = {
         (a_capture("c1", 0, 1000, "ch_1"), a_capture("c2", 1, 190, "ch_2")),
         comes_to={"clearing:stripe:EUR": 1190},
     ),
+    "partial authorisation": Met(
+        (an_order(*THREE, **UNPAID),),
+        (replace(AUTHORISED, body={**AUTHORISED.body, "amount_minor": 1000}), a_shipment("s1", 20, item_1=3)),
+        rule={**WMS, "capture_on": "shipment"},
+        comes_to={"receivable": 1189},
+    ),
+    "a deposit plugin: a part is paid, the status is the plugin's own": Met(
+        (an_order(paid=None, status="partial-payment"),),
+        (a_capture("c1", 0, 600),),
+        tables={"statuses": [a_row(match={"status": "partial-payment"}, reads_as="processing")]},
+        comes_to={"receivable": 590, "clearing:stripe:EUR": 600},
+    ),
+    "a status of a plugin that no rule reads": Met(
+        (an_order(paid=None, status="partial-payment"),), case=("missing_mapping", "partial-payment")
+    ),
     "expired authorisation": Met((an_order(*THREE, **UNPAID),), (AUTHORISED,), rule=WMS, comes_to={}),
     "paid twice": Met(
         (an_order(**UNPAID),),
         (a_capture("c1", 0, 1190, "ch_1"), a_capture("c2", 1, 1190, "ch_2")),
         case=("refund", "11.90 EUR more came in than the order comes to"),
         comes_to={"refunds_owed": -1190},
+    ),
+    "a capture above the total": Met(
+        (an_order(**UNPAID),),
+        (a_capture("c1", 0, 1500),),
+        case=("refund", "3.10 EUR more came in than the order comes to: the gateway took more than it ever came to"),
+        comes_to={"refunds_owed": -310},
+    ),
+    "a capture of what an edit took off since": Met(
+        (an_order(a_line(), a_line("CUP", 1, "15.00"), **UNPAID), an_order(**UNPAID)),
+        (a_capture("c1", 0, 2975),),
+        comes_to={"refunds_owed": -1785},
     ),
     "underpaid transfer": Met(
         (an_order(**UNPAID),), (a_capture("c1", 30, 1000, "tr_1", "bacs"),), comes_to={"receivable": 190}
@@ -145,6 +174,17 @@ MET = {
         rule=WMS,
         comes_to={"revenue:goods": -999},
     ),
+    "uneven exchange": Met(
+        (ORDER, refunded(DEARER, refund_of(DEARER, {1: 1}))),
+        comes_to={"revenue:goods": -2500, "returns:goods": 1000, "receivable": 595},
+    ),
+    "short pick never shipped": Met(
+        (MUGS,),
+        (a_shipment("s1", 30, item_1=2), SHORT),
+        rule=WMS,
+        case=("refund", "1 of line item:1 could not be picked"),
+        comes_to={"revenue:goods": -666},
+    ),
     "substituted item": Met(
         (MUGS,), (a_shipment("s1", 30, item_9=3),), rule=WMS, case=("data", "which isn't in the order")
     ),
@@ -171,6 +211,30 @@ MET = {
             },
         ),
         case=("tax", "bore tax in this order before"),
+    ),
+    "tax rate changed between order and shipment": Met(
+        (MUGS,),
+        (a_shipment("s1", 60, item_1=3),),
+        rule=WMS,
+        tables={"tax_rates": [a_row(LATER.date(), match={"code": "DE-*"}, treatment="exempt", jurisdiction="DE")]},
+        comes_to={"tax:domestic:DE:19": -190, "tax:exempt:DE:19": 0},
+    ),
+    "a marketplace's tax": Met(
+        (ORDER,),
+        tables={"tax_rates": [a_row(START.date(), match={"code": "DE-*"}, treatment="marketplace", jurisdiction="DE")]},
+        comes_to={"tax:marketplace:DE:19": -190},
+    ),
+    "an order that was split: part of it was taken out, and is in another one": Met(
+        (DEARER, ORDER), comes_to={"revenue:goods": -1000, "refunds_owed": -1785}
+    ),
+    "orders that were merged: another one's goods were put in": Met(
+        (ORDER, DEARER), comes_to={"revenue:goods": -2500, "receivable": 1785}
+    ),
+    "an order typed in by staff": Met(
+        (an_order(payment_method="", created_via="admin", **UNPAID),), comes_to={"receivable": 1190}
+    ),
+    "a renewal of a subscription": Met(
+        (an_order(meta_data=[{"key": "_subscription_renewal", "value": "77"}]),), comes_to={"revenue:goods": -1000}
     ),
     "chargeback after a refund": Met(
         (ORDER, refunded(ORDER, refund_of(ORDER, {1: 1}))),
@@ -223,3 +287,83 @@ def test_it_works_or_parks_with_a_clear_word(name: str) -> None:
         assert any(case.category == category and words in case.cause for case in result.cases), result.cases
         assert result.reading == "parked" and all(case.remedy.endswith(".") for case in result.cases)
     assert {role: found.get(role, 0) for role in met.comes_to} == met.comes_to, found
+
+
+# Each thing of the list, and where it is shown: a name of the table above, or another module's test.
+SETTLEMENT, OPEN = "domain/settlement/test_payout_dues.py", "domain/settlement/test_open_items.py"
+CASH, PAYOUTS, AFTER, REPORTS = (
+    "domain/test_order_to_cash.py",
+    "work/test_payouts.py",
+    "domain/test_after_release.py",
+    "domain/settlement/test_bad_reports.py",
+)
+SHOWN = {
+    "gift card and card on one order": "gift card and card on one order",
+    "two captures": "two captures",
+    "partial or expired authorisation": "partial authorisation",
+    "authorisation that expired": "expired authorisation",
+    "paid twice": "paid twice",
+    "underpaid transfer": "underpaid transfer",
+    "deposit plugins": "a deposit plugin: a part is paid, the status is the plugin's own",
+    "store credit, points": "points and store credit by a fee that a rule names",
+    "refund failed": "refund that failed",
+    "refund made only at the gateway": "refund made only at the gateway",
+    "refund to another method": "refund to another method",
+    "refund above the captured": "refund above the captured",
+    "restocking fee withheld": "restocking fee withheld",
+    "lost in transit and re-sent": "lost in transit and re-sent",
+    "even exchange": "even exchange",
+    "uneven exchange": "uneven exchange",
+    "refused parcel": "refused parcel",
+    "short pick never shipped": "short pick never shipped",
+    "substituted item": "substituted item",
+    "bundle with zero-price children, free gift": "bundle with children without a price, and a free gift",
+    "VAT id validated after the sale": "an order that was taxed abroad and the VAT id came later",
+    "rate changed between order and shipment": "tax rate changed between order and shipment",
+    "duties, bottle deposit, tips, donations, cash rounding": "tips, duties, bottle deposits, donations, cash rounding",
+    "marketplace's tax": "a marketplace's tax",
+    "reserves": f"{SETTLEMENT}::test_a_reserve_that_is_released_comes_back_from_the_reserve",
+    "negative payouts": f"{SETTLEMENT}::test_a_negative_payout_is_drawn_from_the_bank",
+    "failed payouts": "domain/settlement/test_formats.py::test_a_payout_that_came_back_is_money_in",
+    "chargeback after refund": "chargeback after a refund",
+    "orders split": "an order that was split: part of it was taken out, and is in another one",
+    "orders merged": "orders that were merged: another one's goods were put in",
+    "orders duplicated": f"{OPEN}::test_a_claim_is_missing_once_the_gateway_was_heard_two_days_on",
+    "typed in by staff": "an order typed in by staff",
+    "test orders": "a payment in test mode",
+    "customer changed after invoicing": "customer changed after invoicing",
+    "renewals": "a renewal of a subscription",
+    "edit after shipment": "edit after shipment to less than left",
+    "edit after release": f"{AFTER}::test_what_was_released_stands_and_more_goods_are_a_further_fulfilment",
+    "zero-decimals shops": "a shop without decimals",
+    'payment_method ""': "an order made over REST, without a method",
+}
+
+
+# What comes in wrong: a case or a wait, and no neighbour is held back.
+BAD = {
+    "a shipment of more than was ordered, or of an unknown line": (
+        f"{CASH}::test_more_shipped_than_ordered_is_a_case_and_the_rest_goes_on"
+    ),
+    "a capture over the total": "a capture above the total",
+    "a capture under the total": "underpaid transfer",
+    "a refund over what was paid": "refund above the captured",
+    "a payout in the wrong currency": f"{REPORTS}::test_a_payout_in_another_currency_than_agreed_is_a_conflict",
+    "a payout whose sum doesn't add up": f"{REPORTS}::test_a_line_that_was_taken_out_is_missed",
+    "a report cut off in the middle": (
+        f"{REPORTS}::test_wherever_a_report_is_cut_off_it_parks_or_holds_only_whole_payouts"
+    ),
+    "a report in another encoding": f"{REPORTS}::test_the_same_report_in_another_encoding_is_the_same",
+    "a report with a decimal comma": f"{REPORTS}::test_a_decimal_comma_is_understood_where_every_amount_has_one",
+    "a report sent twice": f"{PAYOUTS}::test_a_report_sent_twice_is_a_duplicate_and_another_content_a_conflict",
+    "dates in closed periods": "work/test_close.py::test_nothing_is_posted_into_a_locked_period_any_more",
+    "dates in future periods": f"{PAYOUTS}::test_what_is_paid_out_tomorrow_is_posted_tomorrow",
+    "a gateway event before its order": "a gateway's event before its order",
+    "no neighbour held back": f"{PAYOUTS}::test_one_bad_file_is_set_aside_with_its_cause_and_holds_no_neighbour",
+}
+
+
+@pytest.mark.parametrize("thing", SHOWN | BAD)
+def test_each_thing_of_the_lists_has_a_test_that_names_it(thing: str) -> None:
+    module, _, name = (SHOWN | BAD)[thing].partition("::")
+    assert f"def {name}(" in (Path(__file__).parents[1] / module).read_text("utf-8") if name else module in MET

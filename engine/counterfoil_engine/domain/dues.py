@@ -360,7 +360,7 @@ def _accepted(
     for proof in result.proofs:
         require(proof, order)
     _check_paid_back(order, due, result)
-    result.beside += _overpaid(order, due)
+    result.beside += _overpaid(order, due, max(moment.order.total_minor for moment in known if moment.order))
     result.reading = "cancelled" if is_cancelled else "posted"
     result.reason = (
         "The store cancelled it after it was accepted."
@@ -464,14 +464,16 @@ def _check_paid_back(order: Order, due: DueDocuments, result: _Result) -> None:
     result.beside.append(case)
 
 
-def _overpaid(order: Order, due: DueDocuments) -> Iterator[Case]:
-    """More than one payment, and together more than the order comes to."""
-    several = sum(capture.amount_minor > 0 for capture in due.known.money.captured) > 1
+def _overpaid(order: Order, due: DueDocuments, most_minor: int) -> Iterator[Case]:
+    """More than one payment, and together more than the order comes to; or one above the most that it ever came to:
+    what an edit took off since was right when it was paid."""
+    amounts = [capture.amount_minor for capture in due.known.money.captured if capture.amount_minor > 0]
     surplus = due.paid_minor - due.paid_back_minor - due.charge.gross_minor
-    if several and surplus > 0:
+    if surplus > 0 and (len(amounts) > 1 or max(amounts, default=0) > most_minor):
+        why = "it was paid more than once" if len(amounts) > 1 else "the gateway took more than it ever came to"
         yield Case(
             "refund",
-            f"{show(surplus, order.currency)} more came in than the order comes to: it was paid more than once.",
+            f"{show(surplus, order.currency)} more came in than the order comes to: {why}.",
             "Pay the surplus back at the gateway; it is owed to the customer until then.",
             money_minor=surplus,
             currency=order.currency,
