@@ -60,6 +60,7 @@ from counterfoil_engine.records import (
     cases,
     close,
     corrections,
+    erp_roles,
     events,
     facts,
     failures,
@@ -114,6 +115,7 @@ from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.corrections import CorrectOrder
 from counterfoil_engine.work.decisions import the_decisions
+from counterfoil_engine.work.erp_roles import ErpByRole, ErpRoles, Mirror
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.failures import Failures
 from counterfoil_engine.work.feed import Feed
@@ -159,6 +161,7 @@ PUBLISH_IDLE_S = 0.25  # it is told when something is marked, and looks besides
 PAYOUTS_S = 5.0  # between two looks into the drop folder: what has not changed meanwhile is whole
 BOOKS_S = 2.0  # between two looks whether somebody asked for a sweep of books
 TRIALS_S = 2.0  # between two looks whether somebody asked to try rules
+MIRROR_S = 0.5  # between two looks at what an ERP that runs beside lacks
 POSITIONS_S = 1.0  # between two readings of what changed in the warehouses
 LONGEST_WAIT_S = 30.0  # between two questions whether a party is there, at the start
 WORKERS = 2  # threads that look, on PostgreSQL; SQLite has one writer anyway
@@ -448,6 +451,7 @@ class Engine:
                 watching=Watching(self.watched.metrics, self.objectives(), self.kpis()),
                 meter=self.watched.meter,
                 lookup=Lookup(Search(self.records, search), self.pauses()),
+                erp_roles=self.erp_roles(),
             )
         )
         add_console(app, self.console(settings.console))
@@ -586,7 +590,27 @@ class Engine:
         served = Lane(party, entity, lanes.dealt(lane, of))
         wms = next((one.source for one in self.parties if one.kind == "wms" and entity in one.entities), "")
         heard = Recalls(party_facts, wms).refused
-        return Poster(self.records, self.book, receiver, served, hold, self.jitter, heard)
+        choose = None
+        if party == PARTY and isinstance(receiver, ErpByRole):
+            choose = functools.partial(self.erp_roles().choose, entity=entity)
+        return Poster(self.records, self.book, receiver, served, hold, self.jitter, heard, choose)
+
+    def erp_roles(self) -> ErpRoles:
+        """Which ERP counts, of the entities that have two."""
+        return ErpRoles(self.records, erp_roles, close, self._replaced())
+
+    def _replaced(self) -> dict[str, ErpByRole]:
+        return {entity: erp for entity, erp in self.erps.items() if isinstance(erp, ErpByRole)}
+
+    def step_mirror(self) -> bool:
+        """Give each ERP that runs beside what stands in the one that counts."""
+        return sum(self.mirror(entity) for entity in self._replaced()) > 0
+
+    def mirror(self, entity: str) -> bool:
+        """Give one ERP beside a batch, unless another process is at it."""
+        place = self._replaced()[entity]
+        with ats.PoolLocks(self.database).hold(f"mirror {entity}") as is_free:
+            return is_free and Mirror(self.records, erp_roles, self.erp_roles(), place, entity).step()
 
     def _numbers(self, party: str, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
         """The ERP's own numbers of documents taken over, where it has them (R3)."""
@@ -616,6 +640,8 @@ class Engine:
                 start(f"positions {entity}", lambda entity=entity: self._read(entity, stop))  # type: ignore[misc]
             start("sweeps of books", lambda: self._sweep_books(stop))
             start("trials", lambda: self._try(stop))
+            for entity in self._replaced():
+                start(f"mirror {entity}", lambda entity=entity: self._mirror(entity, stop))  # type: ignore[misc]
             if self.payout_folder:
                 start("payouts", lambda: self._take_payouts(stop))
             for line in self.parties:
@@ -668,6 +694,10 @@ class Engine:
 
     def _try(self, stop: threading.Event) -> None:
         self._loop(self.step_trials, stop, rest=lambda: stop.wait(TRIALS_S))
+        self._reopen()
+
+    def _mirror(self, entity: str, stop: threading.Event) -> None:
+        self._loop(lambda: self.mirror(entity), stop, rest=lambda: stop.wait(MIRROR_S))
         self._reopen()
 
     def _listen(self, line: PartyLine, stop: threading.Event) -> None:
@@ -798,16 +828,21 @@ def _prune(tx: Any, before: datetime) -> None:
 
 
 def erps_of(settings: config.Settings) -> dict[str, Erp]:
-    """Each entity's ERP, by the adapter that the settings name."""
+    """Each entity's ERP, by the adapter that the settings name; where one is to be replaced, whichever counts."""
+    erps: dict[str, Erp] = {entity: _erp_of("erp", each) for entity, each in settings.erps.items()}
+    for entity, each in settings.successors.items():
+        first = settings.erps[entity].name
+        erps[entity] = ErpByRole(first, {first: erps[entity], each.name: _erp_of("successor", each)})
+    return erps
+
+
+def _erp_of(of: str, each: config.ErpSettings) -> Erp:
     from counterfoil_engine.adapters.erp.http import HttpErp
     from counterfoil_engine.adapters.erp.tryton import TrytonErp
 
     adapters: dict[str, Callable[..., Erp]] = {"http": HttpErp, "tryton": TrytonErp}
-    erps: dict[str, Erp] = {}
-    for entity, each in settings.erps.items():
-        with _named_in(f"[erp.{entity}]", each.adapter, adapters):
-            erps[entity] = adapters[each.adapter](each.url, each.token, **each.options)
-    return erps
+    with _named_in(f"[{of}.{each.entity}]", each.adapter, adapters):
+        return adapters[each.adapter](each.url, each.token, **each.options)
 
 
 def parties_of(settings: config.Settings) -> list[PartyLine]:
@@ -857,6 +892,20 @@ def looks_by(limits: config.Limits) -> LookSettings:
     )
 
 
+def _refuse_forgotten(settings: config.Settings, engine: Engine) -> None:
+    """An ERP that took over counts, also where the settings name the one before alone."""
+    with engine.records.transaction() as tx:
+        for entity, each in settings.erps.items():
+            names = {each.name} | {other.name for other in [settings.successors.get(entity)] if other}
+            row = erp_roles.read(tx, entity)
+            if row is not None and row["counts"] not in names:
+                raise CounterfoilError(
+                    f"Settings: the ERP {row['counts']!r} counts for {entity}, and [erp.{entity}] is {each.name!r}.",
+                    f'Write the one that counts there, with name = "{row["counts"]}".',
+                    "contract",
+                )
+
+
 @contextlib.contextmanager
 def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
     """The engine that the settings describe: database locked (SQLite) and migrated, rules loaded, identity known."""
@@ -875,6 +924,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
                 payout_folder=settings.payout_folder,
                 watched=watched,
             )
+            _refuse_forgotten(settings, engine)
             _note_lives(engine, witness)
             if not database.is_sqlite:
                 other = Database(settings.database, clock)

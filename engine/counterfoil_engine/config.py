@@ -46,13 +46,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class ErpSettings:
-    """How an entity's ERP is reached. options: what the adapter alone understands (`timeout_s`, …)."""
+    """How an entity's ERP is reached. options: what the adapter alone understands (`timeout_s`, …). name: by which it
+    is told from another one of the entity."""
 
     entity: str
     adapter: str
     url: str
     token: str = field(default="", repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class WatchSettings:
 @dataclass(frozen=True)
 class Settings:
     """All settings. store_secrets: by store, one secret, or two while one replaces the other. payout_folder: where
-    files of payout reports are dropped; None: they come over the API alone."""
+    files of payout reports are dropped; None: they come over the API alone. successors: by entity, the ERP that is to
+    replace its ERP."""
 
     database: str = field(repr=False)
     listen: str
@@ -144,6 +147,7 @@ class Settings:
     payout_folder: Path | None = None
     console: ConsoleSettings = ConsoleSettings()
     watch: WatchSettings = WatchSettings()
+    successors: Mapping[str, ErpSettings] = field(default_factory=dict)
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -153,11 +157,12 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from what the file holds and the environment."""
-    known = ("engine", "limits", "stores", "erp", "feed", "party", "payouts", "console", "watch", "alerts")
+    known = ("engine", "limits", "stores", "erp", "successor", "feed", "party", "payouts", "console", "watch", "alerts")
     _only(table, "the top", dict.fromkeys(known, dict))
     engine = table.get("engine", {})
     _only(engine, "[engine]", {"database": str, "listen": str, "rules": str, "api_token_env": str})
     rules = environment.get("COUNTERFOIL_RULES") or engine.get("rules")
+    erps = {entity: _erp("erp", entity, each, environment) for entity, each in table.get("erp", {}).items()}
     return Settings(
         database=_database(engine, environment),
         listen=_listen(environment.get("COUNTERFOIL_LISTEN") or engine.get("listen", "127.0.0.1:8466")),
@@ -165,7 +170,8 @@ def settings(table: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
         limits=_limits(table.get("limits", {})),
         store_secrets=_store_secrets(table.get("stores", {}), environment),
         api_token=_secret(engine.get("api_token_env", "COUNTERFOIL_API_TOKEN"), environment, needed=False),
-        erps={entity: _erp(entity, each, environment) for entity, each in table.get("erp", {}).items()},
+        erps=erps,
+        successors=_successors(table.get("successor", {}), erps, environment),
         feed=_feed(table.get("feed", {}), environment),
         parties=_parties(table.get("party", {}), environment),
         payout_folder=_payout_folder(table.get("payouts", {})),
@@ -345,14 +351,33 @@ def _store_of(variable: str, prefix: str) -> str:
     return variable.removeprefix(prefix).lower().replace("_", "-")
 
 
-def _erp(entity: str, table: Mapping[str, Any], environment: Mapping[str, str]) -> ErpSettings:
-    where = f"[erp.{entity}]"
-    _only(table, where, {"adapter": str, "url": str, "token_env": str, "options": dict})
+def _erp(of: str, entity: str, table: Mapping[str, Any], environment: Mapping[str, str]) -> ErpSettings:
+    where = f"[{of}.{entity}]"
+    _only(table, where, {"adapter": str, "url": str, "token_env": str, "options": dict, "name": str})
     for name in ("adapter", "url"):
         if not table.get(name):
             raise _wrong(f"Settings: {where} has no {name}.", 'Add it, such as adapter = "http".')
     token = _secret(table["token_env"], environment) if "token_env" in table else ""
-    return ErpSettings(entity, table["adapter"], table["url"], token, table.get("options", {}))
+    name = table.get("name", table["adapter"])
+    if not _SOURCE.fullmatch(name):
+        raise _wrong(f"Settings: {where} is named {name!r}.", "Use small letters, digits, `_` and `-`.")
+    return ErpSettings(entity, table["adapter"], table["url"], token, table.get("options", {}), name)
+
+
+def _successors(
+    table: Mapping[str, Any], erps: Mapping[str, ErpSettings], environment: Mapping[str, str]
+) -> dict[str, ErpSettings]:
+    """Each of an entity that has an ERP, under another name than that one's."""
+    successors = {entity: _erp("successor", entity, each, environment) for entity, each in table.items()}
+    for entity, each in successors.items():
+        if entity not in erps:
+            raise _wrong(f"Settings: {entity} has no [erp.{entity}] to be replaced.", "Name its ERP there.")
+        if erps[entity].name == each.name:
+            raise _wrong(
+                f"Settings: [erp.{entity}] and [successor.{entity}] are both named {each.name!r}.",
+                'Give each a name of its own, such as name = "tryton", and keep it from then on.',
+            )
+    return successors
 
 
 def _parties(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, PartySettings]:

@@ -47,10 +47,10 @@ class Town:
         self.stack.callback(child.stop)
         return child
 
-    def _sandbox(self, name: str, says: str, environment: dict[str, str]) -> str:
-        database = ("--database", str(self.folder / f"{name}.sqlite"))
+    def _sandbox(self, name: str, says: str, environment: dict[str, str], as_name: str = "") -> str:
+        database = ("--database", str(self.folder / f"{as_name or name}.sqlite"))
         command = [sys.executable, "-m", f"counterfoil_sandbox.{name}", "--listen", "127.0.0.1:0", *database]
-        child = self._child(name, command, environment)
+        child = self._child(as_name or name, command, environment)
         return str(until(lambda: child.said(says), f"the {name} is up")).rstrip("/")
 
     def _engine(self) -> None:
@@ -70,6 +70,7 @@ class Town:
             f'[engine]\ndatabase = "sqlite:///{self.folder}/engine.sqlite"\nlisten = "{listen}"\n'
             f'rules = "{self.folder}/rules.json"\n\n[feed]\nlisten = "{feed}"\nurl = "http://{feed}"\n\n'
             f'[erp.DE01]\nadapter = "http"\nurl = "{self.erp}"\ntoken_env = "COUNTERFOIL_ERP_TOKEN"\n'
+            + self.more_settings()
         )
         environment = {
             "COUNTERFOIL_ERP_TOKEN": TOKEN,
@@ -78,6 +79,10 @@ class Town:
         }
         self._child("engine", [script("counterfoil"), "serve", "--config", f"{self.folder}/engine.toml"], environment)
         until(lambda: answers(self.engine_url) or None, "the engine is up", 60)
+
+    def more_settings(self) -> str:
+        """What the engine's settings say beside; asked before it starts."""
+        return ""
 
     def _agent_settings(self) -> str:
         path = self.folder / "agent.toml"

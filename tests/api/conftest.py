@@ -8,12 +8,13 @@ import pytest
 from counterfoil_engine.api.app import Engine, create_app
 from counterfoil_engine.config import settings
 from counterfoil_engine.domain.facts import OrderFacts
-from counterfoil_engine.records import mailbox
+from counterfoil_engine.records import close, erp_roles, mailbox
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.events import StoredEvents
 from counterfoil_engine.records.facts import facts_of
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
+from counterfoil_engine.work.erp_roles import ErpRoles
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
 from counterfoil_engine.work.updates import Updates
@@ -77,6 +78,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         updates=Updates(records_over(database), mailbox, Book(parse_rules)),
         cases=a_desk(database, clock),
         sweeping=a_sweeping(database),
+        erp_roles=ErpRoles(records_over(database), erp_roles, close, {}),
         finances=the_finances(database),
         watching=a_watching(database),
         lookup=a_lookup(database),

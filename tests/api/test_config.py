@@ -40,11 +40,13 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
     (tmp_path / "all.toml").write_text(text)
     named = ("SHOP_2_SECRET", "COUNTERFOIL_ERP_TOKEN_DE01", "COUNTERFOIL_WMS_TOKEN", "COUNTERFOIL_OIDC_SECRET")
     named += ("COUNTERFOIL_ALERT_SECRET", "COUNTERFOIL_SMTP_PASSWORD")
+    named += ("COUNTERFOIL_NEXT_ERP_TOKEN_DE01",)
     environment = dict.fromkeys(named, SECRET)
     told = load(tmp_path / "all.toml", environment)
     assert told.store_secrets == {"Shop_2": (SECRET,)}
     assert (told.erps["DE01"].url, told.erps["DE01"].token) == ("https://erp.example.com", SECRET)
     assert told.erps["DE01"].options == {"timeout_s": 30}
+    assert (told.erps["DE01"].name, told.successors["DE01"].name) == ("old", "next")
     wms = told.parties["hub-berlin"]
     assert (wms.kind, wms.url, wms.token, wms.entities) == ("wms", "https://wms.example.com", SECRET, ("DE01",))
     assert (told.watch.metrics_listen, told.watch.alerts.smtp) == ("127.0.0.1:8468", "mail.example.com:587")

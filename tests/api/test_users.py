@@ -31,6 +31,8 @@ def test_every_command_has_its_least_role():
             "cases",
             "clearing",
             "close_check",
+            "erp_role",
+            "erp_roles",
             "kpi",
             "metrics",
             "order",
@@ -72,6 +74,7 @@ def test_every_command_has_its_least_role():
         "controller": [
             "approve",
             "approve_proposal",
+            "change_erp",
             "choose_payout_report",
             "close_lock",
             "close_unlock",
@@ -92,7 +95,7 @@ def test_the_table_names_every_command_that_the_api_takes(client):
         rule.endpoint.rpartition(".")[2]
         for rule in client.application.url_map.iter_rules()
         if rule.endpoint.partition(".")[0]
-        in ("commands", "control", "cases", "finance", "sweep_commands", "watch", "lookup")
+        in ("commands", "control", "cases", "finance", "sweep_commands", "watch", "lookup", "erps")
     }
     assert taken | {"raw_form"} == set(LEAST_ROLE)  # what the console alone shows
 
@@ -101,10 +104,13 @@ def test_the_table_names_every_command_that_the_api_takes(client):
 def test_a_role_may_do_what_the_table_says_and_no_more(client, role):
     who = bearer(client, "anna", role)
     for rule in client.application.url_map.iter_rules():
-        if not rule.endpoint.startswith(("commands.", "control.", "cases.", "finance.", "sweep_commands.", "watch.")):
+        if not rule.endpoint.startswith(
+            ("commands.", "control.", "cases.", "finance.", "sweep_commands.", "watch.", "erps.")
+        ):
             continue
         name = rule.endpoint.rpartition(".")[2]
         path = rule.rule.replace("<store>", "eu1").replace("<order_id>", "1001").replace("<number>", "1")
+        path = path.replace("<entity>", "DE01")
         method = "POST" if "POST" in rule.methods else "GET"
         answer = client.open(path, method=method, json={"unknown": 1}, headers=who)
         assert (answer.status_code == 403) == (not may(role, name)), (role, name, answer.text)

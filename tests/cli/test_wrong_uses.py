@@ -389,6 +389,17 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["sandbox", "--only", "no such check"], 1),
         (["http", "--config"], 2),
     ],
+    "erp roles": [(["DE01"], 1), (["FR01"], 1), ([LONG], 1), (["DE01", "FR01"], 2), (["--all"], 2), (["a b"], 1)],
+    "erp beside": [([], 2), (["DE01"], 1), (["nowhere"], 1), (["DE01", "old"], 2), ([LONG], 1), (["--yes"], 2)],
+    "erp alone": [([], 2), (["DE01"], 1), (["nowhere"], 1), (["DE01", "old"], 2), ([LONG], 1), (["--yes"], 2)],
+    "erp hand-over": [
+        ([], 2),
+        (["DE01"], 1),
+        (["nowhere", "--back"], 1),
+        (["DE01", "--bak"], 2),
+        (["DE01", "new"], 2),
+        ([LONG], 1),
+    ],
     "completion": [([], 2), (["tcsh"], 2), (["bash", "zsh"], 2), (["--bash"], 2), ([""], 2)],
 }
 

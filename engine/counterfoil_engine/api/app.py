@@ -13,6 +13,7 @@ from counterfoil_engine.api.agents import agents
 from counterfoil_engine.api.cases import CaseDesk, cases
 from counterfoil_engine.api.commands import commands
 from counterfoil_engine.api.control import Control, control
+from counterfoil_engine.api.erps import erps
 from counterfoil_engine.api.feed_at_once import feed_at_once
 from counterfoil_engine.api.finance import Finances, finance
 from counterfoil_engine.api.lookup import Lookup, lookup
@@ -22,6 +23,7 @@ from counterfoil_engine.api.sweeps import Sweeping, sweep_commands, sweep_mailbo
 from counterfoil_engine.api.watch import Watching, watch
 from counterfoil_engine.config import Settings
 from counterfoil_engine.ports import Clock, Commands, Meter
+from counterfoil_engine.work.erp_roles import ErpRoles
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.updates import Updates
@@ -49,6 +51,7 @@ class Engine:
     watching: Watching | None = None
     meter: Meter | None = None
     lookup: Lookup | None = None
+    erp_roles: ErpRoles | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -76,6 +79,10 @@ def create_app(engine: Engine) -> Flask:
         _tell_of_requests(app, engine.meter)
     if engine.lookup:
         app.register_blueprint(lookup(engine.lookup, engine.settings, access))
+    if engine.erp_roles:
+        app.register_blueprint(erps(engine.erp_roles, engine.settings, access))
+        if engine.erp_roles.entities:
+            app.before_request(engine.erp_roles.learn)
     handle_errors(app)
 
     @app.get("/v1/health")

@@ -116,3 +116,78 @@ def _show_end(results: Sequence[Result], answer: dict[str, Any]) -> None:
         names = ", ".join(result.check.name for result in left_out)
         show.line(f"Not promised, and not counted: {names}. The engine works without, slower or with less proof.")
     show.line(f"conformance: {answer['passed']} of {answer['of']} passed", "bold")
+
+
+ENTITY = click.argument("entity", metavar="ENTITY")
+
+
+@command("roles", erp)
+@click.argument("entity", metavar="[ENTITY]", required=False)
+def erp_roles(context: Context, entity: str | None) -> None:
+    """Which ERP counts, of the entities that have two; which runs beside, how far it is, and what it has otherwise.
+
+    Example: counterfoil erp roles DE01
+    """
+    if entity is None:
+        context.answer(context.client.get("erps"), lambda value: _show_roles(value["erps"]))
+    else:
+        context.answer(context.client.get("erps", entity), _show_role)
+
+
+@command("beside", erp)
+@ENTITY
+def erp_beside(context: Context, entity: str) -> None:
+    """Let the next ERP ([successor.ENTITY] in the settings) run beside: it is given all that stands, and what will.
+
+    What it refuses or has otherwise parks no order. Example: counterfoil erp beside DE01
+    """
+    context.answer(_changed(context, entity, "beside"), _show_role)
+
+
+@command("alone", erp)
+@ENTITY
+def erp_alone(context: Context, entity: str) -> None:
+    """Let no other ERP run beside the one that counts; what it was given stays there.
+
+    Example: counterfoil erp alone DE01
+    """
+    context.answer(_changed(context, entity, "alone"), _show_role)
+
+
+@command("hand-over", erp)
+@ENTITY
+@click.option("--back", is_flag=True, help="stop handing over: all is as it was before")
+def erp_hand_over(context: Context, entity: str, back: bool) -> None:
+    """Let the ERP beside take over, as soon as it has all that stands, document by document.
+
+    Until then nothing new is posted; stores go on, and what is due waits for some seconds.
+
+    Example: counterfoil erp hand-over DE01
+    """
+    context.answer(_changed(context, entity, "back" if back else "hand-over"), _show_role)
+
+
+def _changed(context: Context, entity: str, to: str) -> dict[str, Any]:
+    return context.client.post("erps", body={"entity": entity, "to": to})
+
+
+def _show_roles(rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        show.line("Each entity has one ERP, which counts.")
+    columns = ["entity", "counts", "since", "beside", "has", "lacks", "refuses", "state"]
+    show.table(columns, [_role(row) for row in rows], right=("has", "lacks", "refuses"))
+
+
+def _role(row: dict[str, Any]) -> list[Any]:
+    state = "hands over" if row["is_handing_over"] else "side by side" if row["beside"] else "alone"
+    numbers = [row.get("done"), row.get("behind"), row.get("refused")]
+    return [row["entity"], row["counts"], row["since"], row["beside"], *numbers, state]
+
+
+def _show_role(row: dict[str, Any]) -> None:
+    _show_roles([row])
+    refusals = [[one["documents"], one["cause"], one["remedy"], one["key"]] for one in row["refusals"]]
+    show.table(["documents", "refused since", "what to do", "such as"], refusals)
+    if row.get("differing"):
+        show.line(f"{row['beside']} has {row['differing']} document(s) otherwise than they stand:", "red")
+        show.table(["key", "number", "", "cause"], [list(one.values()) for one in row["documents"]])

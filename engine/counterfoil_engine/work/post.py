@@ -58,8 +58,13 @@ class Lane:
 SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "The tax service", "store": "The store"}
 
 
+Choose = Callable[[Any], tuple[PostingParty, bool]]
+"""A transaction → the party that counts now, and whether anything new may be posted there."""
+
+
 class Poster:
-    """Serves one lane. jitter: numbers from 0 up to 1, so that lanes don't come back in step after an outage.
+    """Serves one lane. jitter: numbers from 0 up to 1, so that lanes don't come back in step after an outage. choose:
+    where the party may be replaced by another; None: it is always the same.
 
     heard: told of each refusal, in its transaction: what it means for the order may be a fact (`work/recalls.py`)."""
 
@@ -72,8 +77,10 @@ class Poster:
         hold: LaneHold,
         jitter: Callable[[], float] = lambda: 0.0,
         heard: Callable[[Any, Intent, Case], None] = lambda tx, intent, case: None,
+        choose: Choose | None = None,
     ) -> None:
         self._records, self._book, self._receiver = records, book, receiver
+        self._choose: Choose = choose or (lambda tx: (receiver, True))
         self._lane, self._hold, self._jitter, self._heard = lane, hold, jitter, heard
         self._draw = Draw()
         self._open_days: dict[date, tuple[date, datetime]] = {}
@@ -114,6 +121,9 @@ class Poster:
             rules = self._book.current(tx)
             adopt_since = records.identity.to_adopt(tx, lane.party, lane.entity)
             self._locked = self._periods_locked(tx)
+            chosen, may_begin = self._choose(tx)
+        if chosen is not self._receiver:
+            self._receiver, self._open_days = chosen, {}
         if not allowance:
             return False
         self._is_closed = allowance == records.breakers.FULL
@@ -125,7 +135,7 @@ class Poster:
         with records.transaction() as tx:
             usable, now = self._hold.usable(tx), tx.now()
             lost = records.intents.sent_without_result(tx, lane.party, lane.entity, usable, lag_s, limit)
-            batch = [] if lost else self._pick(tx, rules, usable, limit)
+            batch = self._pick(tx, rules, usable, limit) if may_begin and not lost else []
         if lost:
             return self._guarded(lambda: self._look_up(lost, now))
         if not batch and not self._is_closed:
@@ -210,6 +220,10 @@ class Poster:
         with records.transaction() as tx:
             self._hold.confirm(tx)
             records.periods.share(tx, self._lane.entity)
+            chosen, may_begin = self._choose(tx)
+            if chosen is not self._receiver:
+                return []
+            batch = [one for one in batch if may_begin or one.state == "sent"]  # what was begun there ends there
             locked = self._periods_locked(tx)  # one that was locked just now: its documents get another date next time
             open_still = [one for one in batch if str(Period.of(one.posting_date or one.day)) not in locked]
             ids = set(records.intents.mark_sent(tx, open_still))
