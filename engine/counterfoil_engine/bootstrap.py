@@ -769,7 +769,9 @@ def build(
     return Engine(
         database=database,
         clock=clock,
-        erps=erps if watched.meter is None else {name: watched.party(erp, PARTY, name) for name, erp in erps.items()},
+        erps=erps
+        if watched.meter is None
+        else {entity: _watched(watched, erp, entity) for entity, erp in erps.items()},
         records=records,
         book=Book(parse),
         events=events.StoredEvents(database, waits.wake, watched.took_in),
@@ -784,6 +786,13 @@ def build(
         payout_folder=payout_folder,
         watched=watched,
     )
+
+
+def _watched(watched: Watched, erp: Any, entity: str) -> Any:
+    """An ERP whose calls are counted; of two, each of them."""
+    if isinstance(erp, ErpByRole):
+        return ErpByRole(erp.counts, {name: watched.party(each, PARTY, entity) for name, each in erp.erps.items()})
+    return watched.party(erp, PARTY, entity)
 
 
 @functools.cache
