@@ -443,8 +443,14 @@ class Demo:
         post = "curl -H 'Content-Type: application/json'"
         erp = f'{post} -H "Authorization: Bearer $COUNTERFOIL_ERP_TOKEN" {self.erp_url}/sandbox'
         edit = json.dumps(self.a_cent_more())
+        console, password = f"{self.engine_url}/console", self.let_in("demo")
         self.story.head("Look around, and break things")
         for what, how in (
+            (f"The console: sign in as demo, with the password {password}", f"{console}/"),
+            ("  what is stuck, and what ends it", f"{console}/cases"),
+            ("  one order from the click to the ledger line", f"{console}/orders/{STORE}/1002"),
+            ("  why the shop shows a number", f"{console}/stock"),
+            ("  how far the month is from its close", f"{console}/close"),
             ("The shop: place orders, edit, refund, cancel, send twice", self.shop_url),
             ("The ERP: its books, and switches for its bad days", self.erp_url),
             ("In another terminal, first", f". {self.write_env()}"),
@@ -466,6 +472,17 @@ class Demo:
                     if not child.is_up():
                         raise failed(f"The {child.name} has ended by itself.", child)
         self.story.console.print("\nEnded.")
+
+    def let_in(self, name: str) -> str:
+        """Somebody who may do all in the console; their password."""
+        password, token = secrets.token_hex(8), self.engine_environment["COUNTERFOIL_API_TOKEN"]
+        for path, body in (
+            ("users", {"name": name, "role": "admin"}),
+            ("users/password", {"name": name, "password": password}),
+        ):
+            headers = {"Authorization": f"Bearer {token}"}
+            requests.post(f"{self.engine_url}/v1/{path}", json=body, headers=headers, timeout=10).raise_for_status()
+        return password
 
     def write_env(self) -> Path:
         """What a shell needs to speak to the engine and the ERP; in the demo's folder, which is its owner's alone."""
