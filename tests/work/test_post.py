@@ -328,6 +328,23 @@ def test_a_refused_reversal_that_was_not_due_for_a_while_is_tried_again_when_it_
     assert list(world.erp.standing()) == ["eu1/1001/payment/x/r2"]
 
 
+def test_a_reversal_that_is_refused_stays_a_case_where_only_what_it_rests_on_has_changed(world):
+    """The credit note is due as it stands, but for the invoice that it names: that one can't go before it."""
+    from counterfoil_engine.work.unpark import retry
+
+    world.due("1001", a_document("invoice", 100), a_document("credit_note", 10, after=["invoice/x"]))
+    world.run()
+    world.erp.refuse_kinds["credit_note"] = "data"
+    world.due("1001", a_document("invoice", 90), a_document("credit_note", 10, after=["invoice/x"]))
+    world.run()
+    assert world.open_cases() == ["The ERP refuses credit_note."]
+    world.erp.refuse_kinds.clear()
+    retry(world.records, "order eu1/1001", "anna")
+    world.run()
+    assert sorted(world.erp.standing()) == ["eu1/1001/credit_note/x/r2", "eu1/1001/invoice/x/r2"]
+    assert world.open_cases() == []
+
+
 def test_a_retry_of_one_cause_leaves_alone_what_another_refused(world):
     from counterfoil_engine.work.unpark import retry_all
 

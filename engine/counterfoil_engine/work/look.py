@@ -399,7 +399,8 @@ class _Ledger:
 
 
 def _still_refused(considered: Considered, key: str) -> bool:
-    """Whether an intent stays refused: a posting while it is due like that, a reversal while it is not."""
+    """Whether an intent stays refused: a posting while it is due like that, a reversal while it is not, or while what
+    its document rests on has to go."""
     intent = considered.intent(key)
     if intent is None or intent.state != "refused" or intent.released:
         return False
@@ -410,7 +411,9 @@ def _still_refused(considered: Considered, key: str) -> bool:
     dues = considered.own or considered.dues
     due = next((one for one in dues.documents if one.slot == intent.slot), None)
     is_due = due is not None and due.content_hash == intent.content_hash
-    return is_due if intent.reverses is None else not is_due
+    if intent.reverses is None:
+        return is_due
+    return not is_due or any(isinstance(step, Reverse) and step.key == key for step in considered.steps)
 
 
 class _Writer:
