@@ -183,6 +183,17 @@ def test_a_price_reduction_before_the_invoice_reduces_it_and_after_it_is_credite
     assert balances(after.documents)["allowances"] == 200
 
 
+def test_a_price_reduction_is_off_what_earlier_refunds_leave_though_their_goods_leave_later() -> None:
+    order = an_order(*THREE, a_shipping("4.90"))
+    goods = refund_of(order, {1: 3}, created=START + timedelta(hours=2))
+    some = a_refund("2.38", id=5002, created=START + timedelta(hours=3))
+    refunded = (an_order(*THREE, a_shipping("4.90"), refunds=[goods, some]), [goods, some])
+    result = due(order, refunded, others=[a_shipment("s1", 30, item_1=3)], rule=WMS)
+    assert result.cases == ()
+    assert invoices(result) == [("hub-s1", 1189 + 583 - 238)]
+    assert sums_by_kind(of_kind(result, "credit_note")) == {"credit_note": 1189}
+
+
 def test_what_is_withheld_of_goods_that_never_left_is_invoiced_as_a_rest() -> None:
     order = an_order(*THREE)
     refund = a_refund("7.92", a_refunded_line(1, "6.66", {1: "1.26"}, 3))

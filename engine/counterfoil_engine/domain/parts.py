@@ -319,13 +319,17 @@ class _Split:
         rows = [row for row in self._rows.values() if _is_like(line, row.line)]
         before: Amounts = {}
         for key, amount in _amounts(line).items():
-            weights = [max(0, row.open()[key]) for row in rows]
+            weights = [max(0, row.open()[key] - self._waited_for(row.line, key)) for row in rows]
             before[key] = _within(amount - round_half_up(Decimal(amount) * share), sum(weights))
             if before[key]:
                 for row, part in zip(rows, spread(before[key], weights), strict=True):
                     row.amounts[key] -= part
         after = _minus(_amounts(line), before)
         return _with(line, before, line.quantity), _with(line, after, line.quantity) if any(after.values()) else None
+
+    def _waited_for(self, line: Line, key: int | None) -> int:
+        """What refunds take of a line's invoice that is still to come."""
+        return sum(_amounts(waiting).get(key, 0) for _, waiting in self._waiting if waiting.id == line.id)
 
     def _reduced(self, row: _Row, amounts: Amounts, quantity: Decimal, of: Line | None = None) -> Line:
         for key, amount in amounts.items():
