@@ -26,7 +26,7 @@ from counterfoil_engine.domain import order as domain_order
 from counterfoil_engine.domain.documents import Document
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.ports import Unknown
-from counterfoil_engine.records import events, facts, identity, intents, lanes, sequences, waits
+from counterfoil_engine.records import events, facts, intents, lanes, sequences, waits
 from counterfoil_engine.work.hold import Holds
 from counterfoil_engine.work.post import Poster
 from loguru import logger
@@ -125,9 +125,8 @@ def a_period_that_closes_is_not_noticed(patch: Patch) -> None:
 
 
 def nothing_is_adopted_after_a_restore(patch: Patch) -> None:
-    """The engine comes back as it was an hour ago, and goes on as if nothing had been posted since."""
-    patch.set(identity, "to_adopt", nothing)
-    patch.set(intents, "adopt", nothing)
+    """The engine comes back as it was an hour ago, asks the ERP, and goes on as if nothing had been posted since."""
+    patch.set(Poster, "_adopt_chunk", lambda self, chunk: None)
 
 
 # What is due.

@@ -20,6 +20,7 @@ from simulation.actors import (
     restarts,
     restores,
     taxes,
+    too_late,
     wms,
 )
 
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 HAPPENINGS: dict[str, tuple[int, object]] = {}
 BY_SHOPPERS = {"places an order", "pays", "cancels", "completes", "refunds", "writes a note", "edits"}
-OWN, OTHERS = (checkouts, gateways, wms, taxes, party_days), (backups, deaths, lines, operators, restarts, restores)
+OWN, OTHERS = (
+    (checkouts, gateways, wms, taxes, party_days, too_late),
+    (backups, deaths, lines, operators, restarts, restores),
+)
 
 
 def begin(simulation: Simulation) -> None:
