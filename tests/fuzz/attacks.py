@@ -22,7 +22,8 @@ from fuzz import corpus, mutate
 from fuzz.wire import Attempt, Headers, garbage
 
 HOSTILE = "hostile"  # the store whose agent has gone bad
-AGENTS = ("/v1/hello", "/v1/epoch", "/v1/events", "/v1/heartbeat")
+AGENTS = ("/v1/hello", "/v1/epoch", "/v1/events", "/v1/heartbeat", "/v1/updates", "/v1/sweeps")
+BY_CONTRACT = {"/v1/updates": "feed/results.v1", "/v1/sweeps": "feed/sweep_answers.v1"}  # no traffic of theirs is kept
 METHODS = ("GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT", "BREW", "post", "P" * 30)
 TYPES = (
     "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data", "",
@@ -72,7 +73,7 @@ def attack(keys: Keys, randomly: random.Random) -> Attempt:
 
 
 def ingest(keys: Keys, randomly: random.Random) -> Attempt:
-    path = randomly.choices(AGENTS, (2, 1, 10, 2))[0]
+    path = randomly.choices(AGENTS, (2, 1, 10, 2, 2, 2))[0]
     body = _garbled_at_times(_agents_body(path, keys, randomly), randomly)
     attempt = Attempt("engine", f"ingest {path}", path=path, body=body)
     encoding = "identity"
@@ -91,6 +92,10 @@ def _agents_body(path: str, keys: Keys, randomly: random.Random) -> bytes:
     if path in ("/v1/hello", "/v1/epoch") and randomly.random() < 0.3:
         good: Any = {"store": HOSTILE, "installation": "0" * 32, "epoch": keys.epoch, "reason": "because"}
         return mutate.encoded(mutate.changed({**good, "agent_version": "1", "contracts": {"order": [1]}}, randomly, 2))
+    if path in BY_CONTRACT:
+        said = corpus.from_contract(BY_CONTRACT[path], randomly)
+        said = {**said, "store": HOSTILE} if isinstance(said, dict) else said
+        return mutate.encoded(said if randomly.random() < 0.3 else mutate.changed(said, randomly, 3, big=True))
     body = randomly.choice([body for sent, body in corpus.traffic() if sent == path])
     return mutate.encoded(mutate.changed(_ours(body), randomly, 3, big=True))
 
