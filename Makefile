@@ -123,6 +123,20 @@ conformance: $(if $(CONFIG),,conformance-$(or $(ERP),sandbox))
 conformance-sandbox: $(READY)
 	$(BIN)/counterfoil erp check sandbox
 
+# A fresh Tryton, set up by script; the recorded orders posted into it, and its trial balance tied out with the engine's journal.
+.PHONY: demo-tryton
+demo-tryton: $(READY) $(TRYTON_READY)
+	cd tests && ../$(BIN)/python -m tryton.demo
+
+.PHONY: conformance-tryton
+conformance-tryton: $(READY) $(TRYTON_READY)
+	cd tests && ../$(BIN)/python -m tryton.conformance
+
+# The worked month on a real Tryton, in a database of its own.
+.PHONY: month-tryton
+month-tryton: $(READY) $(TRYTON_READY)
+	cd tests && ../$(BIN)/python -m tryton.month --orders $(or $(ORDERS),2000) --seed $(or $(SEED),1) --plant "$(or $(PLANT),all)"
+
 # A worked month: ORDERS of two companies through the shipped code, errors planted (PLANT: all, none, or one kind), closed
 # to the cent, every difference named (docs/month.md); SEED: of all that is by chance.
 .PHONY: month

@@ -53,7 +53,7 @@ class Ledgers:
             self.ours = {entity: close_records.booked(tx, entity, FIRST, LAST) for entity in BOOK}
             rows = tx.all("select * from intents where state = 'done' and party = 'erp' order by id")
             self.posted = [each for row in rows if (each := _posted(as_intent(row)))]
-        self.theirs = {entity: list(chain.erp.entries(entity, FIRST, LAST)) for entity in BOOK}
+        self.theirs = {entity: list(chain.erps[entity].entries(entity, FIRST, LAST)) for entity in BOOK}
         self.breaks = {entity: compare(self.ours[entity], self.theirs[entity]) for entity in BOOK}
         self.documents = list(_their_documents(month))
 
@@ -62,7 +62,7 @@ class Ledgers:
         for entity in BOOK:
             theirs = {
                 place: (line.debit_minor - line.credit_minor, line.book_debit_minor - line.book_credit_minor)
-                for place, line in month.chain.erp.balances(entity).items()
+                for place, line in month.chain.erps[entity].balances(entity).items()
             }
             for tie in tie_out(added(each.net for each in self.ours[entity]), theirs, self.breaks[entity]):
                 yield entity, tie
@@ -87,6 +87,10 @@ def _posted(intent: Any) -> Posted | None:
 
 
 def _their_documents(month: Month) -> Iterator[TheirDocument]:
+    """Of the sandbox, or of an ERP that says them itself."""
+    for erp in month.chain.erps.values():
+        if hasattr(erp, "documents"):
+            yield from erp.documents()
     before: int | None = None
     while page := month.chain.books.newest(before, 1000):
         before = page[-1]["id"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from counterfoil_engine.domain.close import Line as CloseLine
 from counterfoil_engine.domain.close import aged
@@ -68,15 +69,23 @@ class Result:
         return not self.remainder_minor and not self.missed and not self.unplanned
 
 
-def worked(seed: int, orders: int, kinds: Collection[str], each: int, folder: Path | None = None) -> Result:
-    """Plan a month, let it happen, and close it. kinds: of errors to plant, so many of each."""
+def worked(
+    seed: int,
+    orders: int,
+    kinds: Collection[str],
+    each: int,
+    folder: Path | None = None,
+    erps: Mapping[str, Any] | None = None,
+) -> Result:
+    """Plan a month, let it happen, and close it. kinds: of errors to plant, so many of each. erps: by entity, in place
+    of the sandbox."""
     plan = planned(seed, orders)
     spoiler = Spoiler(plan, kinds, each)
     spoiler.before_reports()
     plan.report()
     spoiler.after_reports()
     with tempfile.TemporaryDirectory(prefix="counterfoil-month-") as place:
-        month = Month(folder or Path(place), plan)
+        month = Month(folder or Path(place), plan, erps)
         try:
             month.live()
             spoiler.in_the_erp(month)

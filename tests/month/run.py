@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,10 @@ class Drop:
 class Month:
     """An engine, its parties and its ERP in a folder, and the plan that happens to them."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, erps: Mapping[str, Any] | None = None) -> None:
+        """erps: by entity, in place of the sandbox."""
         self.plan, self.lines = plan, [_line("wms", WMS), *(_line("gateway", source) for source in GATEWAYS)]
-        self.chain = Chain(folder, STORES[0].id, rules_text(), START - timedelta(days=1), self.lines)
+        self.chain = Chain(folder, STORES[0].id, rules_text(), START - timedelta(days=1), self.lines, erps)
         self._by_source = {line.source: line.port for line in self.lines}
         self._agents: dict[str, Agent] = {store.id: self.chain.join(store.id) for store in STORES[1:]}
         self.drop, engine = Drop(), self.chain.engine

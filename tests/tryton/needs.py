@@ -6,7 +6,15 @@ from itertools import product
 
 from counterfoil_engine.adapters.erp.tryton.setup import Needs
 
-ITEMS = {"GOODS": True, "BOOK": True, "GIFT-CARD": False, "SKU-1": True, "SKU-2": True, "SKU-000011": True}
+ITEMS = {
+    "GOODS": True,
+    "BOOK": True,
+    "GIFT-CARD": False,
+    "SKU-1": True,
+    "SKU-2": True,
+    "SKU-000011": True,
+    "CHECK-1": True,
+}
 CLASSES = ("goods", "books")
 
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +66,7 @@ def drop(database: str) -> None:
 
 
 def template(needs: dict[str, Needs]) -> str:
-    """The name of a database with books of all companies, made where it isn't there yet."""
+    """The name of a database with books of all companies of the tests, made where it isn't there yet."""
     made_of = [*sorted(MODULE.rglob("*.py")), *sorted(MODULE.rglob("*.xml")), *sorted(MODULE.rglob("*.cfg"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of) + repr(needs).encode()).hexdigest()[:12]
     name = f"{PREFIX}template_{digest}"
@@ -76,32 +76,34 @@ def template(needs: dict[str, Needs]) -> str:
         if name not in there:
             for old in there:
                 drop(old)
-            _make(name, needs)
+            begun = f"{name}_begun"
+            make(begun, needs, COMPANIES, (2026, 2027))
+            execute(f'alter database "{begun}" rename to "{name}"')
     return name
 
 
-def _make(name: str, needs: dict[str, Needs]) -> None:
-    begun = f"{name}_begun"
-    drop(begun)
-    execute(f'create database "{begun}"')
-    companies = [part for company, currency in COMPANIES.items() for part in ("--company", f"{company}:{currency}")]
-    script = [PYTHON, MODULE / "tools" / "fresh_database.py", address(begun), *companies, "--years", "2026,2027"]
+def make(name: str, needs: dict[str, Needs], currencies: dict[str, str], years: Iterable[int]) -> None:
+    """A fresh database with a company each, set up for what is needed."""
+    drop(name)
+    execute(f'create database "{name}"')
+    companies = [part for company, currency in currencies.items() for part in ("--company", f"{company}:{currency}")]
+    script = [PYTHON, MODULE / "tools" / "fresh_database.py", address(name), *companies]
+    script += ["--years", ",".join(map(str, years))]
     done = subprocess.run(script, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise RuntimeError(f"Tryton couldn't be set up: {done.stderr[-3000:]}")
-    with serving(begun) as server:
+    with serving(name) as server:
         for company, wanted in needs.items():
             setup = Setup(server.client(), start_of(company), wanted)
             refused = setup.make(setup.look())
             left = [each.what for each in setup.look() if not each.ok]
             if refused or left:
                 raise RuntimeError(f"Tryton couldn't be set up: {refused}, {left}")
-    execute(f'alter database "{begun}" rename to "{name}"')
 
 
-def start_of(company: str, warehouse: str | None = "MAIN") -> NameMap:
+def start_of(company: str, ships: bool = True) -> NameMap:
     """The map that set-up starts from."""
-    return NameMap(company, "CFL", warehouse, warehouses={"BER": "MAIN", "HAM": "EAST"})
+    return NameMap(company, "CFL", "MAIN", ships, warehouses={"BER": "MAIN", "HAM": "EAST"})
 
 
 @dataclass
@@ -153,8 +155,8 @@ class Server:
     def client(self) -> Tryton:
         return Tryton(self.url, "counterfoil", PASSWORD)
 
-    def map_of(self, company: str, needs: Needs, warehouse: str | None = "MAIN") -> NameMap:
-        setup = Setup(self.client(), start_of(company, warehouse), needs)
+    def map_of(self, company: str, needs: Needs, ships: bool = True) -> NameMap:
+        setup = Setup(self.client(), start_of(company, ships), needs)
         setup.look()
         return setup.names
 

@@ -508,6 +508,7 @@ from counterfoil_engine.cli import (  # noqa: E402  (they join)
     cases,  # noqa: F401
     close,  # noqa: F401
     erp,  # noqa: F401
+    erp_setup,  # noqa: F401
     evidence,  # noqa: F401
     lookup,  # noqa: F401
     payouts,  # noqa: F401

@@ -112,10 +112,17 @@ class Agent:
 
 
 class Chain:
-    """One store, one agent's outbox, one engine, one sandbox ERP, in a folder of their own. parties: beside the ERP."""
+    """One store, one agent's outbox, one engine, one sandbox ERP, in a folder of their own. parties: beside the ERP.
+    erps: by entity, in place of the sandbox."""
 
     def __init__(
-        self, folder: Path, store: str, rules_text: str, start: datetime, parties: Sequence[PartyLine] = ()
+        self,
+        folder: Path,
+        store: str,
+        rules_text: str,
+        start: datetime,
+        parties: Sequence[PartyLine] = (),
+        erps: Mapping[str, Any] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.store, self.clock = store, ToldClock(start)
@@ -124,13 +131,13 @@ class Chain:
         self.erp = HttpErp("http://erp", "rehearsal", in_process_session(self.erp_service, self.clock.now))
         self.database = Database(f"sqlite:///{folder / 'engine.sqlite'}", self.clock)
         self.database.migrate()
-        self._erps: dict[str, Any] = {}
+        self.erps: dict[str, Any] = {}
         self.engine: Engine = build(
-            self.database, self.clock, self._erps, settings=UNBRAKED, jitter=lambda: 0.0, parties=parties
+            self.database, self.clock, self.erps, settings=UNBRAKED, jitter=lambda: 0.0, parties=parties
         )
         self.engine.load_rules(rules_text, "rehearsal")
         with self.engine.records.transaction() as tx:
-            self._erps |= dict.fromkeys(self.engine.book.current(tx).entities, self.erp)
+            self.erps |= erps or dict.fromkeys(self.engine.book.current(tx).entities, self.erp)
         self.receiver = self.engine.receiver()
         self._folder, self._agents = folder, [Agent(folder, store, self.receiver, self.clock)]
         self.outbox = self._agents[0].outbox

@@ -72,6 +72,11 @@ def rehearse(
     return report
 
 
+def carry(chain: Chain, histories: Mapping[int, Sequence[Snapshot]]) -> None:
+    """Let histories travel through a chain of one's own."""
+    _travel(chain, [_Journey(order_id, snapshots) for order_id, snapshots in histories.items()], None)
+
+
 def _readable(histories: Mapping[int, Sequence[Snapshot]], now: datetime) -> list[Order]:
     """Every snapshot that reads as an order; what doesn't becomes a case later."""
     orders = []

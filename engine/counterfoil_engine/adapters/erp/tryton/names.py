@@ -2,7 +2,8 @@
 
     company = "DE01"                 # the name of the company's party
     journal = "CFL"                  # the code of the journal of all that is no invoice
-    warehouse = "MAIN"               # where sales ship from; none: sales make no shipments, a WMS has the goods
+    warehouse = "MAIN"               # where sales ship from
+    ships = true                     # false: sales make no shipments in Tryton, since a WMS has the goods
     [accounts]                       # each role an account of its own
     receivable = "1.2.1"
     [taxes]                          # optional: the tax by whose code a tax report adds it up
@@ -37,6 +38,7 @@ class NameMap:
     company: str
     journal: str
     warehouse: str | None = None
+    ships: bool = True
     accounts: Mapping[str, str] = field(default_factory=dict)
     taxes: Mapping[str, str] = field(default_factory=dict)
     items: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +67,9 @@ def of(table: Mapping[str, object], path: str = "the map") -> NameMap:
     for name, value in table.items():
         if name in _TEXTS and (not isinstance(value, str) or not value):
             raise _wrong(f"In {path}, {name} is no text.")
-        if name not in _TEXTS and name not in _TABLES:
+        if name == "ships" and not isinstance(value, bool):
+            raise _wrong(f"In {path}, ships is neither true nor false.")
+        if name not in (*_TEXTS, *_TABLES, "ships"):
             raise _wrong(f"{path} has a {name!r}, which is unknown.")
     for name in _TABLES:
         rows = table.get(name, {})
@@ -92,6 +96,7 @@ def written(made: NameMap) -> str:
     """The file of a map, sorted."""
     lines = ["# Names in Tryton of what Counterfoil posts and reads; `counterfoil erp setup tryton` proposes it."]
     lines += [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name in _TEXTS if (value := getattr(made, name))]
+    lines.append(f"ships = {str(made.ships).lower()}")
     for name in _TABLES:
         rows = getattr(made, name)
         lines += ["", f"[{name}]"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from counterfoil_engine.adapters.erp.tryton.answers import refusal_of
@@ -41,27 +42,31 @@ class Carrier:
             return [outcomes.get(posting.key, Unknown(posting.key)) for posting in postings]
 
     def _post(self, postings: Sequence[Posting], outcomes: Outcomes) -> None:
-        sound = [each for each in _by_key(postings) if self._checked(each, lambda: require_sound(each), outcomes)]  # noqa: B023
-        undone = [each.document["reverses"] for each in sound if each.document["reverses"] is not None]
-        found = self._register.find([*(each.key for each in sound), *undone])
+        sound = [each for each in _by_key(postings) if self._checked(each, partial(require_sound, each), outcomes)]
+        for stage in _stages(sound):
+            self._post_stage(stage, outcomes)
+
+    def _post_stage(self, stage: Sequence[Posting], outcomes: Outcomes) -> None:
+        undone = [each.document["reverses"] for each in stage if each.document["reverses"] is not None]
+        found = self._register.find([*(each.key for each in stage), *undone])
         new = []
-        for each in sound:
+        for each in stage:
             if each.key in found:
                 outcomes[each.key] = _standing(each.key, each.content_hash, found[each.key])
-            elif self._checked(each, lambda: _require_original(each, found), outcomes):  # noqa: B023
+            elif self._checked(each, partial(_require_original, each, found), outcomes):
                 new.append(each)
         if not new:
             return
         maker = Maker(self._books, Known(self._books, new))
         vouchers = [made for each in new if (made := self._made(maker, each, outcomes))]
-        groups: dict[tuple[int, str | None], list[Voucher]] = {}
-        for voucher in vouchers:
-            groups.setdefault((KINDS.index(voucher.kind), voucher.model), []).append(voucher)
         if self._books.has_module:
             self._carry(vouchers, outcomes)
-        else:
-            for _, group in sorted(groups.items(), key=lambda each: each[0][0]):
-                self._carry(group, outcomes)
+            return
+        groups: dict[tuple[int, str], list[Voucher]] = {}
+        for voucher in vouchers:
+            groups.setdefault((KINDS.index(voucher.kind), voucher.model or ""), []).append(voucher)
+        for _, group in sorted(groups.items()):
+            self._carry(group, outcomes)
 
     def _checked(self, posting: Posting, check: Callable[[], object], outcomes: Outcomes) -> bool:
         try:
@@ -163,7 +168,7 @@ class Carrier:
         """A sale without lines, cancelled at once: what can be found by its key, has a date, and does nothing."""
         write = self._books.tryton.write
         self._clear_begun(SALE, [each.key for each in vouchers])
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "company": self._books.company,
                 "reference": each.key,
@@ -232,6 +237,27 @@ class Carrier:
 def _by_key(postings: Sequence[Posting]) -> list[Posting]:
     """Each key once: in a batch that holds one twice, the second is the first."""
     return list({posting.key: posting for posting in reversed(postings)}.values())[::-1]
+
+
+def _stages(postings: Sequence[Posting]) -> list[list[Posting]]:
+    """Documents after those of the same batch that they refer to. The engine sends none before those stand, so one
+    stage is the rule."""
+    level: dict[str, int] = {}
+    by_name: dict[str, int] = {}  # counterparties, orders and slots that this batch makes
+    for posting in sorted(postings, key=lambda each: KINDS.index(each.document["kind"])):
+        document = posting.document
+        order = f"order {document['store']}/{document['order']}"
+        refers = [f"customer {document.get('counterparty')}", order, str(document.get("invoice"))]
+        if document["reverses"] is not None:
+            refers.append(str(document["reverses"]))
+        depth = 0 if document["kind"] == "customer" else max((by_name.get(name, -1) + 1 for name in refers), default=0)
+        level[posting.key] = depth
+        made = {"customer": refers[0], "sales_order": order, "invoice": document["slot"]}.get(document["kind"])
+        by_name |= {name: depth for name in (made, posting.key) if name is not None}
+    stages: list[list[Posting]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
+    for posting in postings:
+        stages[level[posting.key]].append(posting)
+    return [stage for stage in stages if stage]
 
 
 def _sent(voucher: Voucher) -> dict[str, Any]:

@@ -78,7 +78,8 @@ class Register:
             yield from (each for each in self.records(first=first, last=last) if first <= each.day <= last)
             return
         for row in self._module_pages("between", first, last):
-            yield Standing(*row[:7], row[7] or "")
+            key, number, content_hash, amount_minor, currency, day, at, record = row
+            yield Standing(key, number, content_hash, amount_minor, currency, day, at, record or "")
 
     def _module_pages(self, method: str, *asked: Any) -> Iterator[Sequence[Any]]:
         after: int | None = 0

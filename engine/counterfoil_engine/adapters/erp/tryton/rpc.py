@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.auth import AuthBase
@@ -76,7 +77,9 @@ class Tryton:
         self._user, self._password, self._sleep = user, password, sleep
         self._token, self._lock = _SessionToken(), threading.RLock()
         # Bodies of some size are compressed whatever is asked for, and labelled so only where it is accepted.
-        server, _, self._database = url.rstrip("/").rpartition("/")
+        place = urlsplit(url)
+        before, _, self._database = place.path.rstrip("/").rpartition("/")
+        server = urlunsplit(place._replace(path=before))
         self._line = Line(
             server,
             self._token,

@@ -250,7 +250,7 @@ class Setup:
     def _nobody(self) -> Finding:
         identifier = identifier_of(NOBODY)
         there = self._tryton.read("model.party.identifier.search", [("code", "=", identifier)], 0, 1, None)
-        values = {
+        values: dict[str, Any] = {
             "name": "Orders taken over",
             "identifiers": [("create", [{"code": identifier}])],
             "addresses": [("create", [{}])],

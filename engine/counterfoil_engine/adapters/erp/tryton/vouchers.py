@@ -167,6 +167,7 @@ class Maker:
         partner, books = self._known.partner(document["counterparty"]), self._books
         currency = books.currency_of(document["currency"])
         ships_from = books.names.warehouse
+        is_shipped = ships_from is not None and books.names.ships
         values = {
             "company": books.company,
             "reference": base.key,
@@ -178,7 +179,7 @@ class Maker:
             "payment_term": None,
             "sale_date": base.day,
             "invoice_method": "manual",
-            "shipment_method": "order" if ships_from else "manual",
+            "shipment_method": "order" if is_shipped else "manual",
             "warehouse": books.warehouse(ships_from)["id"] if ships_from else None,
             "lines": [("create", [row for line in document["lines"] for row in self._sale_lines(line, currency)])],
         }
@@ -215,9 +216,10 @@ class Maker:
 
     def _return(self, base: Voucher, document: Mapping[str, Any]) -> Voucher:
         sale, ships_from = self._known.sale_of(document), self._books.names.warehouse
-        if document["reverses"] is not None or not document.get("received") or sale is None or not ships_from:
+        is_theirs = ships_from is not None and self._books.names.ships
+        if document["reverses"] is not None or not document.get("received") or sale is None or not is_theirs:
             return self._note(base, sale)
-        warehouse = self._books.warehouse(ships_from)
+        warehouse = self._books.warehouse(str(ships_from))
         moves = []
         for line in document["lines"]:
             item = self._known.item(line["item"])
