@@ -102,6 +102,11 @@ bench: $(READY)
 bench-sweep: $(READY)
 	$(BIN)/python bench/sweep.py
 
+# Tryton's own time for an order, the engine's on top, singly and in batches, with its module and without; stock.
+.PHONY: bench-tryton
+bench-tryton: $(READY) $(TRYTON_READY)
+	$(BIN)/python bench/tryton.py $(if $(ORDERS),--orders $(ORDERS))
+
 load: $(READY)
 	$(BIN)/python bench/load.py $(if $(ORDERS),--orders $(ORDERS)) $(if $(FACTOR),--factor $(FACTOR))
 

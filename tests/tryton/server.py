@@ -61,6 +61,12 @@ def execute(sql: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+def execute_in(database: str, sql: str) -> None:
+    """In Tryton's own database: only to bring about what no person should."""
+    with psycopg.connect(address(database), autocommit=True) as connection:
+        connection.execute(sql.encode())
+
+
 def drop(database: str) -> None:
     execute(f'drop database if exists "{database}" with (force)')
 
