@@ -133,6 +133,11 @@ conformance-sandbox: $(READY)
 demo-tryton: $(READY) $(TRYTON_READY)
 	cd tests && ../$(BIN)/python -m tryton.demo
 
+# Tryton, its database's connections and the poster are killed in the middle of a post, KILLS times.
+.PHONY: torture-tryton
+torture-tryton: $(READY) $(TRYTON_READY)
+	cd tests && ../$(BIN)/python -m tryton.kills --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED))
+
 .PHONY: conformance-tryton
 conformance-tryton: $(READY) $(TRYTON_READY)
 	cd tests && ../$(BIN)/python -m tryton.conformance

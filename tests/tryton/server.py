@@ -158,6 +158,10 @@ class Server:
             self.process.wait(timeout=30)
             self.process = None
 
+    def cut_connections(self) -> None:
+        """End every connection of Tryton with its database, as a database that dies does."""
+        execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{self.database}'")
+
     def client(self) -> Tryton:
         return Tryton(self.url, "counterfoil", PASSWORD)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from unittest import mock
 
@@ -21,7 +22,7 @@ from month.world import rules_text
 from sandbox.erp_documents import a_customer, a_line, a_payment, a_sales_order
 
 from tryton import server as servers
-from tryton.conformance import close_period, open_period
+from tryton.conformance import close_period, company_id, open_period
 from tryton.orders import numbered
 
 
@@ -102,8 +103,10 @@ def test_an_account_that_is_gone_is_named_with_its_role(tryton: servers.Server) 
 
 def test_a_product_of_another_unit_is_refused_by_name(tryton: servers.Server) -> None:
     client = tryton.client()
+    client.context["company"] = company_id(tryton)
     (unit,) = client.read("model.product.uom.search", [("name", "=", "Kilogram")], 0, 1, None)
-    values = {"name": "Tea", "type": "goods", "default_uom": unit, "sale_uom": unit, "salable": True, "list_price": 0}
+    values = {"name": "Tea", "type": "goods", "default_uom": unit, "sale_uom": unit, "salable": True}
+    values["list_price"] = Decimal(0)
     client.write("model.product.template.create", [{**values, "products": [("create", [{"suffix_code": "TEA-KG"}])]}])
     life = numbered([a_customer(), a_sales_order([a_line(2028, 385, item="TEA-KG")], 2413)])
     erp = tryton.erp(tryton.maps["DE01"])
@@ -118,7 +121,7 @@ def test_a_party_that_was_merged_is_found_by_its_identifier(tryton: servers.Serv
     (posted,) = erp.post(life[:1])
     assert isinstance(posted, Posted)
     (old,) = client.read("model.party.party.search", [("code", "=", posted.number)], 0, 1, None)
-    (new,) = client.write("model.party.party.create", [{"name": "Merged", "addresses": [("create", [{}])]}])
+    (new,) = client.write("model.party.party.create", [{"name": "Ada Lovelace", "addresses": [("create", [{}])]}])
     context = {"active_model": "party.party", "active_id": old, "active_ids": [old]}
     session, _, _ = client.write("wizard.party.replace.create", **context)
     client.write(

@@ -170,6 +170,7 @@ class Known:
             "model.party.identifier.search_read",
             [("code", "in", sorted({identifier_of(name) for name in {*names, NOBODY}}))],
             *(0, None, [("id", "ASC")], ["code", "party", "party.addresses"]),
+            active_test=False,  # those of a party that was merged stand at the other one, and are inactive
         )
         return {row["code"]: _partner(row) for row in rows}
 

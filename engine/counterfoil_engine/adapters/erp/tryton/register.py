@@ -147,7 +147,8 @@ class Register:
         last = 0
         while True:
             rows = self._read(
-                f"model.{model}.search_read", [*domain, ("id", ">", last)], 0, PAGE, [("id", "ASC")], list(fields)
+                *(f"model.{model}.search_read", [*domain, ("id", ">", last)], 0, PAGE, [("id", "ASC")], list(fields)),
+                active_test=False,  # those of a party that was merged are inactive
             )
             yield from rows
             if len(rows) < PAGE:
