@@ -152,3 +152,8 @@ month-tryton: $(READY) $(TRYTON_READY)
 .PHONY: month
 month: $(READY)
 	cd tests && ../$(BIN)/python -m month --orders $(or $(ORDERS),2000) --seed $(or $(SEED),1) --plant "$(or $(PLANT),all)"
+
+# Documentation: docs/ into site/, where a link or a heading that leads nowhere fails it.
+.PHONY: docs
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

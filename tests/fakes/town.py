@@ -5,19 +5,26 @@ Its shell is an operator's: `counterfoil` and `counterfoil-agent` by name, addre
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
+from click.testing import CliRunner
+from counterfoil_agent.cli import main as agent_main
+from counterfoil_engine.cli.commands import counterfoil
 from counterfoil_engine.demo import Child, answers, free_port, script
 from simulation.rules import rules_text
 
@@ -137,19 +144,35 @@ class Town:
             return connection.execute(sql).fetchall()
 
     def shell(self, command: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """A command as an operator types it, in the town's folder."""
+        """A command as an operator types it, in the town's folder. Ours are called here: a new interpreter for each
+        costs more than all that they do."""
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "COUNTERFOIL_URL": self.engine_url,
             "COUNTERFOIL_AGENT_CONFIG": str(self.agent_settings),
             **self.agent_environment,
             **self.engine_environment,
             **more,
         }
+        words = shlex.split(command)
+        if words[0] == "counterfoil":
+            done = CliRunner().invoke(counterfoil, words[1:], env=environment, prog_name="counterfoil")
+            return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+        if words[0] == "counterfoil-agent":
+            return self._agent_says(words, environment)
         return subprocess.run(
             command, shell=True, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
         )
+
+    def _agent_says(self, words: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        inside = contextlib.chdir(self.folder)
+        with mock.patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(err), inside:
+            try:
+                status = agent_main(words[1:])
+            except SystemExit as left:
+                status = int(left.code or 0)
+        return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
 
     def status(self) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(self.shell("counterfoil status --json").stdout)

@@ -57,7 +57,7 @@ def typed(path: Path) -> Iterator[list[str]]:
     blocks = re.findall(r"^ {4,}(?:\$ )?(\S.*)$", text, re.MULTILINE)
     fenced = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     for line in [*blocks, *fenced, *re.findall(r"`([^`\n]+)`", text)]:
-        words = line.strip().removeprefix("$ ").split()
+        words = line.strip().removeprefix("$ ").partition(" #")[0].split()
         while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
             words = words[1:]
         if words:
@@ -79,6 +79,64 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
                 assert used <= known, " ".join(words)
         elif words[0] == "counterfoil-agent" and rest and words[1] == rest[0]:
             assert rest[0] in agent_commands(), " ".join(words)
+
+
+def deepest(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that these words call, down to its inner ones, and the words that are left to it."""
+    found: click.Command = counterfoil
+    while words and isinstance(found, click.Group) and words[0] in found.commands:
+        found, words = found.commands[words[0]], words[1:]
+    return found, words
+
+
+# Where people begin: each command to its last word, each setting by its name.
+BEGINNERS = [ROOT / "docs" / "watching.md", *sorted((ROOT / "docs" / "first-hour").glob("*.md"))]
+BEGINNERS += sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", BEGINNERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_is_one_to_its_last_option(path: Path) -> None:
+    for words in typed(path):
+        if words[0] != "counterfoil" or len(words) < 2 or not re.fullmatch(r"[a-z-]+", words[1]):
+            continue
+        command, left = deepest(words[1:])
+        assert command is not counterfoil, " ".join(words)
+        options = {option for param in command.params for option in param.opts}
+        used = {word.split("=")[0] for word in left if word.startswith("--") and word != "--help"}
+        assert used <= options, " ".join(words)
+        if isinstance(command, click.Group) and not command.invoke_without_command:
+            assert not [word for word in left if re.fullmatch(r"[a-z-]+", word)], " ".join(words)
+
+
+def settings_of_both() -> set[str]:
+    examples = ("engine/counterfoil-engine.example.toml", "agent/counterfoil-agent.example.toml")
+    text = "".join((ROOT / name).read_text() for name in examples)
+    return set(re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE)) | set(re.findall(r"\[(\w+)[.\]]", text))
+
+
+@pytest.mark.parametrize("path", BEGINNERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_setting_that_is_named_is_one(path: Path) -> None:
+    text = path.read_text()
+    known = settings_of_both()
+    tables = set(re.findall(r"`\[(\w+)[^`]*\]`", text))
+    assert tables <= known, tables - known
+    named = set(re.findall(r"setting `(\w+)`|`(\w+)` in `\[\w+\]", text))
+    missing = {name for names in named for name in names if name} - known
+    assert missing == set()
+
+
+def test_the_documentation_is_built_without_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    command = [
+        Path(sys.executable).with_name("mkdocs"),
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        tmp_path / "site",
+    ]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert (tmp_path / "site" / "first-hour" / "operations.html").is_file()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
