@@ -44,7 +44,10 @@ FAULTS = tuple(HAPPENINGS)
 
 
 def heal(simulation: Simulation) -> None:
-    """A person reads in the agent's status what became a tombstone, and lets it be read again."""
+    """A person reads in the agent's status what became a tombstone, and lets it be read again; what still doesn't pass
+    is a case."""
+    if (blocked := simulation.notes.get("blocked")) is not None:
+        simulation.explained.setdefault(blocked, "it never passes")
     simulation.guarded(lambda: _fetch_buried(simulation))
 
 
