@@ -181,3 +181,33 @@ def test_what_is_broken_by_hand_is_found_by_the_next_sweep_named_sized_and_heale
             ("stock eu/mug", "manual_edit_store", "healed"),
             (order_id, "missed", "healed"),
         }
+
+
+def test_a_document_deleted_in_the_erp_is_found_posted_again_after_a_yes_and_proven(tmp_path: Path) -> None:
+    with a_town(tmp_path) as town:
+        requests.post(
+            f"{town.shop_url}/sandbox/orders", json={"recording": "order_simple_paid"}, timeout=10
+        ).raise_for_status()
+        invoices = "from documents where kind = 'invoice'"
+        (key,) = until(lambda: next(iter(town.rows("erp", f"select key {invoices}")), None), "the invoice is posted")
+        until(
+            lambda: town.rows("engine", f"select 1 from intents where key = '{key}' and state = 'done'") or None, "so"
+        )
+        agrees = town.counterfoil("sweep", "erp", "money", "--store", "eu1")
+        assert agrees.returncode == 0 and "erp of DE01 agrees" in agrees.stdout, agrees.stdout + agrees.stderr
+
+        town.breaks_in("erp", f"delete from journal where document in (select id {invoices})")
+        town.breaks_in("erp", f"delete {invoices}")
+        swept = town.counterfoil("sweep", "erp", "--store", "eu1")
+        assert swept.returncode == 1 and "1 missed (1 units, " in swept.stdout, swept.stdout + swept.stderr
+        status = json.loads(town.counterfoil("status", "--json").stdout)
+        (line,) = [one for one in status["agreement"] if one["store"] == "eu1" and one["sweep"] == "erp"]
+        assert (line["breaks"], line["waiting"]) == (1, 1)
+
+        (row,) = json.loads(town.counterfoil("breaks", "--json").stdout)["breaks"]
+        assert row["subject"] == f"document {key}" and row["runbook"] == "docs/runbooks/breaks.md#missed"
+        assert "has begun" in town.counterfoil("breaks", "heal", str(row["id"])).stdout
+        until(lambda: town.rows("erp", f"select 1 {invoices} and key = '{key}'") or None, "it is posted again")
+        proven = town.counterfoil("sweep", "erp", "--store", "eu1", "--json")
+        assert [run["found"] for run in json.loads(proven.stdout)["sweeps"]] == [{}], proven.stdout
+        assert "No break stands." in town.counterfoil("breaks").stdout

@@ -22,7 +22,6 @@ from typing import Any
 
 from counterfoil_agent.sweep_line import EngineSweeps
 from counterfoil_engine.ports import Caller
-from counterfoil_sandbox.erp_stock import Stock
 from counterfoil_sandbox.shop import recorded
 from loguru import logger
 
@@ -60,7 +59,6 @@ class Drifting:
         lag_s = 0.0 if unique else 2.0
         quiet = {"reread_every_h": 24.0}  # else the slow re-read may find it before a sweep does
         self.world = World(folder, seed, Options(unique_keys=unique, commit_delay_s=lag_s, heartbeat_s=300, shop=quiet))
-        self.world.erp.stock = Stock(now=self.world.clock.of("erp").now)
         if self.has_stock:
             stocked.stock_up(self.world, stock.AT_FIRST)
         self._with_sweeps()

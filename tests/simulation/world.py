@@ -55,6 +55,7 @@ from counterfoil_sandbox.books import Books
 from counterfoil_sandbox.erp import SandboxErp, create_erp
 from counterfoil_sandbox.erp_in_process import in_process_session
 from counterfoil_sandbox.erp_modes import Modes
+from counterfoil_sandbox.erp_stock import Stock
 from counterfoil_sandbox.shop_orders import Shop
 from fakes.faults import crashing
 
@@ -225,6 +226,7 @@ class World:
         # Its application is made once for all worlds: its routes take longer than a world's whole start.
         self.erp = _erp()
         self.erp.books, self.erp.modes, self.erp.token = self.books, modes, ERP_TOKEN
+        self.erp.stock = Stock(now=clock.now)
         self.erp._now, self.erp._sleep, self.erp._pending = clock.now, clock.sleep, []
         self._erp_adapter = in_process_session(self.erp, self.clock.of("engine").now).get_adapter("http://erp")
         wire = wires.Wire(wires.erp_gate, self._into_erp, self.gates, self.weather, _dies_further)

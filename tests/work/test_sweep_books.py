@@ -228,3 +228,10 @@ def test_a_position_that_was_changed_past_the_erps_own_ways_is_a_manual_edit_and
     shop.heal("position BER/MUG")
     shop.chain.engine.step_positions()
     assert shop.sweep("erp")["found"] == {} and shop.breaks()["position BER/MUG"][4] == "healed"
+
+
+def test_an_engine_that_was_put_back_compares_nothing_until_it_knows_what_the_erp_holds(shop: Booked) -> None:
+    with shop.chain.database.transaction() as tx:
+        shop.chain.engine.records.identity.doubt(tx, "put back")
+    run = shop.sweep("erp")
+    assert run["state"] == "failed" and "counterfoil confirm" in run["remedy"] and shop.breaks() == {}

@@ -39,13 +39,14 @@ class Reading:
 class Ours:
     """Our side at a moment. documents: posted on these days, or on others and read there. balances: of the journal, to
     date. on_their_way: keys without a result. told: keys of which a case says what is wrong. taken: the ERP's numbers
-    of what stood there before we began."""
+    of what stood there before we began. owners: with whose names keys of ours begin."""
 
     documents: Sequence[Booked]
     balances: Net = field(default_factory=dict)
     on_their_way: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,19 @@ def _compared(ours: Ours, reading: Reading, other: Ours) -> list[Break]:
     """What differs, less what is on its way on either side of the reading, and what is a case already."""
     apart = ours.on_their_way | other.on_their_way | _new(ours, other) | ours.told | other.told
     theirs = [each for each in once(reading.documents) if each.key or each.number not in ours.taken]
-    return [each for each in compare(ours.documents, theirs) if each.key not in apart]
+    due = {each.key for each in ours.documents}
+    strange = [each for each in theirs if each.key and each.key not in due and _owner(each.key) in ours.owners]
+    found = compare(ours.documents, [each for each in theirs if each not in strange])
+    return [each for each in [*found, *map(_stranger, strange)] if each.key not in apart]
+
+
+def _stranger(each: Booked) -> Break:
+    """A key as we make them, of which nothing is known here: whatever it is like, it is no double made by hand."""
+    return Break("foreign", each.key, each.number, "", each.kind, each.amount_minor, each.currency, "", "", each.moved)
+
+
+def _owner(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _new(ours: Ours, other: Ours) -> set[str]:

@@ -113,6 +113,7 @@ class BookSweeps:
     def _compare(self, run: Run) -> int:
         """What the run finds; how many readings it took."""
         entity = run.rules.entities[run.store]
+        self._refuse_until_adopted(entity.id)
         days = self._days(run, entity)
         if days is None:
             return 0
@@ -125,6 +126,18 @@ class BookSweeps:
             self._documents(run, entity, read)
             self._positions(run, entity)
         return read.readings
+
+    def _refuse_until_adopted(self, entity: str) -> None:
+        """After a restore the ERP holds what is not known here yet: that is on its way, and no break (R4)."""
+        identity = self._records.identity
+        with self._records.transaction() as tx:
+            if identity.is_confirmed(tx) and identity.to_adopt(tx, "erp", entity) is None:
+                return
+        raise Impossible(
+            "This engine was put back to a backup, or is a copy, and has not read yet what the ERP holds since.",
+            "Say that it is the one that writes (counterfoil confirm); then sweep again.",
+            "conflict",
+        )
 
     def _days(self, run: Run, entity: Entity) -> tuple[date, date] | None:
         """From the entity's first start line on, and to one day ahead: the ERP may have posted into the next."""
@@ -140,9 +153,10 @@ class BookSweeps:
 
     def _until_it_stands_still(self, run: Run, entity: str, first: date, last: date) -> Compared:
         erp = self._erps[entity]
-        before, reading = self._ours(entity, first, last), _read(erp, entity, first, last)
+        owners = frozenset((entity, *stores_of(run.rules, entity)))
+        before, reading = self._ours(entity, owners, first, last), _read(erp, entity, first, last)
         for count in range(2, MOST_READINGS + 1):
-            again, after = _read(erp, entity, first, last), self._ours(entity, first, last)
+            again, after = _read(erp, entity, first, last), self._ours(entity, owners, first, last)
             if _same(reading, again) or count == MOST_READINGS:
                 return self._judged(erp, entity, Compared(before, reading, again, after, Judged((), (), ()), count))
             before, reading = after, again
@@ -162,7 +176,7 @@ class BookSweeps:
             there |= erp.find(missing[start : start + KEYS_AT_ONCE]).keys()
         return replace(read, before=before, after=after, judged=without_found(judged, there))
 
-    def _ours(self, entity: str, first: date, last: date) -> Ours:
+    def _ours(self, entity: str, owners: frozenset[str], first: date, last: date) -> Ours:
         with self._records.transaction() as tx:
             return Ours(
                 self._booked.booked(tx, entity, first, last),
@@ -170,6 +184,7 @@ class BookSweeps:
                 self._reads.on_their_way(tx, entity),
                 self._reads.told(tx, entity),
                 self._reads.taken(tx, entity),
+                owners,
             )
 
     # What it comes to
