@@ -35,10 +35,11 @@ _FIRST_LOOK = "It waits for its first look."
 
 def status(tx: Transaction, pools: Mapping[str, str] | None = None, with_done: bool = True) -> dict[str, Any]:
     """Every store and party in a line, and what is not as it should be, as sentences. pools: that of each store.
-    with_done: also how many documents each party has taken in all, which reads through most of them."""
+    with_done: also how many orders stand where and documents are done in all, which reads through them."""
     now, pools = tx.now(), pools or {}
     versions = ats.versions(tx)
-    stores = [_store_line(tx, state, now, pools.get(state.store), versions) for state in store_states(tx)]
+    lines = [_store_line(tx, state, now, pools.get(state.store), versions) for state in store_states(tx)]
+    stores = [{**line, "orders": _orders(tx, line["store"]) if with_done else {}} for line in lines]
     parties = _parties(tx, with_done)
     sources = [_source_line(state, now) for state in party_facts.states(tx)]
     held = restatements.totals(tx)
@@ -89,7 +90,6 @@ def _store_line(
         "holes": [list(hole) for hole in state.holes],
         "kept_invalid": state.kept_invalid,
         "unread": _unread_subjects(tx, state.store),
-        "orders": {row["reading"]: row["subjects"] for row in looks.readings(tx, state.store)},
         "stuck": parked["subjects"] if parked else 0,
         "money_held": _money_held(tx, state.store),
         "switches": {
@@ -100,6 +100,11 @@ def _store_line(
         "handover": state.handover,
         "stock": stock_reports.line(tx, state, pool, versions.get(pool or "", 0)),
     }
+
+
+def _orders(tx: Transaction, store: str) -> dict[str, int]:
+    """How many orders have which reading."""
+    return {row["reading"]: row["subjects"] for row in looks.readings(tx, store)}
 
 
 def _unread_subjects(tx: Transaction, store: str) -> int:
