@@ -40,7 +40,7 @@ def test_the_example_s_commented_lines_hold_too(tmp_path):
     (tmp_path / "all.toml").write_text(text)
     named = ("SHOP_2_SECRET", "COUNTERFOIL_ERP_TOKEN_DE01", "COUNTERFOIL_WMS_TOKEN", "COUNTERFOIL_OIDC_SECRET")
     named += ("COUNTERFOIL_ALERT_SECRET", "COUNTERFOIL_SMTP_PASSWORD")
-    named += ("COUNTERFOIL_NEXT_ERP_TOKEN_DE01",)
+    named += ("COUNTERFOIL_NEXT_ERP_TOKEN_DE01", "COUNTERFOIL_ERP_TOKEN_US01")
     environment = dict.fromkeys(named, SECRET)
     told = load(tmp_path / "all.toml", environment)
     assert told.store_secrets == {"Shop_2": (SECRET,)}
