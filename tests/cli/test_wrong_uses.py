@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from counterfoil_engine.cli.commands import counterfoil
@@ -432,13 +434,19 @@ def places(tmp_path: Path, running) -> dict[str, str]:
     return {"folder": str(folder)} | {name: str(tmp_path / name) for name in files}
 
 
+def _all(group: click.Group = counterfoil, under: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command and group, by its words."""
+    for name, each in group.commands.items():
+        yield f"{under}{name}", each
+        if isinstance(each, click.Group):
+            yield from _all(each, f"{under}{name} ")
+
+
+COMMANDS = dict(_all())
+
+
 def test_every_command_is_used_wrongly_here_in_five_ways_at_least():
-    names = {
-        f"{name} {inner}" if inner else name
-        for name, each in counterfoil.commands.items()
-        for inner in ("", *getattr(each, "commands", {}))
-    }
-    assert set(WRONG) == names
+    assert set(WRONG) == set(COMMANDS)
     assert all(len(uses) >= 5 for uses in WRONG.values())
 
 
@@ -463,19 +471,13 @@ def test_a_command_that_is_none_is_answered_with_cause_and_remedy(shell):
         assert "--help" in wrong.output
 
 
-def _commands():
-    for name, each in counterfoil.commands.items():
-        yield name
-        yield from (f"{name} {inner}" for inner in getattr(each, "commands", {}))
-
-
-@pytest.mark.parametrize("name", list(_commands()))
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_describes_the_command_with_an_example_and_its_exit_status(name, shell):
     said = shell(*name.split(), "--help")
     assert said.exit_code == 0
     text = " ".join(said.stdout.split())
     assert "Usage: counterfoil" in text
-    if not hasattr(counterfoil.commands.get(name), "commands"):
+    if not isinstance(COMMANDS[name], click.Group):
         assert f"Example: counterfoil {name}" in text
         assert "Exit status: 0" in text
 

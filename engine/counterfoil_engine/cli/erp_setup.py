@@ -27,10 +27,7 @@ COLOURS = {"there": "green", "can be made": "yellow", "missing": "bold red"}
 
 @erp.group("setup")
 def setup() -> None:
-    """Set an ERP up: check it, propose what is called what, make what is missing.
-
-    Example: counterfoil erp setup tryton DE01 --config engine.toml
-    """
+    """Set an ERP up: check it, propose what is called what, make what is missing."""
 
 
 @command(
