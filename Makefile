@@ -15,7 +15,7 @@ SOURCES := agent engine contracts tests $(wildcard bench)
 .PHONY: test demo check lint types layers format simulate oversell mutants clean
 
 test: check
-	$(BIN)/pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(PYTEST)
 
 demo: $(READY)
 	$(BIN)/python -m counterfoil_engine.demo $(if $(ONCE),--once)

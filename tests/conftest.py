@@ -19,6 +19,17 @@ settings.register_profile("same", max_examples=70, derandomize=True, database=No
 settings.register_profile("search", max_examples=2_000, **_COMMON)
 settings.load_profile("search" if os.environ.get("COUNTERFOIL_SEARCH") else "same")
 
+# Files that take longest, of few tests each: they begin first, so that no worker is left alone with one at the end.
+_FIRST = (
+    "torture/",
+    "acceptance/test_every_step",
+    "tryton/",
+    "acceptance/",
+    "month/",
+    "simulation/test_drift",
+    "fuzz/",
+)
+
 _DIALECT = re.compile(r"\[(?:.*-)?(sqlite|postgresql)(?:-.*)?\]$")
 
 
@@ -27,6 +38,13 @@ def no_log_sink_outlives_its_test() -> Iterator[None]:
     """What a test's log goes to is closed with it; a sink that stayed would fail in the tests after."""
     yield
     logger.remove()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((at for at, name in enumerate(_FIRST) if f"tests/{name}" in item.nodeid), len(_FIRST))
+
+    items.sort(key=place)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
