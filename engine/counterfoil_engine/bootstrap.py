@@ -994,16 +994,22 @@ def _serve_behind(settings: config.Settings, role: str) -> None:
             thread.join(timeout=30)
 
 
-def serve_feed(path: Path | None, environment: Mapping[str, str] | None = None) -> None:
-    """Serve the feed alone, until SIGTERM or SIGINT; any number of such processes over one PostgreSQL database."""
+def _of_its_own(what: str, path: Path | None, environment: Mapping[str, str] | None) -> config.Settings:
+    """The settings of a process that serves one thing alone, which several may do over one PostgreSQL database."""
     _log_to_stderr()
     settings = config.load(path, os.environ if environment is None else environment)
     if settings.database.startswith("sqlite"):
         raise CounterfoilError(
-            "A feed of its own needs PostgreSQL: on SQLite `counterfoil serve` serves it too.",
+            f"A {what} of its own needs PostgreSQL: on SQLite `counterfoil serve` serves it too.",
             "Use that, or set database to postgresql://user@host:5432/name.",
             "contract",
         )
+    return settings
+
+
+def serve_feed(path: Path | None, environment: Mapping[str, str] | None = None) -> None:
+    """Serve the feed alone, until SIGTERM or SIGINT; any number of such processes over one PostgreSQL database."""
+    settings = _of_its_own("feed", path, environment)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -1021,14 +1027,7 @@ def serve_feed(path: Path | None, environment: Mapping[str, str] | None = None) 
 
 def serve_console(path: Path | None, environment: Mapping[str, str] | None = None) -> None:
     """Serve the console alone, until SIGTERM or SIGINT; any number of such processes over one PostgreSQL database."""
-    _log_to_stderr()
-    settings = config.load(path, os.environ if environment is None else environment)
-    if settings.database.startswith("sqlite"):
-        raise CounterfoilError(
-            "A console of its own needs PostgreSQL: on SQLite `counterfoil serve` serves it too.",
-            "Use that, or set database to postgresql://user@host:5432/name.",
-            "contract",
-        )
+    settings = _of_its_own("console", path, environment)
     with opened(settings, SystemClock()):
         pass  # what is wrong shows here, before anything is forked
     resources = contextlib.ExitStack()

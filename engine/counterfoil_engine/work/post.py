@@ -296,6 +296,8 @@ class Poster:
 
     def _end_overtaken(self, absent: Sequence[Intent]) -> list[Intent]:
         """What is left to be sent of these."""
+        if not absent:
+            return []
         records = self._records
         with records.transaction() as tx:
             overtaken = records.intents.overtaken(tx, absent)
