@@ -52,7 +52,8 @@ def long_texts(trial: Trial) -> None:
     "hostile ones",
     did=f"Posted {len(HOSTILE)} customers, payments and orders with quotes, markup, formulas, templates, paths,"
     " controls and scripts of every direction in their names, methods and references.",
-    expected="All stand once with exact amounts, and what stood before is as it was.",
+    expected="All stand once with exact amounts, each under a number of its own among those of its kind, and what stood"
+    " before is as it was.",
     change="Pass texts as parameters, never as parts of a statement, a template or a file name.",
 )
 def hostile_texts(trial: Trial) -> str:
@@ -71,8 +72,9 @@ def hostile_texts(trial: Trial) -> str:
     trial.stands(*papers)
     trial.stands_once(*papers)
     trial.is_exact(before, *(paper for paper in papers if paper.kind in ("payment", "invoice")))
-    if len(set(trial.stands(*papers))) != len(papers):
-        raise Broken("Two documents got one number.")
+    numbers = {(paper.kind, number) for paper, number in zip(papers, trial.stands(*papers), strict=True)}
+    if len(numbers) != len(papers):
+        raise Broken("Two documents of one kind got one number.")
     return f"{len(papers)} documents, {len(HOSTILE)} texts."
 
 
