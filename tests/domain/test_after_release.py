@@ -47,8 +47,8 @@ def left_out(natural: str, quantity: int) -> Any:
     return answer("cancelled", natural, lines=[{"line": "item:1", "quantity": str(quantity)}])
 
 
-def due(*snapshots: Any, others: Any = ()) -> Dues:
-    rules = the_rules(sequence=[a_row(match={"entity": "*", "method": "*"}, **WMS)])
+def due(*snapshots: Any, others: Any = (), **more: Any) -> Dues:
+    rules = the_rules(sequence=[a_row(match={"entity": "*", "method": "*"}, **WMS, **more)])
     return dues(facts_of(*snapshots, others=others), rules, NOW + timedelta(days=9))
 
 
@@ -74,6 +74,13 @@ def test_what_was_released_stands_and_more_goods_are_a_further_fulfilment() -> N
     result = due(mugs(3), mugs(5), others=[released, kept()])
     assert asked(result) == {"order": "3", "more-1": "2"}
     assert causes(result) == []
+
+
+def test_what_was_released_stands_while_the_tax_of_an_edit_is_quoted_anew() -> None:
+    """All that rests on the quote goes until then; the fulfilment can't."""
+    result = due(mugs(3), mugs(1), others=[said("released", 3), kept()], tax="taxes")
+    assert result.reading == "waiting"
+    assert asked(result) == {"order": "3"}
 
 
 def test_fewer_goods_are_asked_for_and_the_case_is_there_only_if_the_wms_refuses() -> None:

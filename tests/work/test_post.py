@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from counterfoil_engine.domain.errors import DatabaseUnavailable
+from counterfoil_engine.domain.errors import DatabaseUnavailable, Parked, Unavailable
 from counterfoil_engine.records.intents import bucket_of
 from counterfoil_engine.records.lanes import dealt
 from fakes.engine import a_document
@@ -311,6 +311,65 @@ def test_a_refused_posting_is_a_case_and_gets_the_next_number_once_its_cause_has
     world.run()
     assert world.states() == {"payment/x/r1": "refused", "payment/x/r2": "done"}
     assert world.open_cases() == []
+
+
+def test_a_refusal_is_believed_only_where_the_key_is_not_there(world):
+    """Something before the ERP says no to a call that had reached it."""
+    post = world.erp.post
+
+    def refused_on_its_way_back(postings):
+        post(postings)
+        raise Parked("The proxy answered 400.", "See its log.", "contract")
+
+    orders(world, 1001)
+    world.erp.post = refused_on_its_way_back
+    world.run()
+    assert world.states() == {"payment/x/r1": "done"}
+    assert world.open_cases() == []
+
+
+def test_what_was_refused_and_came_to_stand_since_gets_no_next_revision_beside_it(world):
+    """The ERP still works on the first call as a firewall rejects the second; its unique key guards the first alone."""
+    retries_after_a_late_commit(world)
+    assert world.erp.posted() == ["eu1/1001/payment/x/r1"]
+    assert world.states() == {"payment/x/r1": "done"}
+    assert world.open_cases() == []
+
+
+def test_what_came_to_stand_since_it_was_refused_is_reversed_where_the_order_has_changed_meanwhile(world):
+    retries_after_a_late_commit(world, amount=90)
+    assert list(world.erp.standing()) == ["eu1/1001/payment/x/r2"]
+    assert world.states() == {"payment/x/r1": "done", "payment/x/r1/reversal": "done", "payment/x/r2": "done"}
+
+
+def test_who_refuses_and_then_can_not_be_asked_is_believed(world):
+    orders(world, 1001, 1002)
+    world.erp.poison_keys = {"eu1/1001/payment/x/r1"}
+    world.erp.find = unavailable
+    world.run()
+    assert world.erp.posted() == ["eu1/1002/payment/x/r1"]
+    assert world.open_cases() == ["The batch can't be read: eu1/1001/payment/x/r1."]
+
+
+def unavailable(keys):
+    raise Unavailable("The ERP answered 400.", "See its log.", category="contract")
+
+
+def retries_after_a_late_commit(world, amount=100):
+    from counterfoil_engine.work.unpark import retry
+
+    orders(world, 1001)
+    world.erp.lose_answers, world.erp.commits_after_s = 1, 60.0
+    poster = world.poster()
+    poster.step()
+    world.erp.poison_keys = {"eu1/1001/payment/x/r1"}
+    poster.step()
+    assert world.states() == {"payment/x/r1": "refused"}
+    world.clock.pass_time(60)
+    world.erp.poison_keys, world.erp.commits_after_s = set(), 0.0
+    retry(world.records, "order eu1/1001", "anna")
+    orders(world, 1001, amount=amount)
+    world.run(poster=poster)
 
 
 def test_a_refused_reversal_that_was_not_due_for_a_while_is_tried_again_when_it_is(world):

@@ -12,7 +12,7 @@ from counterfoil_engine.domain.delivery import Shipment
 from counterfoil_engine.domain.documents import Document
 from counterfoil_engine.domain.due_documents import DueDocuments, Step
 from counterfoil_engine.domain.due_money import gateway_of
-from counterfoil_engine.domain.due_wms import day_of, wms_steps
+from counterfoil_engine.domain.due_wms import day_of, kept_by_wms, wms_steps
 from counterfoil_engine.domain.errors import Case
 from counterfoil_engine.domain.facts import PartyFact
 from counterfoil_engine.domain.keys import natural_id
@@ -24,6 +24,7 @@ def goods_steps(due: DueDocuments) -> Iterator[Step]:
     if due.known.sequence.tax:
         yield _quote_step(due)
     if not due.known.is_taxed:
+        yield from _kept_by_parties(due)
         return
     if due.known.sequence.wms:
         yield from wms_steps(due)
@@ -33,6 +34,14 @@ def goods_steps(due: DueDocuments) -> Iterator[Step]:
         yield from _refunding(due)
     if due.known.sequence.store_update:
         yield from _telling(due)
+
+
+def _kept_by_parties(due: DueDocuments) -> Iterator[Step]:
+    """An edit has the tax quoted anew, and all that rests on the quote goes until then; what a party doesn't give back
+    stands."""
+    yield from kept_by_wms(due)
+    for kind in ("capture", "refund_order"):
+        yield from _kept_by_gateway(due, kind)
 
 
 # The tax service.
@@ -127,14 +136,18 @@ def _capturing(due: DueDocuments) -> Iterator[Step]:
             body = {"gateway": authorisation.source, "authorisation": authorisation.transaction}
             natural = natural_id(f"{part.id}-more-{further}") if further else part.id
             yield _to_gateway(due, "capture", natural, amount, day, body)
-    for natural, (amount, asked) in kept.items():
-        yield _to_gateway(due, "capture", natural, amount, due.known.accepted, asked, is_kept=True)
+    yield from _kept_by_gateway(due, "capture")
 
 
 def _kept(due: DueDocuments, kind: str) -> dict[str, tuple[int, Mapping[str, Any]]]:
     """By natural id, amount and fields of what was asked of a gateway and couldn't be taken back."""
     facts = ((slot.split("/"), fact) for slot, fact in sorted(due.known.money.kept.items()))
     return {slot[3]: (int(fact.body["amount_minor"]), fact.body["asked"]) for slot, fact in facts if slot[2] == kind}
+
+
+def _kept_by_gateway(due: DueDocuments, kind: str) -> Iterator[Step]:
+    for natural, (amount, asked) in _kept(due, kind).items():
+        yield _to_gateway(due, kind, natural, amount, due.known.accepted, asked, is_kept=True)
 
 
 def _captured_with(part: str, kept: Mapping[str, Any]) -> Iterator[str]:
@@ -174,8 +187,7 @@ def _refunding(due: DueDocuments) -> Iterator[Step]:
     """Where the engine pays refunds back: what the store's refund gives, on the transaction that paid. What was paid
     stands, though the store deleted the refund since."""
     kept = _kept(due, "refund_order")
-    for natural, (amount, body) in kept.items():
-        yield _to_gateway(due, "refund_order", natural, amount, due.known.accepted, body, is_kept=True)
+    yield from _kept_by_gateway(due, "refund_order")
     captured = [capture for capture in due.known.money.captured if capture.transaction]
     if not captured:
         return

@@ -28,6 +28,13 @@ def wms_steps(due: DueDocuments) -> Iterator[Step]:
     yield from _returning(due)
 
 
+def kept_by_wms(due: DueDocuments) -> Iterator[Step]:
+    """What it didn't give back, and what it agreed to leave out of that: they stand whatever else is due."""
+    for natural, lines in _kept(due):
+        yield _fulfilment(due, natural, lines)
+    yield from _left_out_of_kept(due)
+
+
 def asked_of(due: DueDocuments) -> dict[str, Decimal]:
     """How much of each line the WMS is asked to ship in all, less what it agreed to leave out."""
     asked: dict[str, Decimal] = defaultdict(Decimal)
@@ -50,35 +57,38 @@ def _fulfilling(due: DueDocuments) -> Iterator[Step]:
     is_begun = known.delivery.released or known.delivery.kept
     if not (is_begun or (known.is_secured and not known.money.is_disputed)):
         return
-    sales_order, order = due.context.slot("sales_order", "order"), due.order
-    personal = {"name": order.name, "email": order.email} if order.name else None
-    rule, reason = "fulfil-when-secured", "the order is secured"
     for natural, lines in _fulfilments(due):
-        kept = known.delivery.kept.get(natural)
-        body = {
-            "sales_order": sales_order,
-            "ship_to_country": (kept.country if kept else order.country) or None,
-            "lines": lines,
-            "personal": personal,
-        }
-        yield Step(
-            known.accepted,
-            "fulfilment",
-            due.context.slot("fulfilment", natural),
-            lambda step, body=body, is_kept=kept is not None: replace(  # type: ignore[misc]
-                due.document(step.slot, "fulfilment", 0, step.day, body, rule, reason, sales_order, party="wms"),
-                is_kept=is_kept,
-            ),
-        )
+        yield _fulfilment(due, natural, lines)
+
+
+def _fulfilment(due: DueDocuments, natural: str, lines: list[dict[str, Any]]) -> Step:
+    sales_order, order = due.context.slot("sales_order", "order"), due.order
+    kept = due.known.delivery.kept.get(natural)
+    body = {
+        "sales_order": sales_order,
+        "ship_to_country": (kept.country if kept else order.country) or None,
+        "lines": lines,
+        "personal": {"name": order.name, "email": order.email} if order.name else None,
+    }
+    rule, reason = "fulfil-when-secured", "the order is secured"
+    return Step(
+        due.known.accepted,
+        "fulfilment",
+        due.context.slot("fulfilment", natural),
+        lambda step: replace(
+            due.document(step.slot, "fulfilment", 0, step.day, body, rule, reason, sales_order, party="wms"),
+            is_kept=kept is not None,
+        ),
+    )
 
 
 def _fulfilments(due: DueDocuments) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """By natural id: those that the WMS kept, as they are, and a further one of what they lack."""
     lacking = _wanted(due)
     kept = due.known.delivery.kept
-    for natural, one in kept.items():
-        _add(lacking, ((name, Decimal(line["quantity"])) for name, line in one.lines.items()), -1)
-        yield natural, [dict(line) for line in one.lines.values()]
+    for natural, kept_lines in _kept(due):
+        _add(lacking, ((line["line"], Decimal(line["quantity"])) for line in kept_lines), -1)
+        yield natural, kept_lines
     for quantities in due.known.delivery.left_out_of_kept.values():
         _add(lacking, quantities.items())
     lines = [
@@ -88,6 +98,11 @@ def _fulfilments(due: DueDocuments) -> Iterator[tuple[str, list[dict[str, Any]]]
     ]
     if lines:
         yield (f"more-{len(kept)}" if kept else "order"), lines
+
+
+def _kept(due: DueDocuments) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for natural, one in due.known.delivery.kept.items():
+        yield natural, [dict(line) for line in one.lines.values()]
 
 
 def _wanted(due: DueDocuments) -> dict[str, Decimal]:
@@ -156,10 +171,8 @@ def _asked_later(due: DueDocuments) -> dict[str, Quantities]:
 def _leaving_out_of_kept(due: DueDocuments) -> Iterator[Step]:
     """Of what the WMS kept, what nobody wants any more and hasn't left: a cancellation beside those that it agreed to,
     which stand."""
-    delivery = due.known.delivery
-    items = {name: line["item"] for one in delivery.kept.values() for name, line in one.lines.items()}
-    for natural, quantities in delivery.left_out_of_kept.items():
-        yield _leave_out_step(due, natural, quantities, items, is_kept=True)
+    delivery, items = due.known.delivery, _items_kept(due)
+    yield from _left_out_of_kept(due)
     there, wanted, left = _still_there(due), _wanted(due), delivery.left_with()
     for quantities in _later(due).values():
         _add(wanted, quantities.items(), -1)
@@ -169,6 +182,16 @@ def _leaving_out_of_kept(due: DueDocuments) -> Iterator[Step]:
         asked_before = len(delivery.left_out_of_kept)
         natural = f"{OF_KEPT}-{asked_before + 1}" if asked_before else OF_KEPT
         yield _leave_out_step(due, natural, quantities, items)
+
+
+def _left_out_of_kept(due: DueDocuments) -> Iterator[Step]:
+    for natural, quantities in due.known.delivery.left_out_of_kept.items():
+        yield _leave_out_step(due, natural, quantities, _items_kept(due), is_kept=True)
+
+
+def _items_kept(due: DueDocuments) -> dict[str, Any]:
+    kept = due.known.delivery.kept.values()
+    return {name: line["item"] for one in kept for name, line in one.lines.items()}
 
 
 def _still_there(due: DueDocuments) -> dict[str, Decimal]:

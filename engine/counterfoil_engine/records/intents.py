@@ -1,8 +1,9 @@
 """The ledger of intents: what is to be posted, what was sent, and what became of it.
 
 Intents move by compare-and-set alone (K2): ready → sent → done | refused; ready → withdrawn; a refused reversal goes
-back to ready under its own key. Only a look withdraws, only a poster sends. Behind it stands a unique index over
-(party, entity, key) of all that are not withdrawn.
+back to ready under its own key; what was refused and is found at its party goes back to sent. Only a look withdraws,
+or a poster that finds what was refused before; only a poster sends. Behind it stands a unique index over (party,
+entity, key) of all that are not withdrawn.
 """
 
 from __future__ import annotations
@@ -440,6 +441,23 @@ def refuse(tx: Transaction, intent: Intent, released: bool = False, number: str 
             intent.id,
         )
     )
+
+
+def refused_before(tx: Transaction, intents: Sequence[Intent]) -> list[Intent]:
+    """What was refused in the slots of these postings, under an earlier key and not since that key was taken."""
+    again = [one for one in intents if one.reverses is None and _revision(one.key) > 1]
+    places = {(one.party, one.entity, one.slot) for one in again}
+    if not places:
+        return []
+    named, params = tx.among("slot", sorted({slot for _, _, slot in places}))
+    where = f"{named} and state = 'refused' and reverses is null and number is null"
+    found = [as_intent(row) for row in tx.all(f"select * from intents where {where} order by id", *params)]
+    return [one for one in found if (one.party, one.entity, one.slot) in places]
+
+
+def doubt(tx: Transaction, intent: Intent) -> bool:
+    """refused → sent: its party holds it after all."""
+    return bool(tx.run("update intents set state = 'sent' where id = %s and state = 'refused'", intent.id))
 
 
 def end_refusals(tx: Transaction, intents: Sequence[Intent]) -> None:

@@ -10,7 +10,7 @@ journal, the waits it ends and the mark that its subject deserves a look are one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -34,7 +34,7 @@ from counterfoil_engine.ports import (
     RulesBook,
     Unknown,
 )
-from counterfoil_engine.work import ledger
+from counterfoil_engine.work import found, ledger
 from counterfoil_engine.work.away import came_back, went_away
 from counterfoil_engine.work.draw import Draw
 from counterfoil_engine.work.switches import stores_on
@@ -53,9 +53,6 @@ class Lane:
     party: str
     entity: str
     buckets: Sequence[int]
-
-
-SAID = {"erp": "The ERP", "wms": "The WMS", "gateway": "The gateway", "tax": "The tax service", "store": "The store"}
 
 
 Choose = Callable[[Any], tuple[PostingParty, bool]]
@@ -140,7 +137,7 @@ class Poster:
             return self._guarded(lambda: self._look_up(lost, now))
         if not batch and not self._is_closed:
             return self._guarded(self._ask_whether_it_is_back)
-        return bool(batch) and self._guarded(lambda: self._send(batch, now))
+        return bool(batch) and self._guarded(lambda: self._send(self._beside_nothing(batch), now))
 
     def _pick(self, tx: Any, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
         """Intents that may go now: live first, history never starved. What it steps over waits anew (K6)."""
@@ -176,7 +173,7 @@ class Poster:
         health = self._receiver.health()
         if not health.ok:
             said = health.detail.rstrip(".") or "it says nothing"
-            raise Unavailable(f"{SAID[self._lane.party]} isn't back: {said}.", "It is asked again by itself.")
+            raise Unavailable(f"{found.SAID[self._lane.party]} isn't back: {said}.", "It is asked again by itself.")
 
     @staticmethod
     def _call(call: Callable[[], Answer]) -> Answer:
@@ -201,9 +198,8 @@ class Poster:
             marked = self._resolve(marked)
         if not marked:
             return
-        postings = [posting_of(intent, intent.posting_date or intent.day) for intent in marked]
         try:
-            outcomes = self._call(lambda: self._receiver.post(postings))
+            outcomes = self._call(lambda: self._receiver.post([_posting(intent) for intent in marked]))
         except Retry:
             raise
         except CounterfoilError as error:
@@ -213,7 +209,23 @@ class Poster:
                 self._send(marked[middle:], now)
                 return
             outcomes = [Refused(marked[0].key, Case(error.category, error.cause, error.remedy))]
-        self._record(marked, postings, outcomes)
+        self._record(marked, outcomes)
+
+    def _beside_nothing(self, batch: Sequence[Intent]) -> list[Intent]:
+        """Of these, those in whose slot nothing stands that was refused: an earlier call may have been carried out
+        since. What stands is done, and the next revision, under a key of its own, would be a second one (K1)."""
+        records = self._records
+        with records.transaction() as tx:
+            refused = records.intents.refused_before(tx, batch)
+        there = self._find(refused) if refused else {}
+        stand = [one for one in refused if one.key in there]
+        if not stand:
+            return list(batch)
+        with records.transaction() as tx:
+            due = [found.settle_refused(records, tx, one, there[one.key], batch) for one in stand]
+            ledger.mark_due(records, tx, set().union(*due))
+        slots = {one.slot for one in stand}
+        return [one for one in batch if one.slot not in slots]
 
     def _mark(self, batch: Sequence[Intent]) -> list[Intent]:
         records = self._records
@@ -244,9 +256,25 @@ class Poster:
             self._open_days[day] = known
         return known[0]
 
-    def _record(self, batch: Sequence[Intent], postings: Sequence[Posting], outcomes: Sequence[Outcome]) -> None:
-        """One transaction for all results of a call. A key without an answer is unknown, whatever the others say."""
+    def _record(self, batch: Sequence[Intent], outcomes: Sequence[Outcome]) -> None:
+        """A key without an answer is unknown, whatever the others say. What is refused is looked for first: who says
+        no, say a firewall, may not know that an earlier call was carried out after all."""
         answers = {outcome.key: outcome for outcome in outcomes}
+        refused = [one for one in batch if _is_refused(answers.get(one.key))]
+        self._write([one for one in batch if one not in refused], answers)
+        if refused:
+            self._write(self._absent(refused), answers)
+
+    def _absent(self, refused: Sequence[Intent]) -> Sequence[Intent]:
+        try:
+            return self._resolve(refused)
+        except DatabaseUnavailable:
+            raise
+        except Retry:
+            return refused  # it is asked again before anything else goes into their slots
+
+    def _write(self, batch: Sequence[Intent], answers: Mapping[str, Outcome]) -> None:
+        """One transaction for all results."""
         posted: list[tuple[Intent, str]] = []
         due: set[ledger.Due] = set()
         with self._records.transaction() as tx:
@@ -260,10 +288,7 @@ class Poster:
                         self._heard(tx, intent, case)
                     case Unknown():
                         self._records.intents.no_answer(tx, [intent])
-            ledger.mark_due(self._records, tx, due | self._done(tx, posted))
-
-    def _done(self, tx: Any, results: Sequence[tuple[Intent, str]]) -> set[ledger.Due]:
-        return ledger.done(self._records, tx, results)
+            ledger.mark_due(self._records, tx, due | ledger.done(self._records, tx, posted))
 
     def _refused(self, tx: Any, intent: Intent, case: Case, taken_by: str | None = None) -> set[ledger.Due]:
         """As `ledger.refused`. A closed period heals: the next date is chosen anew."""
@@ -282,17 +307,17 @@ class Poster:
 
     def _resolve(self, intents: Sequence[Intent]) -> list[Intent]:
         """Find every key; write what was found; the intents that the party doesn't hold."""
-        found = self._call(lambda: self._receiver.find([intent.key for intent in intents]))
+        there = self._find(intents)
         due: set[ledger.Due] = set()
-        absent = []
         with self._records.transaction() as tx:
             for intent in intents:
-                if there := found.get(intent.key):
-                    due |= self._settle(tx, intent, there)
-                else:
-                    absent.append(intent)
+                if intent.key in there:
+                    due |= found.settle(self._records, tx, intent, there[intent.key])
             ledger.mark_due(self._records, tx, due)
-        return absent
+        return [intent for intent in intents if intent.key not in there]
+
+    def _find(self, intents: Sequence[Intent]) -> Mapping[str, Sequence[Found]]:
+        return self._call(lambda: self._receiver.find([intent.key for intent in intents]))
 
     def _end_overtaken(self, absent: Sequence[Intent]) -> list[Intent]:
         """What is left to be sent of these."""
@@ -306,38 +331,16 @@ class Poster:
             ledger.mark_due(records, tx, {(intent.work_class, intent.about) for intent in refused})
         return [intent for intent in absent if intent not in over]
 
-    def _settle(self, tx: Any, intent: Intent, found: Sequence[Found]) -> set[ledger.Due]:
-        """Same key and hash: done. Another hash: a conflict, never done (K3). Two of one key: doubled (K4)."""
-        first = _first(found)
-        if first.content_hash != intent.content_hash:
-            return self._refused(tx, intent, _other_content(intent, first), first.number)
-        if len(found) > 1:
-            self._doubled(tx, intent, found)
-        return self._done(tx, [(intent, first.number)])
-
-    def _doubled(self, tx: Any, intent: Intent, found: Sequence[Found]) -> None:
-        numbers = ", ".join(one.number for one in found[:5])
-        doubled = Case(
-            "conflict",
-            f"{SAID[intent.party]} holds {len(found)} documents of the key {intent.key}: {numbers}.",
-            "Reverse all but the first there, then retry this subject.",
-            money_minor=intent.amount_minor,
-            currency=intent.currency,
-        )
-        self._records.cases.open_case(
-            tx, intent.subject, intent.store, "doubled", doubled, intent.key, party=intent.party
-        )
-
     # After a restore.
 
     def _adopt(self, rules: Rules, since: datetime) -> None:
         """Take what the party holds since the last sign of life into the ledger, before the first post (R4)."""
         lane, records = self._lane, self._records
         bearing: dict[str, list[Found]] = {}
-        for found in self._call(lambda: list(self._receiver.list_since(since))):
-            owner = found.key.split("/", 1)[0]
+        for one in self._call(lambda: list(self._receiver.list_since(since))):
+            owner = one.key.split("/", 1)[0]
             if (rules.stores[owner].entity if owner in rules.stores else owner) == lane.entity:
-                bearing.setdefault(found.key, []).append(found)
+                bearing.setdefault(one.key, []).append(one)
         held = list(bearing.values())
         for start in range(0, len(held), ADOPTED_AT_ONCE):
             self._adopt_chunk(held[start : start + ADOPTED_AT_ONCE])
@@ -347,64 +350,15 @@ class Poster:
 
     def _adopt_chunk(self, chunk: Sequence[Sequence[Found]]) -> None:
         """chunk: by key, the documents that bear it."""
-        lane, records = self._lane, self._records
-        place, due = (lane.party, lane.entity), set[ledger.Due]()
-        with records.transaction() as tx:
-            for bearing in chunk:
-                found = _first(bearing)
-                intent = records.intents.by_key(tx, *place, found.key)
-                if intent and intent.content_hash != found.content_hash and records.intents.withdraw(tx, intent):
-                    intent = None  # made since the restore, by a ledger that had forgotten this key
-                if intent is None:
-                    subject = records.intents.adopt(
-                        tx, *place, found.key, found.number, found.content_hash, found.posted_at.date()
-                    )
-                    self._book_adopted_reversal(tx, found.key)
-                    # What was made since the restore may wait for it already.
-                    records.waits.wake_by_results(tx, lane.entity, [found.key])
-                    due |= {("repair", subject)} if subject and subject.startswith("order ") else set()
-                    # And was made by a ledger that had forgotten what stands there: a look says what is left to post.
-                    due |= {("repair", about) for about in records.intents.withdraw_beside(tx, *place, found.key)}
-                    intent = records.intents.by_key(tx, *place, found.key)
-                    if intent is not None and intent.reverses is None:
-                        records.cases.resolve_slots(tx, {intent.subject: [intent.slot]}, "posted")
-                elif intent.state in ("ready", "sent", "refused"):
-                    due |= self._adopt_known(tx, intent, found)
-                if intent is not None and len(bearing) > 1:
-                    self._doubled(tx, intent, bearing)
-            ledger.mark_due(self._records, tx, due)
-
-    def _book_adopted_reversal(self, tx: Any, key: str) -> None:
-        """What an adopted reversal undid may be in the ledger with its journal: this one then has it, mirrored."""
-        lane, records = self._lane, self._records
-        reversal = records.intents.by_key(tx, lane.party, lane.entity, key)
-        if reversal is None or reversal.reverses is None:
-            return
-        original = records.intents.by_key(tx, lane.party, lane.entity, reversal.reverses)
-        if original is None or original.document is None or original.state != "done":
-            return
-        document, about = original.document, original.about
-        rules_version, look_id = original.rules_version, original.look_id
-        records.intents.explain(tx, reversal, document, about, (), look_id, rules_version)
-        records.journal.book(tx, [replace(reversal, document=document, about=about, currency=document.currency)])
-
-    def _adopt_known(self, tx: Any, intent: Intent, found: Found) -> set[ledger.Due]:
-        if intent.state == "refused" and not self._records.intents.offer_again(tx, intent):
-            return set()
-        self._records.intents.mark_sent(tx, [intent])
-        return self._settle(tx, replace(intent, posting_date=found.posted_at.date()), [found])
+        with self._records.transaction() as tx:
+            due = [found.adopt(self._records, tx, self._lane.party, self._lane.entity, bearing) for bearing in chunk]
+            ledger.mark_due(self._records, tx, set().union(*due))
 
 
-def _first(found: Sequence[Found]) -> Found:
-    """Of the documents that bear one key, the one that counts."""
-    return min(found, key=lambda one: (one.posted_at, one.number))
+def _posting(intent: Intent) -> Posting:
+    return posting_of(intent, intent.posting_date or intent.day)
 
 
-def _other_content(intent: Intent, found: Found) -> Case:
-    return Case(
-        "conflict",
-        f"{SAID[intent.party]} holds {intent.key} (number {found.number}) with another content than is due.",
-        "Compare both; reverse the one there by hand, then retry this subject: it gets the next revision.",
-        money_minor=intent.amount_minor,
-        currency=intent.currency,
-    )
+def _is_refused(outcome: Outcome | None) -> bool:
+    """Refused, and not since its key is there: that much is sure."""
+    return isinstance(outcome, Refused) and outcome.case.category != "conflict"

@@ -11,7 +11,6 @@ from counterfoil_sandbox.shop import recorded
 from simulation.actors.backups import back_up
 from simulation.actors.edits import edit_all
 from simulation.actors.restores import restore_engine
-from simulation.actors.shoppers import place
 from simulation.orders import PAID, carried_now, orders
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def before_edits(simulation: Simulation, random: Random) -> None:
     edit_all(simulation, random)
     _all_posted(simulation)
     edit_all(simulation, random)  # so what the ERP holds rests on facts that are not the latest
-    simulation.after(random.uniform(0, 60), lambda: _restore(simulation, random, random.uniform(0, 120)))
+    simulation.after(random.uniform(0, 60), lambda: go_back(simulation, random, random.uniform(0, 120)))
 
 
 def _all_posted(simulation: Simulation) -> None:
@@ -39,7 +38,7 @@ def _all_posted(simulation: Simulation) -> None:
             break
 
 
-def _restore(simulation: Simulation, random: Random, without_agent_s: float = 0.0) -> None:
+def go_back(simulation: Simulation, random: Random, without_agent_s: float = 0.0) -> None:
     if simulation.calm:
         return
     restore_engine(simulation, random)
@@ -48,37 +47,5 @@ def _restore(simulation: Simulation, random: Random, without_agent_s: float = 0.
         simulation.world.down_until["agent"] = simulation.world.clock.true + timedelta(seconds=without_agent_s)
 
 
-def more_than_is_kept(simulation: Simulation, random: Random) -> str:
-    """And further than the outbox keeps what it delivered, its share being used up; while the two go on talking."""
-    world = simulation.world
-    back_up(simulation, random)
-    for _ in range(2):
-        place(simulation, random)
-        carried_now(simulation, world.shop.order_ids()[-1])
-    simulation.guarded(lambda: world.bounds.update(share_bytes=world.agent.outbox.size_bytes() - 1))
-    simulation.dies("agent")
-    simulation.notes["agent lost"] = True  # what it prunes is gone
-
-    def go_back() -> None:
-        _restore(simulation, random)
-        place(simulation, random)
-        carried_now(simulation, world.shop.order_ids()[-1])
-        world.bounds = {}
-        simulation.after(random.uniform(10, 60), lambda: simulation.dies("agent"))  # it has its share again then
-
-    simulation.after(random.uniform(70, 150), go_back)
-    return "once the outbox is tidied up"
-
-
-HAPPENINGS = {
-    "the engine goes back to before an edit": (3, before_edits),
-    "the engine goes back further than the outbox keeps": (1, more_than_is_kept),
-}
+HAPPENINGS = {"the engine goes back to before an edit": (3, before_edits)}
 FAULTS = tuple(HAPPENINGS)
-
-
-def heal(simulation: Simulation) -> None:
-    """A person gives the outbox the room that it asks for."""
-    if simulation.world.bounds:
-        simulation.world.bounds = {}
-        simulation.dies("agent")
