@@ -173,7 +173,8 @@ class Changes:
         """Whether the plugin has begun to fail just now: it may not be the paired shop that fails. Later a plugin that
         still says nothing holds up no order."""
         since = self._fails_since
-        return since is not None and uses_plugin(self._outbox) and (now - since).total_seconds() < UNSURE_S
+        is_expected = self._outbox.recall(THERE) != "0"  # it served this store, or nobody has asked it yet
+        return since is not None and is_expected and (now - since).total_seconds() < UNSURE_S
 
     def left_s(self, now: datetime) -> float:
         if self._outbox.recall(HELD):

@@ -12,6 +12,7 @@ import pytest
 from counterfoil_agent import applier, changes
 from counterfoil_agent.config import StockSettings
 from counterfoil_agent.errors import Blocked, Unavailable
+from counterfoil_agent.ports import LogPage
 from counterfoil_contracts import contract_of, faults
 from fakes.agent_stock import StockStore, stock_store
 
@@ -289,6 +290,25 @@ def test_no_order_of_a_copy_is_read_over_rest_before_its_log_is(store: StockStor
     store.plugin.place["host"] = "localhost"
     store.run(300)
     assert {subject for subject, _ in store.events()} == {f"order/{order}"}
+
+
+def test_a_plugin_that_was_never_asked_yet_may_be_a_copys_too(
+    store: StockStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mug = store.product("MUG", 10)
+    ask = store.agent.intake.changes._plugin.changes
+    calls = iter([True, True])
+
+    def is_cut_at_first(rows: int) -> LogPage:
+        if next(calls, False):
+            raise Unavailable("The line was cut.", "It is tried again by itself.")
+        return ask(rows)
+
+    monkeypatch.setattr(store.agent.intake.changes._plugin, "changes", is_cut_at_first)
+    store.plugin.place["host"] = "staging"
+    store.sell((mug, 1))
+    store.run(300)
+    assert store.events() == [] and "may be a copy" in str(store.agent.intake.held)
 
 
 def test_a_plugin_that_does_not_answer_may_be_a_copys_for_a_minute_then_orders_are_read_without_it(
