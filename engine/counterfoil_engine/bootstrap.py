@@ -58,6 +58,7 @@ from counterfoil_engine.records import (
     breaks,
     case_notes,
     cases,
+    clearing_day,
     close,
     corrections,
     erp_roles,
@@ -111,6 +112,7 @@ from counterfoil_engine.work.books import Books
 from counterfoil_engine.work.breaks import BreakDesk, Breaks, SettleBreak
 from counterfoil_engine.work.case_hands import CaseHands
 from counterfoil_engine.work.case_preview import CasePreview
+from counterfoil_engine.work.clearing_day import ClearingDay, WithoutOrder
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.commands import OperatorCommands
 from counterfoil_engine.work.corrections import CorrectOrder
@@ -557,8 +559,10 @@ class Engine:
     def finances(self) -> Finances:
         """Payouts, clearing, refunds."""
         ledgers: dict[str, Any] = {entity: erp for entity, erp in self.erps.items() if hasattr(erp, "balances")}
-        asked = Finance(self.records, finance, self.book, self.dues, facts.facts_of_group, ledgers)
-        return Finances(self.payouts(), asked, self.four_eyes())
+        unknown = WithoutOrder(clearing_day, payouts)
+        asked = Finance(self.records, finance, self.book, self.dues, facts.facts_of_group, unknown, ledgers)
+        days = ClearingDay(self.records, clearing_day, unknown, self.book)
+        return Finances(self.payouts(), asked, days, self.four_eyes())
 
     def close(self) -> Close:
         """A period's check and its lock."""

@@ -70,4 +70,4 @@ def test_a_payout_is_named_with_its_source(shell, running):
 def test_no_refund_lacks_anything_where_there_is_none(running, shell):
     said = shell("refunds", "--unmatched", "--json")
     assert said.exit_code == 0, said.output
-    assert json.loads(said.stdout) == {"orders": 0, "refunds": [], "is_all": True}
+    assert json.loads(said.stdout) == {"orders": 0, "refunds": [], "without_order": [], "is_all": True}

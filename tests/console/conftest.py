@@ -146,19 +146,34 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@dataclass
-class Person:
-    """Somebody at a browser."""
+MOST_CLICKS = 5  # from sign-in to the answer
 
-    page: Page
-    url: str
+
+class Person:
+    """Somebody at a browser, whose clicks are counted from signing in (a form sent by a key is one too)."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        self.clicks: list[str] = []
+        page.expose_function("clicked", lambda name: self.clicks.append(name))
+        page.add_init_script("addEventListener('click', (event) => clicked(event.target.textContent.trim()), true)")
 
     def signs_in(self, name: str, at: str = "/console/") -> None:
+        self.has_not_clicked_much()
         self.page.goto(f"{self.url}{at}")
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_load_state()
+        self.clicks.clear()
+
+    def begins(self) -> None:
+        """Another task, of which no click is counted yet."""
+        self.has_not_clicked_much()
+        self.clicks.clear()
+
+    def has_not_clicked_much(self) -> None:
+        assert len(self.clicks) <= MOST_CLICKS, self.clicks
 
 
 @pytest.fixture
@@ -170,5 +185,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def person(context: BrowserContext, running: Running) -> Person:
-    return Person(context.new_page(), running.url)
+def person(context: BrowserContext, running: Running) -> Iterator[Person]:
+    person = Person(context.new_page(), running.url)
+    yield person
+    person.has_not_clicked_much()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from console.conftest import Running
 from counterfoil_engine.domain.breaks import Found
 from counterfoil_engine.domain.stock import Position, read_position
-from counterfoil_engine.records import positions
+from counterfoil_engine.records import party_facts, positions
 from counterfoil_sandbox.shop import recorded
 from domain.settlement.reports import stripe, stripe_row
+from fakes.party_facts import a_fact, judged
 from fakes.stock import said
 
 RULES = """
@@ -63,15 +65,33 @@ def has_stock(running: Running, sku: str = "MUG-RED", berlin: int = 24, hamburg:
 
 
 def is_paid_out(running: Running, *rows: str, net: str) -> None:
-    """Stripe reports a payout of these charges."""
-    own = f"po_1,2026-11-20 00:00:00,eur,-{net},0.00,-{net},payout,po_1,po_1,2026-11-20 00:00:00"
-    running.chain.engine.payouts().take("stripe", stripe(*rows, own), "november.csv", "carl")
+    """Stripe reports a payout of these charges, all of yesterday."""
+    day = yesterday()
+    own = f"po_1,{day} 00:00:00,eur,-{net},0.00,-{net},payout,po_1,po_1,{day} 00:00:00"
+    of_that_day = [row.replace("2026-11-18", day).replace("2026-11-20", day) for row in rows]
+    running.chain.engine.payouts().take("stripe", stripe(*of_that_day, own), "november.csv", "carl")
     running.chain.flow()
+
+
+def yesterday() -> str:
+    """Where the company is."""
+    return (datetime.now(ZoneInfo("Europe/Berlin")) - timedelta(days=1)).date().isoformat()
 
 
 def a_charge(gross: str, fee: str, net: str, transaction: str) -> str:
     """One line of Stripe's report, for the charge `ch_<transaction>`."""
     return stripe_row(gross, fee, net, id=transaction)
+
+
+def gives_back(running: Running, order: str, amount_minor: int) -> None:
+    """Stripe says that it paid back so much of an order's charge `ch_1`, some days ago; the shop has no such refund."""
+    store, _, number = order.partition("/")
+    at = (datetime.now(UTC) - timedelta(days=5)).strftime("%Y-%m-%dT09:00:00Z")
+    body = {"transaction": "ch_1", "refund_transaction": "re_1", "refund": None, "amount_minor": amount_minor}
+    fact = a_fact("gateway", "refunded", "evt_1", number, store=store, at=at, currency="EUR", **body)
+    with running.chain.database.transaction() as tx:
+        party_facts.take(tx, [judged(fact)])
+    running.chain.flow()
 
 
 def drifted(running: Running, **changes: Any) -> int:

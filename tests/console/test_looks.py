@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from builders import a_line, an_order
 from console.conftest import Person, Running, a_running_console
+from fakes.browser import faults_by_axe, with_axe
 from playwright.sync_api import Browser, expect
 
 # Every page that somebody reads, by its path below /console.
@@ -43,7 +43,6 @@ SHOWN = [
     "/stores/eu1",
     "/no-such-page",
 ]
-RULES_OF_AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
 
 @pytest.fixture(scope="module")
@@ -62,40 +61,32 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_page_reads_well(browser: Browser, living: Running, width: int, scheme: str):
-    """Contrast, names of fields, order of headings and more; and nothing that a narrow screen cuts off."""
+    """Contrast, names of fields, order of headings and more; nothing that a narrow screen cuts off, nor anything that
+    the content policy forbids."""
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    person = Person(context.new_page(), living.url)
-    person.signs_in("ada")
-    faults = []
-    for path in SHOWN:
-        person.page.goto(f"{living.url}/console{path}")
-        found = Axe().run(person.page, options=RULES_OF_AXE).response["violations"]
-        faults += [(path, each["id"], each["nodes"][0]["html"]) for each in found]
-        too_wide = person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        faults += [(path, "wider than the screen", width)] if too_wide else []
-        assert person.page.locator("h1").count() == 1, path
-    context.close()
-    assert faults == [], faults
-
-
-def test_the_sign_in_reads_well(browser: Browser, living: Running):
-    page = browser.new_page()
-    page.goto(f"{living.url}/console/sign-in")
-    assert Axe().run(page, options=RULES_OF_AXE).response["violations"] == []
-    page.close()
-
-
-def test_no_page_does_what_its_content_policy_forbids(browser: Browser, living: Running):
-    context = browser.new_context()
     person = Person(context.new_page(), living.url)
     said: list[str] = []
     person.page.on("console", lambda message: said.append(message.text))
     person.page.on("pageerror", lambda error: said.append(str(error)))
+    with_axe(person.page)
     person.signs_in("ada")
+    faults = []
     for path in SHOWN:
         person.page.goto(f"{living.url}/console{path}")
+        faults += [(path, *fault) for fault in faults_by_axe(person.page)]
+        too_wide = person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        faults += [(path, "wider than the screen", width)] if too_wide else []
+        assert person.page.locator("h1").count() == 1, path
     context.close()
-    assert [each for each in said if "404" not in each] == []
+    assert (faults, [each for each in said if "404" not in each]) == ([], [])
+
+
+def test_the_sign_in_reads_well(browser: Browser, living: Running):
+    page = browser.new_page()
+    with_axe(page)
+    page.goto(f"{living.url}/console/sign-in")
+    assert faults_by_axe(page) == []
+    page.close()
 
 
 def test_everything_is_read_and_done_without_javascript(browser: Browser, living: Running):

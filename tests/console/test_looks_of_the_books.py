@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from console import scene
 from console.conftest import Person, Running, a_running_console
-from console.test_looks import RULES_OF_AXE
 from counterfoil_engine.domain.kpis import Figures
 from counterfoil_engine.records import kpis
+from fakes.browser import faults_by_axe, with_axe
 from playwright.sync_api import Browser
 
 SHOWN = [
@@ -22,6 +21,8 @@ SHOWN = [
     "/differences/1",
     "/money",
     "/money/clearing/stripe",
+    f"/money/clearing/stripe/{scene.yesterday()}?entity=DE01",
+    "/money/clearing/nobody/2026-01-01?entity=DE01",
     "/money/payouts/stripe/po_1",
     "/money/refunds?all=1",
     "/close",
@@ -61,12 +62,12 @@ def test_the_books_pages_read_well(browser: Browser, living: Running, width: int
     person, said, faults = Person(context.new_page(), living.url), list[str](), list[object]()
     person.page.on("console", lambda message: said.append(message.text))
     person.page.on("pageerror", lambda error: said.append(str(error)))
+    with_axe(person.page)
     person.signs_in("ada")
     for path in SHOWN:
         answer = person.page.goto(f"{living.url}/console{path}")
         assert answer is not None and answer.status == 200, path
-        found = Axe().run(person.page, options=RULES_OF_AXE).response["violations"]
-        faults += [(path, each["id"], each["nodes"][0]["html"]) for each in found]
+        faults += [(path, *fault) for fault in faults_by_axe(person.page)]
         if person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             faults.append((path, "wider than the screen", width))
     context.close()

@@ -6,7 +6,7 @@ from builders import a_line, an_order
 from console.conftest import RULES, Person, Running
 from playwright.sync_api import expect
 
-HELD = 40
+HELD = 400
 
 
 def unmapped(number: int) -> list:

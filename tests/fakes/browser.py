@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -23,6 +24,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+RULES_OF_AXE = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+    "resultTypes": ["violations"],
+}
 
 
 @contextlib.contextmanager
@@ -39,3 +46,14 @@ def a_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def with_axe(page: Page) -> None:
+    """Every document that this page opens from now on can be read by axe: put in once, since it is half a megabyte."""
+    page.add_init_script(Axe().axe_script)
+
+
+def faults_by_axe(page: Page) -> list[tuple[str, str]]:
+    """What a page lacks for who can't see or point: the rule, and where it is broken first."""
+    found = page.evaluate("rules => axe.run(rules).then(result => result.violations)", RULES_OF_AXE)
+    return [(each["id"], each["nodes"][0]["html"]) for each in found]

@@ -8,12 +8,23 @@ from counterfoil_engine.api.control import Control
 from counterfoil_engine.api.finance import Finances
 from counterfoil_engine.api.lookup import Lookup
 from counterfoil_engine.domain.settlement import refund_watch
-from counterfoil_engine.records import breakers, close, finance, holds, payouts, postings, search, sign_ins
+from counterfoil_engine.records import (
+    breakers,
+    clearing_day,
+    close,
+    finance,
+    holds,
+    payouts,
+    postings,
+    search,
+    sign_ins,
+)
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.facts import facts_of_group
 from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.audit_log import AuditLog
+from counterfoil_engine.work.clearing_day import ClearingDay, WithoutOrder
 from counterfoil_engine.work.close import Close, UnlockPeriod
 from counterfoil_engine.work.evidence import Evidence
 from counterfoil_engine.work.finance import Finance
@@ -40,8 +51,10 @@ def the_finances(database: Database) -> Finances:
     """Payouts and clearing over a real database, whose orders owe nothing."""
     records, book = records_over(database), Book(parse_rules)
     eyes = FourEyes(records, book, [MatchLine(records, payouts, postings, book), ChooseReport(records, payouts)])
-    asked = Finance(records, finance, book, refund_watch.dues, facts_of_group)
-    return Finances(Payouts(records, payouts, book), asked, eyes)
+    unknown = WithoutOrder(clearing_day, payouts)
+    asked = Finance(records, finance, book, refund_watch.dues, facts_of_group, unknown)
+    days = ClearingDay(records, clearing_day, unknown, book)
+    return Finances(Payouts(records, payouts, book), asked, days, eyes)
 
 
 def a_lookup(database: Database) -> Lookup:

@@ -16,6 +16,7 @@ from counterfoil_engine.config import Settings
 from counterfoil_engine.domain.errors import CounterfoilError, Retry
 from counterfoil_engine.domain.settlement.text import SIZE_MAX_BYTES
 from counterfoil_engine.ports import Rejected
+from counterfoil_engine.work.clearing_day import ClearingDay
 from counterfoil_engine.work.finance import Finance
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.payouts import Payouts
@@ -29,6 +30,7 @@ class Finances:
 
     payouts: Payouts
     finance: Finance
+    days: ClearingDay
     four_eyes: FourEyes
 
 

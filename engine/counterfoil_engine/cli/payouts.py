@@ -139,7 +139,7 @@ def clearing(context: Context, gateway: str, entity: str | None, since: datetime
 @ENTITY
 @SINCE
 def refunds(context: Context, unmatched: bool, entity: str | None, since: datetime | None) -> int:
-    """Refunds three ways: the store's, the gateway's and the credit note's. Reads only.
+    """Refunds three ways: the store's, the gateway's and the credit note's; then those that no order knows. Reads only.
 
     Example: counterfoil refunds --unmatched
     """
@@ -160,9 +160,18 @@ def refunds(context: Context, unmatched: bool, entity: str | None, since: dateti
         ]
         columns = ["order", "refund", "days", "store", "gateway", "credit note", "lacks"]
         show.table(columns, rows, right=columns[2:6])
+        if value["without_order"]:
+            names = ["line", "payout", "day", "paid back"]
+            show.table(names, [_of_line(each) for each in value["without_order"]], right=names[3:])
 
     context.answer(answer, shown)
-    return int(any(each["case"] for each in answer.get("refunds", ())))
+    return int(any(each["case"] for each in answer.get("refunds", ())) or bool(answer.get("without_order")))
+
+
+def _of_line(line: Mapping[str, Any]) -> list[str]:
+    """A refund that only a gateway's report has."""
+    amount = money(-line["amount_minor"], line["currency"])
+    return [line["line"], f"{line['source']}/{line['payout']}", line["day"], amount]
 
 
 @command("pay-refund")
@@ -206,7 +215,7 @@ def _shown(value: Mapping[str, Any]) -> None:
 
 
 def _shown_clearing(value: Mapping[str, Any]) -> None:
-    names = ("opening", *FIGURES, "closing", "erp", "unexplained")
+    names = ("opening", *FIGURES, "closing", "without_order", "erp", "unexplained")
     rows = [
         [
             day["entity"],
@@ -215,9 +224,8 @@ def _shown_clearing(value: Mapping[str, Any]) -> None:
         ]
         for day in value["days"]
     ]
-    show.table(
-        ["entity", "day", *names[:-2], "ERP's", "unexplained"], rows, right=[*names[:-2], "ERP's", "unexplained"]
-    )
+    titles = ["opening", *FIGURES, "closing", "without order", "ERP's", "unexplained"]
+    show.table(["entity", "day", *titles], rows, right=titles)
     for said in value["not_asked"]:
         show.line(said, "red")
 

@@ -65,6 +65,7 @@ PAGES: Mapping[str, str] = {
     "sweep": "sweep",
     "money": "payouts",
     "clearing": "clearing",
+    "clearing_day": "clearing",
     "payout": "payout",
     "match_line": "match_payout",
     "refunds": "refunds",

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from counterfoil_engine.domain.breaks import Class, Found, InFlight
 from counterfoil_engine.domain.erp_sweep import CLASSES, Judged, Ours, Reading, once
-from counterfoil_engine.domain.money import show
+from counterfoil_engine.domain.money import DECIMALS, show
 from counterfoil_engine.domain.settlement.open_items import GRACE_DAYS, Heard, OpenItem, never_came
 from counterfoil_engine.domain.tie_out import Booked, Break, Net
 
@@ -191,8 +191,18 @@ def _is_old(one: Unapplied, today: date) -> bool:
 def _found(
     entity: str, place: Place, what: str, kind: Class, cause: str, remedy: str, amount: int, detail: dict[str, Any]
 ) -> Found:
-    subject = f"{what} {entity}/{place.gateway}/{place.currency} {place.day}"
+    subject = _subject(what, entity, *place)
     return Found("money", entity, subject, kind, cause, remedy, None, amount, place.currency, detail=detail)
+
+
+def subjects_of(entity: str, gateway: str, day: date) -> list[str]:
+    """What breaks of a gateway's clearing on a day are about, in any currency."""
+    kinds = ("clearing", "payments", "unapplied")
+    return [_subject(what, entity, gateway, currency, day) for what in kinds for currency in DECIMALS]
+
+
+def _subject(what: str, entity: str, gateway: str, currency: str, day: date) -> str:
+    return f"{what} {entity}/{gateway}/{currency} {day}"
 
 
 def _of_item(item: OpenItem) -> Place:

@@ -13,6 +13,7 @@ from counterfoil_engine.domain.rules import Entity, Rules
 from counterfoil_engine.domain.settlement.refund_watch import Watched, refunds_of
 from counterfoil_engine.domain.settlement.roll_forward import Movement, RollForward, roll_forward
 from counterfoil_engine.ports import DuesOf, Ledger, Records, Rejected, RulesBook
+from counterfoil_engine.work.clearing_day import WithoutOrder, by_day
 from counterfoil_engine.work.readers import GroupFacts
 
 ORDERS_MAX = 20_000
@@ -38,9 +39,10 @@ class Finance:
         book: RulesBook,
         dues: DuesOf,
         facts_of_group: GroupFacts,
+        unknown: WithoutOrder,
         ledgers: Mapping[str, Ledger] | None = None,
     ) -> None:
-        self._records, self._reads, self._book = records, reads, book
+        self._records, self._reads, self._book, self._unknown = records, reads, book, unknown
         self._dues, self._facts_of_group, self._ledgers = dues, facts_of_group, ledgers or {}
 
     def clearing(
@@ -51,9 +53,15 @@ class Finance:
             entities = self._entities(tx, entity)
         balances = {each.id: self._balances(each.id) for each in entities}
         with self._records.transaction() as tx:
+            rules = self._book.current(tx)
             found = [self._tied(tx, each, gateway, until, *balances[each.id]) for each in entities]
+            unknown = by_day(line for each in entities for line in self._unknown.of(tx, rules, each, gateway))
         days = [
-            {"entity": each.id, **_shown(day)}
+            {
+                "entity": each.id,
+                **_shown(day),
+                "without_order_minor": unknown.get((each.id, day.currency, day.day.isoformat()), 0),
+            }
             for each, rolled in zip(entities, found, strict=True)
             for day in rolled
             if since is None or day.day >= since
@@ -87,15 +95,19 @@ class Finance:
             return None, error.cause
 
     def refunds(self, entity: str | None, since: date | None, only_unmatched: bool) -> Mapping[str, Any]:
-        """Refunds three ways, order by order: whom each lacks, or what differs."""
+        """Refunds three ways, order by order: whom each lacks, or what differs; without_order: those that only a
+        gateway's report has."""
         with self._records.transaction() as tx:
             rules, as_of = self._book.current(tx), tx.now()
             entities = self._entities(tx, entity)
             subjects = sorted({name for each in entities for name in self._refunded(tx, rules, each, since)})
+            unknown = [line for each in entities for line in self._unknown.of(tx, rules, each)]
         rows: list[dict[str, Any]] = []
         for start in range(0, len(subjects), ORDERS_AT_ONCE):
             rows += self._ways(subjects[start : start + ORDERS_AT_ONCE], rules, as_of, only_unmatched)
-        return {"orders": len(subjects), "refunds": rows, "is_all": len(subjects) < ORDERS_MAX}
+        first = since.isoformat() if since else ""
+        only = [line for line in unknown if line["kind"] == "refund" and line["day"] >= first]
+        return {"orders": len(subjects), "refunds": rows, "without_order": only, "is_all": len(subjects) < ORDERS_MAX}
 
     def _refunded(self, tx: Any, rules: Rules, entity: Entity, since: date | None) -> list[str]:
         stores = [name for name, store in rules.stores.items() if store.entity == entity.id]

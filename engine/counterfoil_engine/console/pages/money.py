@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
+import msgspec
 from flask import Blueprint, Response, request
 
 from counterfoil_engine.api.requests import Name, Strict
 from counterfoil_engine.console.access import caller
+from counterfoil_engine.console.filters import day as shown_day
 from counterfoil_engine.console.filters import many
 from counterfoil_engine.console.filters import money as shown_money
 from counterfoil_engine.console.forms import Line, form, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.domain.settlement.roll_forward import FIGURES
-from counterfoil_engine.ports import Rejected
 
 Row = Mapping[str, Any]
 PAYOUTS_SHOWN, DAYS_SHOWN = 50, 31
@@ -25,7 +27,14 @@ PAYOUTS_SHOWN, DAYS_SHOWN = 50, 31
 class _Clearing(Strict):
     gateway: Name
     entity: Line | None = None
-    since: Line | None = None
+    since: date | None = None
+
+
+class _Day(Strict):
+    gateway: Name
+    day: date
+    entity: Line
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
 
 
 class _Payout(Strict):
@@ -40,7 +49,7 @@ class _Match(Strict):
 
 class _Refunds(Strict):
     entity: Line | None = None
-    since: Line | None = None
+    since: date | None = None
     all: str = ""
 
 
@@ -48,13 +57,15 @@ def money_pages(at: Blueprint, does: Console) -> None:
     @at.get("/money")
     def money() -> Response:
         listed, entities = does.finances.payouts.list(None, PAYOUTS_SHOWN)["payouts"], does.books.entities()
-        month = does.clock.now().strftime("%Y-%m")
+        now = does.clock.now()
+        month = now.strftime("%Y-%m")
+        entities = [{**one, "yesterday": yesterday(now, one["zone"])} for one in entities]
         return page("money.html", of="money", answer=answer(listed), payouts=listed, entities=entities, month=month)
 
     @at.get("/money/clearing/<gateway>")
     def clearing(gateway: str) -> Response:
         asked = query(request, _Clearing, gateway=gateway)
-        since = _day(asked.since) or does.clock.now().date() - timedelta(days=DAYS_SHOWN)
+        since = asked.since or does.clock.now().date() - timedelta(days=DAYS_SHOWN)
         said = does.finances.finance.clearing(asked.gateway, asked.entity, since)
         return page(
             "clearing.html",
@@ -65,6 +76,12 @@ def money_pages(at: Blueprint, does: Console) -> None:
             entity=asked.entity,
             **said,
         )
+
+    @at.get("/money/clearing/<gateway>/<day>")
+    def clearing_day(gateway: str, day: str) -> Response:
+        asked = query(request, _Day, gateway=gateway, day=day)
+        said = does.finances.days.show(asked.gateway, asked.entity, asked.day, asked.after)
+        return page("clearing_day.html", of="money", answer=day_answer(said), after=asked.after, **said)
 
     @at.get("/money/payouts/<source>/<path:payout>")
     def payout(source: str, payout: str) -> Response:
@@ -84,15 +101,13 @@ def money_pages(at: Blueprint, does: Console) -> None:
     @at.get("/money/refunds")
     def refunds() -> Response:
         asked = query(request, _Refunds)
-        said = does.finances.finance.refunds(asked.entity, _day(asked.since), not asked.all)
-        return page("refunds.html", of="money", answer=refunds_answer(said, bool(asked.all)), asked_for=asked, **said)
+        said = does.finances.finance.refunds(asked.entity, asked.since, not asked.all)
+        return page("refunds.html", of="money", answer=refunds_answer(said), asked_for=asked, **said)
 
 
-def _day(text: str | None) -> date | None:
-    try:
-        return datetime.fromisoformat(text).date() if text else None
-    except ValueError:
-        raise Rejected(f"{text!r} is no day.", "Write it as 2026-10-01.", slug="request") from None
+def yesterday(now: datetime, zone: str) -> str:
+    """The day before, where an entity is."""
+    return (now.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)).isoformat()
 
 
 def answer(payouts: Sequence[Row]) -> str:
@@ -129,6 +144,22 @@ def clearing_answer(said: Row) -> str:
     return "; ".join(parts) + "."
 
 
+def day_answer(said: Row) -> str:
+    """The first line of a day of a clearing: what is unexplained of it."""
+    of = f"{said['gateway']} of {said['entity']} on {shown_day(said['day'])}"
+    open_ones = [*said["unknown"], *said["differences"]]
+    if not open_ones:
+        return f"Nothing is unexplained at {of}." if said["moved"] else f"Nothing moved at {of}."
+    sums: dict[str, int] = {}
+    for one in open_ones:
+        if one["currency"]:
+            sums[one["currency"]] = sums.get(one["currency"], 0) + abs(one["amount_minor"] or 0)
+    amounts = " and ".join(shown_money(amount, currency) for currency, amount in sorted(sums.items()))
+    parts = [many(len(said["unknown"]), "line has no order", "lines have no order")] if said["unknown"] else []
+    parts += [many(len(said["differences"]), "difference stands", "differences stand")] if said["differences"] else []
+    return f"{amounts} is unexplained at {of}: {', '.join(parts)}."
+
+
 def payout_answer(shown: Row) -> str:
     """The first line of a payout's page."""
     amount = shown_money(shown["net_minor"], shown["currency"])
@@ -137,11 +168,13 @@ def payout_answer(shown: Row) -> str:
     return f"{said}; {many(cases, 'thing is', 'things are')} open." if cases else f"{said}, all explained."
 
 
-def refunds_answer(said: Row, all_of_them: bool) -> str:
+def refunds_answer(said: Row) -> str:
     """The first line of the refunds' page."""
     lacking = [row for row in said["refunds"] if row["case"]]
-    if not lacking:
+    unknown = said["without_order"]
+    if not lacking and not unknown:
         return f"Store, gateway and credit note agree on every refund of {said['orders']:,} orders."
-    gateway_only = [row for row in lacking if row["store_minor"] is None]
-    more = f" {len(gateway_only)} of them the gateway knows and the shop doesn't." if gateway_only else ""
-    return f"{many(len(lacking), 'refund lacks', 'refunds lack')} a side or differ.{more}"
+    gateway_only = len([row for row in lacking if row["store_minor"] is None]) + len(unknown)
+    lack = many(len(lacking) + len(unknown), "refund lacks", "refunds lack")
+    more = f" The gateway knows {gateway_only} of them, and the shop doesn't." if gateway_only else ""
+    return f"{lack} a side or differ.{more}"

@@ -124,7 +124,7 @@ def slots_of(facts: PayoutFacts, rules: Rules, as_of: datetime) -> Sequence[str]
         entity = entity_of(facts.source, facts.report.currency, rules, as_of.date())
     except Parked:
         return ()
-    return Writer(facts.report, rules, entity).unapplied_slots()
+    return list(Writer(facts.report, rules, entity).unapplied_lines())
 
 
 def _taken_over(document: Document, entity: Entity, rules: Rules) -> Document:

@@ -35,10 +35,10 @@ class Writer:
             own |= {self._slot(kind, line.id + end) for end in ends for kind in ("payment", "fee", "payout", "dispute")}
         return frozenset(own)
 
-    def unapplied_slots(self) -> list[str]:
-        """Where lines stand, or once stood, that no order knows."""
+    def unapplied_lines(self) -> dict[str, SettlementLine]:
+        """Where lines stand, or once stood, that no order knows: slot → line."""
         kinds = ("charge", "refund", "adjustment")
-        return [self._slot("payment", line.id) for line in self.report.lines if line.kind in kinds]
+        return {self._slot("payment", line.id): line for line in self.report.lines if line.kind in kinds}
 
     def _slot(self, kind: str, id: str) -> str:
         """A line's id is unique in its payout alone; the payout itself has none beside its own."""
