@@ -78,7 +78,7 @@ def console(does: Console) -> Blueprint:
     for add in PAGES:
         add(blueprint, does)
 
-    @blueprint.get("/<path:rest>")
+    @blueprint.route("/<path:rest>", methods=["GET", "POST"])
     def nowhere(rest: str) -> Response:
         raise NotFound
 

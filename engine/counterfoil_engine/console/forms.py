@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from flask import Request
 
-from counterfoil_engine.api.requests import Name, Strict, named
+from counterfoil_engine.api.requests import Name, Strict
+from counterfoil_engine.console import wrong
 from counterfoil_engine.ports import Rejected
 
 BODY_BYTES, FIELDS = 65_536, 100
@@ -48,9 +49,18 @@ class _Values(Strict):
     values: dict[Name, Name]
 
 
+def number_of(text: str) -> int:
+    """The number that an address names."""
+    return _said({"number": text}, _Numbered).number
+
+
+class _Numbered(Strict):
+    number: Number
+
+
 def _said(values: dict[str, Any], kind: type[Asked]) -> Asked:
     try:
-        return named(values, kind)
-    except Rejected as error:
-        cause = error.cause.replace("The command is not what this path takes", "What was filled in can't be taken")
-        raise Rejected(cause, "Go back, and correct it there.", slug="contract") from None
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        cause, remedy = wrong.told(error, kind)
+        raise Rejected(cause, remedy, slug="contract") from None

@@ -11,6 +11,7 @@ from counterfoil_engine.console.layout import page
 from counterfoil_engine.domain.errors import CounterfoilError
 from counterfoil_engine.ports import Rejected
 
+_REMEDIES = {"too-large": "Go back, and send less: a form takes 64 KB, one with rules 2 MB."}
 _STATUS = {"too-often": 429, "signature": 401}
 
 
@@ -37,7 +38,7 @@ def _of_http(error: HTTPException) -> Response:
         return _failed(error)
     slug = {404: "no-such-path", 405: "method", 413: "too-large"}.get(status, "request")
     Told.of(slug, "", "", request.method, str(request.url_rule or ""))
-    return shown(f"{PROBLEMS[slug][1]}.", "Go back, or begin at the stores.", status)
+    return shown(f"{PROBLEMS[slug][1]}.", _REMEDIES.get(slug, "Go back, or begin at the stores."), status)
 
 
 def _failed(error: Exception) -> Response:

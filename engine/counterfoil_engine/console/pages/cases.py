@@ -12,10 +12,10 @@ import msgspec
 from counterfoil_contracts import schema
 from flask import Blueprint, Response, request
 
-from counterfoil_engine.api.requests import Name, Strict, named
+from counterfoil_engine.api.requests import Name, Strict
 from counterfoil_engine.console.access import caller
 from counterfoil_engine.console.filters import many
-from counterfoil_engine.console.forms import Line, Lines, Number, filled_in, form, query
+from counterfoil_engine.console.forms import Line, Lines, filled_in, form, number_of, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.ports import Rejected, Wanted
@@ -47,10 +47,6 @@ class _Wanted(Strict):
         )
 
 
-class _Case(Strict):
-    number: Number
-
-
 class _Alike(Strict):
     alike: bool = False
 
@@ -74,7 +70,13 @@ class _Corrected(Strict):
 
 
 def case_pages(at: Blueprint, does: Console) -> None:
-    hands, inbox = does.cases.hands, does.cases.inbox
+    _reading(at, does)
+    _ending(at, does)
+    _minding(at, does)
+
+
+def _reading(at: Blueprint, does: Console) -> None:
+    inbox = does.cases.inbox
 
     @at.get("/cases")
     def cases() -> Response:
@@ -84,7 +86,7 @@ def case_pages(at: Blueprint, does: Console) -> None:
 
     @at.get("/cases/<number>")
     def case(number: str) -> Response:
-        shown = inbox.show(_number(number))
+        shown = inbox.show(number_of(number))
         people = [each["name"] for each in does.control.users.list()["users"]]
         return page(
             "case.html", of="cases", one=shown, blank=blank_fields(shown["rows"]), people=people, snoozes=SNOOZES
@@ -94,17 +96,22 @@ def case_pages(at: Blueprint, does: Console) -> None:
     def preview_case(number: str) -> Response:
         """Reads only: reloading it asks the same again."""
         values, alike = filled_in(request, "set."), request.form.get("alike") == "true"
-        seen = does.cases.preview.preview(_number(number), values, alike)
-        return page("preview.html", of="cases", seen=seen, values=values, alike=alike, one=inbox.show(_number(number)))
+        seen, shown = does.cases.preview.preview(number_of(number), values, alike), inbox.show(number_of(number))
+        return page("preview.html", of="cases", seen=seen, values=values, alike=alike, one=shown)
 
     @at.get("/cases/<number>/watch")
     def watch_case(number: str) -> Response:
-        seen = inbox.watch(_number(number))
+        seen = inbox.watch(number_of(number))
         return page("watch.html", of="cases", seen=seen, answer=watched(seen))
+
+
+def _ending(at: Blueprint, does: Console) -> None:
+    """What lets go of what a case holds."""
+    hands = does.cases.hands
 
     @at.post("/cases/<number>/fill")
     def fill_case(number: str) -> Response:
-        done = hands.fill(_number(number), filled_in(request, "set."), caller())
+        done = hands.fill(number_of(number), filled_in(request, "set."), caller())
         if "proposal" in done:
             tell(does, f"Proposed as {done['proposal']}: somebody else has to approve it.")
             return go("proposal", number=done["proposal"])
@@ -114,18 +121,34 @@ def case_pages(at: Blueprint, does: Console) -> None:
     @at.post("/cases/<number>/retry")
     def retry_case(number: str) -> Response:
         wanted = form(request, _Alike)
-        subject = inbox.show(_number(number))["subject"]
-        done = hands.retry(_number(number), wanted.alike, caller())
+        subject = does.cases.inbox.show(number_of(number))["subject"]
+        done = hands.retry(number_of(number), wanted.alike, caller())
         tell(does, f"{many(len(done['subjects']), 'subject is', 'subjects are')} looked at again.")
         if wanted.alike:
             return go("watch_case", number=number)
         store, _, order = subject.removeprefix("order ").partition("/")
         return go("order", store=store, order=order) if subject.startswith("order ") else go("case", number=number)
 
+    @at.post("/cases/<number>/correct")
+    def correct_case(number: str) -> Response:
+        wanted = form(request, _Corrected)
+        patch = [{"op": "replace", "path": wanted.path, "value": _value(wanted.value)}]
+        done = hands.correct(number_of(number), wanted.reason, {"patch": patch}, caller())
+        if "proposal" in done:
+            tell(does, f"Proposed as {done['proposal']}: somebody else has to approve it.")
+            return go("proposal", number=done["proposal"])
+        tell(does, "Corrected: the order is looked at again.")
+        return go("case", number=number)
+
+
+def _minding(at: Blueprint, does: Console) -> None:
+    """Who looks after a case, when, and what is said of it."""
+    hands = does.cases.hands
+
     @at.post("/cases/<number>/assign")
     def assign_case(number: str) -> Response:
         wanted = form(request, _Assigned)
-        done = hands.assign(_number(number), wanted.owner, wanted.alike, caller())
+        done = hands.assign(number_of(number), wanted.owner, wanted.alike, caller())
         tell(does, f"{wanted.owner or 'Nobody'} looks after {many(len(done['cases']), 'case')}.")
         return go("case", number=number)
 
@@ -133,7 +156,7 @@ def case_pages(at: Blueprint, does: Console) -> None:
     def snooze_case(number: str) -> Response:
         wanted = form(request, _Snoozed)
         until = does.clock.now() + timedelta(hours=int(wanted.hours)) if wanted.hours != "0" else None
-        done = hands.snooze(_number(number), until, wanted.alike, caller())
+        done = hands.snooze(number_of(number), until, wanted.alike, caller())
         put = f"put off for {SNOOZES[wanted.hours]}" if until else "back in the inbox"
         tell(does, f"{many(len(done['cases']), 'case is', 'cases are')} {put}.")
         return go("case", number=number)
@@ -141,19 +164,8 @@ def case_pages(at: Blueprint, does: Console) -> None:
     @at.post("/cases/<number>/comment")
     def comment_case(number: str) -> Response:
         wanted = form(request, _Said)
-        done = hands.comment(_number(number), wanted.text, wanted.alike, caller())
+        done = hands.comment(number_of(number), wanted.text, wanted.alike, caller())
         tell(does, f"Said at {many(len(done['cases']), 'case')}.")
-        return go("case", number=number)
-
-    @at.post("/cases/<number>/correct")
-    def correct_case(number: str) -> Response:
-        wanted = form(request, _Corrected)
-        patch = [{"op": "replace", "path": wanted.path, "value": _value(wanted.value)}]
-        done = hands.correct(_number(number), wanted.reason, {"patch": patch}, caller())
-        if "proposal" in done:
-            tell(does, f"Proposed as {done['proposal']}: somebody else has to approve it.")
-            return go("proposal", number=done["proposal"])
-        tell(does, "Corrected: the order is looked at again.")
         return go("case", number=number)
 
 
@@ -171,10 +183,6 @@ def blank_fields(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 choices = [("false", "no"), ("true", "yes")]
             found.setdefault(name, {"name": name, "description": told.get("description", ""), "choices": choices})
     return sorted(found.values(), key=lambda field: (bool(field["choices"]), field["name"]))
-
-
-def _number(text: str) -> int:
-    return named({"number": text}, _Case).number
 
 
 def _value(text: str) -> Any:

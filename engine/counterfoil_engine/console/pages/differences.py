@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from counterfoil_engine.api.requests import Name, Strict
 from counterfoil_engine.console.access import caller
-from counterfoil_engine.console.forms import Line, form, query
+from counterfoil_engine.console.forms import Line, form, number_of, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.domain.breaks import Sweep
@@ -24,10 +24,6 @@ class _Listed(Strict):
     sweep: Sweep | None = None
     store: Line | None = None
     settled: str = ""
-
-
-class _Number(Strict):
-    number: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 
 
 class _Start(Strict):
@@ -51,17 +47,17 @@ def difference_pages(at: Blueprint, does: Console) -> None:
 
     @at.get("/differences/<number>")
     def difference(number: str) -> Response:
-        shown = does.sweeping.desk.show(query(request, _Number, number=number).number)
+        shown = does.sweeping.desk.show(number_of(number))
         return page("difference.html", of="differences", shown=shown)
 
     @at.post("/differences/<number>/accept")
     def accept_difference(number: str) -> Response:
-        found, asked = query(request, _Number, number=number).number, form(request, _Reason)
+        found, asked = number_of(number), form(request, _Reason)
         return _settled(does, found, does.sweeping.desk.settle(found, "accept", asked.reason, caller()))
 
     @at.post("/differences/<number>/heal")
     def heal_difference(number: str) -> Response:
-        found = query(request, _Number, number=number).number
+        found = number_of(number)
         return _settled(does, found, does.sweeping.desk.settle(found, "heal", "", caller()))
 
     @at.post("/sweeps")
@@ -73,7 +69,7 @@ def difference_pages(at: Blueprint, does: Console) -> None:
 
     @at.get("/sweeps/<number>")
     def sweep(number: str) -> Response:
-        run = does.sweeping.sweeps.show(query(request, _Number, number=number).number)
+        run = does.sweeping.sweeps.show(number_of(number))
         return page("sweep.html", of="differences", answer=sweep_answer(run), run=run)
 
 

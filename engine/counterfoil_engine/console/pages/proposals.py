@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from counterfoil_engine.api.requests import Strict, named
+from counterfoil_engine.api.requests import Strict
 from counterfoil_engine.console.access import caller
 from counterfoil_engine.console.filters import many
-from counterfoil_engine.console.forms import Line, Number, form, query
+from counterfoil_engine.console.forms import Line, form, number_of, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
 
@@ -16,10 +16,6 @@ MOST = 200
 
 class _Listed(Strict):
     decided: bool = False
-
-
-class _Which(Strict):
-    number: Number
 
 
 class _Refused(Strict):
@@ -41,17 +37,17 @@ def proposal_pages(at: Blueprint, does: Console) -> None:
 
     @at.get("/proposals/<number>")
     def proposal(number: str) -> Response:
-        return page("proposal.html", of="proposals", one=eyes.show(named({"number": number}, _Which).number))
+        return page("proposal.html", of="proposals", one=eyes.show(number_of(number)))
 
     @at.post("/proposals/<number>/approve")
     def approve_proposal(number: str) -> Response:
-        eyes.approve(named({"number": number}, _Which).number, caller())
+        eyes.approve(number_of(number), caller())
         tell(does, f"Proposal {number} is approved, and done.")
         return go("proposal", number=number)
 
     @at.post("/proposals/<number>/reject")
     def reject_proposal(number: str) -> Response:
         reason = form(request, _Refused).reason
-        eyes.reject(named({"number": number}, _Which).number, reason, caller())
+        eyes.reject(number_of(number), reason, caller())
         tell(does, f"Proposal {number} is rejected: nothing of it is done.")
         return go("proposal", number=number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 
 import msgspec
@@ -12,24 +12,18 @@ from flask import Blueprint, Response, request
 from counterfoil_engine.api.requests import Strict
 from counterfoil_engine.console.access import caller
 from counterfoil_engine.console.filters import many
-from counterfoil_engine.console.forms import Line, Number, form, query
+from counterfoil_engine.console.forms import Line, form, number_of, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
-from counterfoil_engine.ports import Rejected
 
 Row = Mapping[str, Any]
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500_000)]
-_Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
 
 
 class _Rules(Strict):
     text: _Text
-    since: _Day | None = None
-
-
-class _Number(Strict):
-    number: Number
+    since: date | None = None
 
 
 class _Version(Strict):
@@ -91,7 +85,7 @@ def _trials(at: Blueprint, does: Console) -> None:
 
     @at.get("/rules/trials/<number>")
     def trial(number: str) -> Response:
-        shown = does.trials.show(query(request, _Number, number=number).number)
+        shown = does.trials.show(number_of(number))
         return page("trial.html", of="rules", answer=trial_answer(shown), shown=shown)
 
 
@@ -103,12 +97,8 @@ def _restatements(at: Blueprint, does: Console) -> None:
         return go("rules")
 
 
-def _since(day: str | None, does: Console) -> datetime:
-    try:
-        on = datetime.fromisoformat(day).date() if day else does.clock.now().date().replace(day=1)
-    except ValueError:
-        raise Rejected(f"{day!r} is no day.", "Write it as 2026-10-01.", slug="request") from None
-    return datetime.combine(on, time(), UTC)
+def _since(day: date | None, does: Console) -> datetime:
+    return datetime.combine(day or does.clock.now().date().replace(day=1), time(), UTC)
 
 
 def answer(said: Row, waiting: Sequence[Row], held: Sequence[Row]) -> str:

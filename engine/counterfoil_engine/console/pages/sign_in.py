@@ -35,33 +35,47 @@ class _Change(Strict):
 
 
 def sign_in_pages(at: Blueprint, does: Console) -> None:
-    is_safe = (does.settings.url or "").startswith("https://")
+    doors = _Doors(does)
+    _with_password(at, does, doors)
+    _elsewhere(at, does, doors)
+    _account(at, does, doors)
 
-    def keep(answer: Response, name: str, value: str, seconds: int) -> Response:
+
+class _Doors:
+    """The cookies by which a browser is known, and what sets them."""
+
+    def __init__(self, does: Console) -> None:
+        self._does = does
+        self._is_safe = (does.settings.url or "").startswith("https://")
+
+    def keep(self, answer: Response, name: str, value: str, seconds: int) -> Response:
         """A cookie that scripts can't read, and that other sites' forms don't bear."""
         path = url_for("console.fleet")
-        answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="Lax", secure=is_safe, path=path)
+        answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="Lax", secure=self._is_safe, path=path)
         return answer
 
-    def begun(secret: str, wanted: str) -> Response:
+    def begun(self, secret: str, wanted: str) -> Response:
         """Signed in: the secret is a new one, and the session that this browser had before is over."""
-        does.sign_in.end(request.cookies.get(SESSION, ""))
+        self._does.sign_in.end(request.cookies.get(SESSION, ""))
         answer = make_response(redirect(_own(wanted), code=303))
         answer.delete_cookie(BEFORE, path=url_for("console.fleet"))
-        return keep(answer, SESSION, secret, int(LIFE.total_seconds()))
+        return self.keep(answer, SESSION, secret, int(LIFE.total_seconds()))
 
-    def asked(status: int = 200, **said: str) -> Response:
+    def asked(self, status: int = 200, **said: str) -> Response:
         """The form; its token is the browser's cookie, since there is no session yet."""
         token = request.cookies.get(BEFORE) or secrets.token_urlsafe(32)
         fields = {"cause": "", "remedy": "", "name": "", "wanted": "", **said}
-        answer = page("sign_in.html", status=status, before=token, elsewhere=does.provider is not None, **fields)
-        return keep(answer, BEFORE, token, 3_600)
+        elsewhere = self._does.provider is not None
+        answer = page("sign_in.html", status=status, before=token, elsewhere=elsewhere, **fields)
+        return self.keep(answer, BEFORE, token, 3_600)
 
+
+def _with_password(at: Blueprint, does: Console, doors: _Doors) -> None:
     @at.get("/sign-in")
     def sign_in() -> Response:
         if g.session is not None:
             return go("fleet")
-        return asked(wanted=request.args.get("wanted", "")[:300])
+        return doors.asked(wanted=request.args.get("wanted", "")[:300])
 
     @at.post("/sign-in")
     def try_sign_in() -> Response:
@@ -71,8 +85,9 @@ def sign_in_pages(at: Blueprint, does: Console) -> None:
             secret = does.sign_in.with_password(wanted.name, wanted.password, request.remote_addr or "")
         except Rejected as error:
             status = 429 if error.slug == "too-often" else 401
-            return asked(status, cause=error.cause, remedy=error.remedy, name=wanted.name, wanted=wanted.wanted[:300])
-        return begun(secret, wanted.wanted)
+            said = {"name": wanted.name, "wanted": wanted.wanted[:300]}
+            return doors.asked(status, cause=error.cause, remedy=error.remedy, **said)
+        return doors.begun(secret, wanted.wanted)
 
     @at.post("/sign-out")
     def sign_out() -> Response:
@@ -81,13 +96,17 @@ def sign_in_pages(at: Blueprint, does: Console) -> None:
         answer.delete_cookie(SESSION, path=url_for("console.fleet"))
         return answer
 
+
+def _elsewhere(at: Blueprint, does: Console, doors: _Doors) -> None:
+    """An identity provider vouches for who comes."""
+
     @at.get("/sign-in/elsewhere")
     def go_elsewhere() -> Response:
         if does.provider is None:
             raise Rejected("No identity provider is set up.", "Sign in with a password.", slug="no-such-path")
         state, nonce, verifier = does.sign_in.begin_elsewhere(request.args.get("wanted", "")[:300])
         answer = make_response(redirect(does.provider.way(state, nonce, verifier), code=303))
-        return keep(answer, ELSEWHERE, state, int(ELSEWHERE_FOR.total_seconds()))
+        return doors.keep(answer, ELSEWHERE, state, int(ELSEWHERE_FOR.total_seconds()))
 
     @at.get("/sign-in/back")
     def come_back() -> Response:
@@ -100,11 +119,13 @@ def sign_in_pages(at: Blueprint, does: Console) -> None:
             name = does.provider.name_of(request.args["code"][:4_000], begun_as["nonce"], begun_as["verifier"])
             secret = does.sign_in.named_elsewhere(name)
         except Rejected as error:
-            return asked(401, cause=error.cause, remedy=error.remedy)
-        answer = begun(secret, begun_as["wanted"])
+            return doors.asked(401, cause=error.cause, remedy=error.remedy)
+        answer = doors.begun(secret, begun_as["wanted"])
         answer.delete_cookie(ELSEWHERE, path=url_for("console.fleet"))
         return answer
 
+
+def _account(at: Blueprint, does: Console, doors: _Doors) -> None:
     @at.get("/account")
     def account() -> Response:
         return page("account.html", shortest=SHORTEST, how=g.session.how)
@@ -116,7 +137,7 @@ def sign_in_pages(at: Blueprint, does: Console) -> None:
             raise Rejected("The new password was typed in two ways.", "Go back, and type it twice alike.")
         secret = does.sign_in.change_password(wanted.before, wanted.after, caller(), request.remote_addr or "")
         does.sign_in.tell(secret, "Your password is changed; all your other sessions are over.")
-        return begun(secret, url_for("console.account"))
+        return doors.begun(secret, url_for("console.account"))
 
 
 def _own(wanted: str) -> str:
