@@ -17,7 +17,6 @@ from counterfoil_engine.records import heartbeats, moves, party_facts, unread
 from counterfoil_engine.records.database import Database, Row, Transaction
 from counterfoil_engine.records.sequences import (
     advance,
-    are_ahead,
     current_epoch,
     holes,
     is_empty,
@@ -150,17 +149,18 @@ class StoredEvents:
     def append(self, store: str, events: Sequence[Incoming]) -> Appended:
         with self._database.transaction() as tx:
             lock_store(tx, store)
-            watermark = watermark_of(current_epoch(tx, store) or no_epoch(store))
+            stands = _standing(tx, store)
+            watermark = stands.watermark
             if any(event.epoch != watermark.epoch for event in events):
                 raise other_epoch(store, f"is in epoch {watermark.epoch}")
-            batch = _Batch(tx, store, watermark, events)
+            batch = _Batch(tx, store, watermark, stands.ahead, events)
             by_number = sorted(range(len(events)), key=lambda index: events[index].n)
             verdicts = {index: batch.take(events[index]) for index in by_number}
             batch.write()
-            unread.settle(tx, store, batch.fresh, batch.changed)
+            unread.settle(tx, store, batch.fresh, batch.changed, stands.is_any_unread)
             moved = advance(tx, store, watermark, batch.numbers, batch.ahead)
             moves.told_again(tx, store, batch.told_again)
-            moves.count(tx, store, watermark, moved, batch.fresh, batch.is_whole)
+            moves.count(tx, store, stands.basis, watermark, moved, batch.fresh, batch.is_whole)
             self._took_in(tx, store, batch.fresh)
             mark_due(tx, batch.changed | party_facts.match_orders(tx, batch.transactions), "live")
             if moved.n > watermark.n:
@@ -174,6 +174,35 @@ class StoredEvents:
             watermark = watermark_of(current_epoch(tx, store) or no_epoch(store))
             heartbeats.keep(tx, store, body)
             return watermark
+
+
+class _Standing(NamedTuple):
+    """Where a store stands before a batch. ahead: numbers of earlier batches wait above the watermark; is_any_unread:
+    cases of what came and can't be used are open; basis: up to where its moves are counted."""
+
+    watermark: Watermark
+    ahead: bool
+    is_any_unread: bool
+    basis: moves.Basis
+
+
+# One statement, since each way to the server and back costs as much as storing an event. It comes after the one that
+# locks the store's row: what that waited for is in no snapshot taken before.
+_STANDING = f"""
+select p.epoch as in_epoch, p.stored_through, p.through_id, s.epoch, s.n, s.held, s.by_moves_since,
+  exists (select 1 from numbers where store = p.store and epoch = p.epoch and n > p.stored_through) as ahead,
+  exists (select 1 from cases where {unread.IS_OPEN} and store = p.store) as is_any_unread
+from epochs p left join stock_stores s on s.store = p.store
+where p.store = %s order by p.epoch desc limit 1
+"""
+
+
+def _standing(tx: Transaction, store: str) -> _Standing:
+    """Raises Rejected where the store has no epoch yet. Called with the store's row locked."""
+    row = tx.one(_STANDING, store) or no_epoch(store)
+    watermark = Watermark(row["in_epoch"], row["stored_through"], row["through_id"])
+    basis = moves.Basis() if row["epoch"] is None else moves.read_basis(row)
+    return _Standing(watermark, bool(row["ahead"]), bool(row["is_any_unread"]), basis)
 
 
 class _Kept(NamedTuple):
@@ -208,11 +237,13 @@ class _Batch:
     transactions: what orders with new facts bear, each with its order.
     """
 
-    def __init__(self, tx: Transaction, store: str, watermark: Watermark, events: Sequence[Incoming]) -> None:
+    def __init__(
+        self, tx: Transaction, store: str, watermark: Watermark, ahead: bool, events: Sequence[Incoming]
+    ) -> None:
         self._tx, self._store, self._watermark = tx, store, watermark
         self._known = _find(tx, store, [_key(event) for event in events])
         self._latest = _latest_of(tx, {event.subject for event in events if event.subject and event.type in READERS})
-        self.ahead = are_ahead(tx, store, watermark)
+        self.ahead = ahead
         self._taken = taken(tx, store, watermark.epoch, [event.n for event in events]) if self.ahead else {}
         self._fresh: list[tuple[Incoming, str | None]] = []
         self._moves: list[tuple[int, int, str, str, date]] = []

@@ -115,16 +115,26 @@ class Line(NamedTuple):
 
 def basis_of(tx: Transaction, store: str) -> Basis:
     row = tx.one("select epoch, n, held, by_moves_since from stock_stores where store = %s", store)
-    return Basis(row["epoch"], row["n"], bool(row["held"]), as_time(row["by_moves_since"])) if row else Basis()
+    return read_basis(row) if row else Basis()
+
+
+def read_basis(row: Row) -> Basis:
+    """Of a row of stock_stores."""
+    return Basis(row["epoch"], row["n"], bool(row["held"]), as_time(row["by_moves_since"]))
 
 
 def count(
-    tx: Transaction, store: str, before: Watermark, moved: Watermark, fresh: Sequence[Incoming], is_whole: bool
+    tx: Transaction,
+    store: str,
+    basis: Basis,
+    before: Watermark,
+    moved: Watermark,
+    fresh: Sequence[Incoming],
+    is_whole: bool,
 ) -> None:
     """Count the moves of events up to the watermark. Called with the store's row locked.
 
-    fresh: events kept just now; is_whole: they are all that lies between the two watermarks."""
-    basis = basis_of(tx, store)
+    basis: the store's; fresh: events kept just now; is_whole: they are all that lies between the two watermarks."""
     _stand_for(tx, store, fresh)
     if basis.held and not _is_stood_for(tx, store, basis):
         return
@@ -401,16 +411,10 @@ class _Counting:
     # Reading and writing
 
     def _load_lines(self, orders: Sequence[str]) -> None:
-        if orders:
-            table, params = self._tx.given([[each] for each in orders], wanted="text")
-            for row in self._tx.all(
-                f"select l.* from {table} join stock_lines l on l.order_id = wanted where l.store = %s",
-                *params,
-                self._store,
-            ):
-                line = _line(row)
-                self._before[line.order_id, line.line] = line
-                self._lines.setdefault(line.order_id, {})[line.line] = line
+        for row in _lines_of(self._tx, self._store, orders):
+            line = _line(row)
+            self._before[line.order_id, line.line] = line
+            self._lines.setdefault(line.order_id, {})[line.line] = line
 
     def _load_names(self, read: Sequence[_Read]) -> None:
         """Which SKU each of the store's own stands for, as far as is known: a missing mapping holds no count back."""
@@ -477,6 +481,22 @@ class _Counting:
             *(basis.epoch, basis.epoch, basis.n),
         ):
             self._mark(row["sku_key"], "move")
+
+
+def _lines_of(tx: Transaction, store: str, orders: Sequence[str]) -> Sequence[Row]:
+    """The lines of these orders. On PostgreSQL order by order, so that none but the primary key can serve: of a table
+    that grew since it was last looked at, all of the store's lines would be read instead."""
+    if not orders:
+        return []
+    if tx.is_sqlite:
+        is_wanted, params = tx.among("order_id", orders)
+        return tx.all(f"select * from stock_lines where store = %s and {is_wanted}", store, *params)
+    return tx.all(
+        "select l.* from unnest(%b::text[]) as wanted (order_id) cross join lateral"
+        " (select * from stock_lines where store = %s and order_id = wanted.order_id offset 0) as l",
+        list(orders),
+        store,
+    )
 
 
 def _read(event: _Event, known_orders: Container[str]) -> _Read | None:
@@ -629,7 +649,7 @@ def mark(tx: Transaction, kind: str, name: str, keys: Mapping[str, str], now: da
     """Mark SKUs dirty in every pool that this store or warehouse belongs to. keys: with the reason of each."""
     if keys:
         table, params = tx.given(sorted(keys.items()), wanted="text", because="text")
-        tx.run(
+        marked = tx.run(
             "insert into stock_dirty (pool, sku_key, reason, marked_at)"
             f" select m.pool, wanted, because, %s from {table} join pool_members m on m.kind = %s and m.name = %s",
             now,
@@ -637,4 +657,5 @@ def mark(tx: Transaction, kind: str, name: str, keys: Mapping[str, str], now: da
             kind,
             name,
         )
-        tx.tell(STOCK)
+        if marked:
+            tx.tell(STOCK)

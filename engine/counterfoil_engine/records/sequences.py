@@ -72,11 +72,6 @@ def _ahead(tx: Transaction, watermark: Watermark, store: str, limit: int) -> lis
     )
 
 
-def are_ahead(tx: Transaction, store: str, watermark: Watermark) -> bool:
-    """Whether numbers wait above the watermark: only while there is a hole."""
-    return bool(_ahead(tx, watermark, store, 1))
-
-
 def advance(
     tx: Transaction, store: str, watermark: Watermark, numbers: Mapping[int, str], ahead: bool = True
 ) -> Watermark:

@@ -9,7 +9,9 @@ from counterfoil_engine.domain import unread
 from counterfoil_engine.domain.errors import Case
 from counterfoil_engine.ports import Incoming
 from counterfoil_engine.records import cases, corrections
-from counterfoil_engine.records.database import Transaction
+from counterfoil_engine.records.database import Row, Transaction
+
+IS_OPEN = f"origin = '{unread.ORIGIN}' and resolved_at is null"
 
 
 def case_of(tx: Transaction, subject: str) -> Case | None:
@@ -24,10 +26,10 @@ def case_of(tx: Transaction, subject: str) -> Case | None:
     return None
 
 
-def settle(tx: Transaction, store: str, fresh: Sequence[Incoming], changed: Collection[str]) -> None:
-    """Open and end them by what a batch brought. changed: the subjects with new facts."""
+def settle(tx: Transaction, store: str, fresh: Sequence[Incoming], changed: Collection[str], is_any_open: bool) -> None:
+    """Open and end them by what a batch brought. changed: the subjects with new facts; is_any_open: of the store's."""
     bad = [event for event in fresh if event.reason is not None or event.type == unread.TOMBSTONE]
-    there = {row["subject"] for row in _open(tx, store)}
+    there = {row["subject"] for row in _open(tx, store)} if is_any_open else set()
     orders = {event.subject for event in bad if event.subject and event.subject.startswith("order ")}
     for subject in sorted(orders | (there & set(changed))):
         case = case_of(tx, subject)
@@ -49,5 +51,5 @@ def _of_no_order(tx: Transaction, store: str, events: Iterable[Incoming]) -> Non
         cases.open_case(tx, f"store {store}", store, unread.ORIGIN, case)
 
 
-def _open(tx: Transaction, store: str) -> Sequence[dict[str, str]]:
-    return tx.all("select subject from cases where origin = 'intake' and store = %s and resolved_at is null", store)
+def _open(tx: Transaction, store: str) -> Sequence[Row]:
+    return tx.all(f"select subject from cases where {IS_OPEN} and store = %s", store)

@@ -140,12 +140,13 @@ class Receiver:
                 "Send it in smaller parts.",
                 slug="too-large" if parts else "request",
             )
-        judged = _once_per_number([judge(store, part) for part in parts])
+        is_plain = _is_plain(raw)
+        judged = _once_per_number([judge(store, part, is_plain) for part in parts])
         appended = self._log.append(store, [each for each in judged if isinstance(each, Incoming)])
         kept = iter(appended.verdicts)
         verdicts = [next(kept) if isinstance(each, Incoming) else each for each in judged]
         return {
-            "verdicts": [verdict._asdict() for verdict in verdicts],
+            "verdicts": [{"n": n, "id": id_, "verdict": what, "reason": why} for n, id_, what, why in verdicts],
             "stored_through": _through(appended.watermark),
             "holes": [list(hole) for hole in appended.holes],
             "server_time": self._now(),
@@ -173,9 +174,9 @@ class Receiver:
         return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def judge(store: str, part: bytes) -> Incoming | Verdict:
-    """One event as it came: what is to be kept of it, or its refusal."""
-    event = _opened(part)
+def judge(store: str, part: bytes, is_plain: bool = False) -> Incoming | Verdict:
+    """One event as it came: what is to be kept of it, or its refusal. is_plain: the whole batch is (`_is_plain`)."""
+    event = _opened(part, is_plain)
     n, epoch, event_id = event.fields.get("n"), event.fields.get("epoch"), event.fields.get("id")
     clean_id = event_id if isinstance(event_id, str) and _ID.fullmatch(event_id) else None
     clean_n = n if type(n) is int and 1 <= n <= _BIGGEST_N else None
@@ -212,9 +213,9 @@ class _Opened(NamedTuple):
     wrong: list[str]
 
 
-def _opened(part: bytes) -> _Opened:
+def _opened(part: bytes, is_plain: bool) -> _Opened:
     try:
-        fields = _parsed_at_once(part) or parse(part)
+        fields = _parsed_at_once(part, is_plain) or parse(part)
         if not isinstance(fields, dict):
             return _Opened({}, part, ["it is no object"])
         raw = _members.decode(part)  # takes no half surrogate pair
@@ -223,13 +224,18 @@ def _opened(part: bytes) -> _Opened:
         return _salvaged(part, str(error))
 
 
-def _parsed_at_once(part: bytes) -> Any:
+def _is_plain(raw: bytes) -> bool:
+    """Whether no number in it can be too long, and no colon is written as an escape."""
+    return _TOO_MANY_DIGITS not in raw.translate(_ALL_DIGITS_NINE) and b"\\u003" not in raw
+
+
+def _parsed_at_once(part: bytes, is_plain: bool = False) -> Any:
     """What `parse` would read, several times quicker; None where only `parse` can tell, or say what is wrong.
 
     msgspec refuses all that `parse` refuses, except numbers that are too long, which are looked for first, and equal
     keys, of which it keeps the last. A member that was dropped took at least its own colon along: so what was read is
     written again, and the colons are counted. Only a colon written as an escape could hide that."""
-    if _TOO_MANY_DIGITS in part.translate(_ALL_DIGITS_NINE) or b"\\u003" in part:
+    if not is_plain and not _is_plain(part):
         return None
     try:
         fields = msgspec.json.decode(part)
