@@ -489,6 +489,25 @@ def test_history_does_not_hold_up_what_is_live(world):
     assert "eu1/1001/payment/x/r1" in world.erp.posted()
 
 
+def test_a_call_that_carries_something_live_isn_t_filled_up_with_history(world):
+    orders(world, *range(2000, 2060))
+    with world.database.transaction() as tx:
+        tx.run("update intents set class = 'history'")
+    orders(world, 1001)
+    world.erp.batch_size = 20
+    world.poster().step()
+    assert len(world.erp.posted()) == 6
+
+
+def test_history_alone_fills_a_call(world):
+    orders(world, *range(2000, 2060))
+    with world.database.transaction() as tx:
+        tx.run("update intents set class = 'history'")
+    world.erp.batch_size = 20
+    world.poster().step()
+    assert len(world.erp.posted()) == 20
+
+
 def test_the_results_of_a_backfill_are_no_live_work(world):
     world.due("1001", a_document("payment", 100))
     with world.database.transaction() as tx:

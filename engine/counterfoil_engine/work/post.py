@@ -43,6 +43,7 @@ from counterfoil_engine.work.wire import posting_of
 Answer = TypeVar("Answer")
 
 OPEN_DAY_KEPT_S = 60.0  # how long the answer "this period is open" is believed; a refusal for it heals by itself
+HISTORY_PART = 4  # one in so many of a call's documents, where something more urgent goes with it
 ADOPTED_AT_ONCE = 500
 
 
@@ -140,15 +141,21 @@ class Poster:
         return bool(batch) and self._guarded(lambda: self._send(self._beside_nothing(batch), now))
 
     def _pick(self, tx: Any, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
-        """Intents that may go now: live first, history never starved. What it steps over waits anew (K6)."""
+        """Intents that may go now: live first, history never starved. What it steps over waits anew (K6).
+
+        An order's documents go in several calls, one after the other: beside what is more urgent, history gets a part
+        of a call only, or each of them would take as long as a full one."""
         lane, records = self._lane, self._records
         batch: list[Intent] = []
         stores = stores_on(records, tx, rules, lane.party)
         for work_class in self._draw.order():
-            ready = records.intents.ready(tx, lane.party, lane.entity, buckets, stores, work_class, limit - len(batch))
-            batch += ledger.may_go(records, tx, ready)
-            if len(batch) >= limit:
+            room = limit - len(batch)
+            if batch and work_class == "history":
+                room = min(room, max(1, limit // HISTORY_PART))
+            if room <= 0:
                 break
+            ready = records.intents.ready(tx, lane.party, lane.entity, buckets, stores, work_class, room)
+            batch += ledger.may_go(records, tx, ready)
         return batch
 
     def _guarded(self, work: Callable[[], None]) -> bool:
