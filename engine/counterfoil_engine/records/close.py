@@ -204,7 +204,10 @@ def booked_as(tx: Transaction, entity: str, keys: Sequence[str]) -> list[Booked]
 
 
 def _booked(tx: Transaction, entity: str, which: str, *params: Any) -> list[Booked]:
-    posted = f"i.party = 'erp' and i.entity = %s and i.state = 'done' and i.origin <> 'taken_over' and {which}"
+    posted = (  # not withdrawn: said for the index of keys
+        "i.party = 'erp' and i.entity = %s and i.state = 'done' and i.state <> 'withdrawn'"
+        f" and i.origin <> 'taken_over' and {which}"
+    )
     nets: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
     for line in tx.all(
         "select j.document, j.role, j.currency, sum(j.debit_minor - j.credit_minor) as amount_minor,"
