@@ -1,6 +1,6 @@
 # Everything sets itself up: Python 3.11 or newer with venv, and make, are all that has to be there.
 #
-#   make demo          a shop, its agent, the engine and an ERP, and the proof; ONCE=1 ends by itself
+#   make demo          three shops, their agents, the engine and ERPs, and the proof; then the console; ONCE=1 ends by itself
 #   make test          checks and tests, with coverage;  make check: the checks alone;  make format: put the layout right
 #   make simulate      storms over the whole chain under a seed, SEEDS of them, the first one FROM;  make mutants: faults
 #                      planted in the code, each to be caught by a seed

@@ -22,7 +22,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
@@ -215,6 +215,7 @@ class Engine:
     parties: Sequence[PartyLine] = ()
     payout_folder: Path | None = None
     watched: Watched = field(default_factory=Watched)
+    silent_after: timedelta = timedelta(seconds=config.Limits.silent_after_s)
     _folder: PayoutFolder | None = None
     _looker: Looker | None = None
     _posters: list[Poster] | None = None
@@ -433,6 +434,7 @@ class Engine:
             pass_over=_pass_over,
             four_eyes=self.four_eyes(),
             shadow=self.shadow(),
+            silent_after=self.silent_after,
         )
 
     def app(self, settings: config.Settings) -> Flask:
@@ -763,6 +765,7 @@ def build(
     parties: Sequence[PartyLine] = (),
     payout_folder: Path | None = None,
     watched: Watched | None = None,
+    silent_after_s: int = config.Limits.silent_after_s,
 ) -> Engine:
     """An engine over an open, migrated database; says who it is (R4). erps: by entity. parties: those beside them.
     watched: None: by nobody."""
@@ -789,6 +792,7 @@ def build(
         parties=[replace(line, port=watched.party(line.port, line.kind, line.source)) for line in parties],
         payout_folder=payout_folder,
         watched=watched,
+        silent_after=timedelta(seconds=silent_after_s),
     )
 
 
@@ -936,6 +940,7 @@ def opened(settings: config.Settings, clock: Clock) -> Iterator[Engine]:
                 parties=parties_of(settings),
                 payout_folder=settings.payout_folder,
                 watched=watched,
+                silent_after_s=settings.limits.silent_after_s,
             )
             _refuse_forgotten(settings, engine)
             _note_lives(engine, witness)

@@ -12,23 +12,28 @@ from pathlib import Path
 
 import pytest
 import requests
-from counterfoil_engine import demo, demo_proof, demo_stock
-from counterfoil_engine.demo_proof import Ledger, Line
+from counterfoil_engine import demo
+from counterfoil_engine.demo import proof, stock
+from counterfoil_engine.demo.baskets import order_of
+from counterfoil_engine.demo.branches import AUSTIN, BERLIN, BRANCHES
+from counterfoil_engine.demo.places import Place, Places
+from counterfoil_engine.demo.proof import Ledger, Line
+from counterfoil_engine.demo.rules import town_rules
 from counterfoil_engine.work.rules_file import parse_rules
 
 
 def line(**changed):
-    fields = {"order_id": 1001, "status": "processing", "currency": "EUR", "shop_minor": 909, "engine_minor": 909}
+    fields = {"store": "eu1", "order_id": 1001, "status": "processing", "currency": "EUR", "shop_minor": 909, "engine_minor": 909}
     return Line(**{**fields, "erp_minor": 909, "sales_orders": 1, "expected_sales_orders": 1, "case": None, **changed})
 
 
 def ledger(**journals):
     made = Ledger()
     for key, lines in journals.items():
-        made.documents[key] = {"kind": "invoice", "order": 1001, "currency": "EUR", "amount_minor": 909}
+        made.documents[key] = {"kind": "invoice", "order": "eu1/1001", "currency": "EUR", "amount_minor": 909}
         for role, *amounts in lines:
             made.journals[key].append(tuple(amounts))
-            totals = made.by_role[role, "EUR"]
+            totals = made.by_role["DE01", role, "EUR"]
             totals[:] = [total + amount for total, amount in zip(totals, amounts, strict=True)]
     return made
 
@@ -37,63 +42,86 @@ SOLD = [("receivable", 909, 0, 909, 0), ("revenue:goods", 0, 909, 0, 909)]
 
 
 def test_an_order_that_agrees_passes():
-    assert demo_proof.to_the_cent([line()]).ok
-    assert demo_proof.nothing_lost_or_doubled([line()], ledger()).ok
+    assert proof.to_the_cent([line()]).ok
+    assert proof.nothing_lost_or_doubled([line()], ledger()).ok
 
 
 def test_one_cent_fails_the_proof_and_names_the_order():
-    check = demo_proof.to_the_cent([line(), line(order_id=1002, erp_minor=910)])
-    assert not check.ok and "1002: shop 909, engine 909, ERP 910 EUR" in check.detail
+    check = proof.to_the_cent([line(), line(order_id=1002, erp_minor=910)])
+    assert not check.ok and "eu1/1002: shop 909, engine 909, ERP 910 EUR" in check.detail
 
 
 @pytest.mark.parametrize("sales_orders", [0, 2])
 def test_a_lost_or_doubled_order_fails_the_proof(sales_orders):
-    assert not demo_proof.nothing_lost_or_doubled([line(sales_orders=sales_orders)], ledger()).ok
+    assert not proof.nothing_lost_or_doubled([line(sales_orders=sales_orders)], ledger()).ok
 
 
 def test_an_order_in_a_case_is_accounted_for_but_never_doubled():
-    assert demo_proof.nothing_lost_or_doubled([line(sales_orders=0, case="tax")], ledger()).ok
-    assert not demo_proof.nothing_lost_or_doubled([line(sales_orders=2, case="tax")], ledger()).ok
+    assert proof.nothing_lost_or_doubled([line(sales_orders=0, case="tax")], ledger()).ok
+    assert not proof.nothing_lost_or_doubled([line(sales_orders=2, case="tax")], ledger()).ok
 
 
 def test_a_key_that_is_in_the_erp_twice_fails_the_proof():
     twice = ledger()
     twice.doubled.append("eu1/1001/invoice/all/r1")
-    assert not demo_proof.nothing_lost_or_doubled([line()], twice).ok
+    assert not proof.nothing_lost_or_doubled([line()], twice).ok
 
 
 def test_a_document_that_does_not_balance_fails_the_proof_in_either_currency():
-    assert demo_proof.balanced(ledger(a=SOLD), ledger(a=SOLD)).ok
+    assert proof.balanced(ledger(a=SOLD), ledger(a=SOLD)).ok
     for off in [("receivable", 910, 0, 909, 0), ("receivable", 909, 0, 910, 0)]:
-        assert not demo_proof.balanced(ledger(a=[off, SOLD[1]]), ledger(a=SOLD)).ok
+        assert not proof.balanced(ledger(a=[off, SOLD[1]]), ledger(a=SOLD)).ok
 
 
 def test_a_document_of_one_side_alone_fails_the_proof():
-    assert demo_proof.same_documents(ledger(a=SOLD), ledger(a=SOLD)).ok
-    assert not demo_proof.same_documents(ledger(a=SOLD, b=SOLD), ledger(a=SOLD)).ok
-    assert not demo_proof.same_documents(ledger(), ledger(a=SOLD)).ok
+    assert proof.same_documents(ledger(a=SOLD), ledger(a=SOLD)).ok
+    assert not proof.same_documents(ledger(a=SOLD, b=SOLD), ledger(a=SOLD)).ok
+    assert not proof.same_documents(ledger(), ledger(a=SOLD)).ok
 
 
 def test_a_wrong_role_on_either_side_fails_the_proof():
-    theirs = {("receivable", "EUR"): [909, 0, 909, 0], ("revenue:goods", "EUR"): [0, 909, 0, 909]}
-    assert demo_proof.same_balances(ledger(a=SOLD), theirs).ok
-    wrong = {("receivable", "EUR"): [909, 0, 909, 0], ("revenue:services", "EUR"): [0, 909, 0, 909]}
-    check = demo_proof.same_balances(ledger(a=SOLD), wrong)
+    theirs = {("DE01", "receivable", "EUR"): [909, 0, 909, 0], ("DE01", "revenue:goods", "EUR"): [0, 909, 0, 909]}
+    assert proof.same_balances(ledger(a=SOLD), theirs).ok
+    wrong = {("DE01", "receivable", "EUR"): [909, 0, 909, 0], ("DE01", "revenue:services", "EUR"): [0, 909, 0, 909]}
+    check = proof.same_balances(ledger(a=SOLD), wrong)
     assert not check.ok and "revenue:services" in check.detail
 
 
 def test_what_the_shop_keeps_of_an_order_is_computed_from_the_order_alone():
-    assert demo_proof.kept_minor(demo.recorded("order_after_partial_refund")) == 4794 - 603
-    assert demo_proof.kept_minor(demo.recorded("order_gift_card_negative_fee")) == 383
-    assert demo_proof.kept_minor(demo.recorded("order_jpy")) == 1785
-    assert demo_proof.kept_minor(demo.recorded("order_kwd")) == 14700
-    assert demo_proof.kept_minor(demo.recorded("order_fully_refunded")) == 0
-    assert demo_proof.kept_minor(demo.recorded("order_status_pending")) == 0
+    assert proof.kept_minor(demo.recorded("order_after_partial_refund")) == 4794 - 603
+    assert proof.kept_minor(demo.recorded("order_gift_card_negative_fee")) == 383
+    assert proof.kept_minor(demo.recorded("order_jpy")) == 1785
+    assert proof.kept_minor(demo.recorded("order_kwd")) == 14700
+    assert proof.kept_minor(demo.recorded("order_fully_refunded")) == 0
+    assert proof.kept_minor(demo.recorded("order_status_pending")) == 0
 
 
 def test_the_demos_rules_are_sound():
-    parsed = parse_rules(json.dumps(demo.rules()))
-    assert set(parsed.stores) == {demo.STORE}
+    assert set(parse_rules(json.dumps(demo.rules())).stores) == {demo.STORE}
+    assert set(parse_rules(json.dumps(town_rules())).stores) == {branch.store for branch in BRANCHES}
+
+
+def test_what_a_shopper_of_the_town_pays_is_what_the_lines_and_their_tax_come_to():
+    order = order_of(AUSTIN, {"MUG": 7, "TEAPOT": 9}, {"MUG": 2, "TEAPOT": 1}, "Jo Miller")
+    assert (order["total"], order["total_tax"], order["currency"]) == ("80.10", "6.10", "USD")
+    assert order["billing"]["email"] == "jo@example.com"
+
+
+def test_an_order_whose_agent_is_away_is_told_apart_from_one_that_is_lost():
+    unheard = line(sales_orders=0, case="not heard")
+    check = proof.nothing_lost_or_doubled([line(), unheard], ledger())
+    assert check.ok and "1 that wait in their shop" in check.detail
+    assert not proof.nothing_lost_or_doubled([line(sales_orders=0)], ledger()).ok
+
+
+def test_where_a_demo_is_can_be_read_from_another_terminal(tmp_path):
+    place = Place(BERLIN, "http://shop", "ck", "cs", "http://erp", "t", tmp_path / "erp.sqlite")
+    places = Places(tmp_path / "engine.sqlite", (place,))
+    places.write(tmp_path)
+    assert Places.read(tmp_path) == places
+    assert places.away() == set()
+    places.send_away("fr1")
+    assert Places.read(tmp_path).away() == {"fr1"}
 
 
 def test_proving_where_no_demo_is_up_says_what_to_do(tmp_path):
@@ -149,7 +177,7 @@ class Running:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_demo_that_is_ended_early_leaves_nothing_behind(tmp_path, number):
     running = Running(tmp_path)
-    running.wait_for("The shop is up", timeout_s=60)
+    running.wait_for("eu1 in Berlin is up", timeout_s=60)
     assert running.left_behind()
     assert running.end(number) != 0
     assert running.left_behind() == []
@@ -157,24 +185,26 @@ def test_a_demo_that_is_ended_early_leaves_nothing_behind(tmp_path, number):
 
 
 @pytest.mark.slow
-def test_the_demo_proves_itself_and_finds_a_document_that_is_edited_behind_its_back(tmp_path):
+def test_the_demo_proves_itself_lives_on_and_finds_a_document_that_is_edited_behind_its_back(tmp_path):
     running = Running(tmp_path)
     try:
         running.wait_for("Ctrl-C ends it", timeout_s=300)
         said = running.text()
         assert "Every invariant held." in said
         assert "FAIL" not in said
+        every_link_of_the_guide_leads_somewhere(said)
         prove = re.search(r"(\S+) -m counterfoil_engine\.demo --prove (\S+)", said)
         command = [prove[1], "-m", "counterfoil_engine.demo", "--prove", prove[2]]
-        assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+        proven = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert proven.returncode == 0, proven.stdout
         words = re.search(r"(\. \S+/env)\s+Ask the engine\s+(counterfoil .+)", said)
         asked = subprocess.run(["sh", "-ec", f"{words[1]}; {words[2]}"], capture_output=True, text=True, timeout=60)
         assert asked.returncode == 0, asked.stderr
-        places = demo.read_places(Path(prove[2]))
+        place = Places.read(Path(prove[2])).stores[0]
         edit = json.loads(re.search(r"tamper -d '(.+)'", said)[1])
-        headers = {"Authorization": f"Bearer {places.erp_token}"}
-        requests.post(f"{places.erp_url}/sandbox/tamper", json=edit, headers=headers, timeout=30).raise_for_status()
-        found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        headers = {"Authorization": f"Bearer {place.erp_token}"}
+        requests.post(f"{place.erp_url}/sandbox/tamper", json=edit, headers=headers, timeout=30).raise_for_status()
+        found = subprocess.run(command, capture_output=True, text=True, timeout=90)
         assert found.returncode == 1 and "FAIL" in found.stdout
     finally:
         status = running.end(signal.SIGINT)
@@ -182,12 +212,41 @@ def test_the_demo_proves_itself_and_finds_a_document_that_is_edited_behind_its_b
     assert running.left_behind() == []
 
 
-def test_stock_that_the_shop_offers_beyond_what_is_there_fails_the_proof(monkeypatch):
-    told = {"offered": {"MUG": 38}, "there": {"MUG": 40}, "sold": Counter({"MUG": 2}), "numbers": {"MUG": 38}}
-    for name, units in told.items():
-        monkeypatch.setattr(demo_stock, name, lambda places, units=units: units)
-    assert demo_stock.agrees(None).ok
-    for name, wrong in (("offered", {"MUG": 39}), ("there", {"MUG": 39}), ("sold", Counter()), ("numbers", {})):
-        monkeypatch.setattr(demo_stock, name, lambda places, wrong=wrong: wrong)
-        assert not demo_stock.agrees(None).ok
-        monkeypatch.setattr(demo_stock, name, lambda places, units=told[name]: units)
+def every_link_of_the_guide_leads_somewhere(said):
+    """Signed in as it says, each of the five pages says what the guide promises."""
+    console, name, password = re.search(r"(http://\S+/console)/\s+sign in as (\S+), password (\S+)", said).groups()
+    links = re.findall(rf"{console}(/\S*)", said.split("Five things to look at")[1])
+    assert len(links) == 5
+    session = requests.Session()
+    form = session.get(f"{console}/sign-in", timeout=10).text
+    fields = dict(re.findall(r'name="(csrf|wanted)" value="([^"]*)"', form))
+    session.post(f"{console}/sign-in", data={**fields, "name": name, "password": password}, timeout=10)
+    pages = [session.get(f"{console}{link}", timeout=10) for link in links]
+    assert [page.status_code for page in pages] == [200] * 5
+    told = ("fr1", "klarna_later", "BOWL", "23.80", "in the ERP")
+    assert [word in page.text for word, page in zip(told, pages, strict=True)] == [True] * 5
+
+
+def test_stock_that_a_shop_offers_beyond_what_is_there_fails_the_proof(monkeypatch, tmp_path):
+    monkeypatch.setattr(stock, "offered", lambda place: {"MUG": 38})
+    monkeypatch.setattr(stock, "there", lambda place: {"MUG": 40})
+    monkeypatch.setattr(stock, "sold", lambda place: Counter({"MUG": 2}))
+    monkeypatch.setattr(stock, "numbers", lambda places, place: {"MUG": 38})
+    monkeypatch.setattr(stock, "told", lambda places, place: set())
+    place = Place(BERLIN, "http://shop", "ck", "cs", "http://erp", "t", tmp_path / "erp.sqlite")
+    places = Places(tmp_path / "engine.sqlite", (place,))
+    assert stock.agrees(places).ok
+    wrong = {
+        "offered": lambda place: {"MUG": 39},
+        "there": lambda place: {"MUG": 39},
+        "sold": lambda place: Counter(),
+        "numbers": lambda places, place: {},
+    }
+    for name, says in wrong.items():
+        with monkeypatch.context() as one:
+            one.setattr(stock, name, says)
+            assert not stock.agrees(places).ok
+    monkeypatch.setattr(stock, "offered", lambda place: {"MUG": 55})
+    monkeypatch.setattr(stock, "told", lambda places, place: {"mug"})
+    edited = stock.agrees(places)
+    assert edited.ok and "1 edited by hand" in edited.detail

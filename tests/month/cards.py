@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from counterfoil_engine.demo_proof import minor
+from counterfoil_engine.demo.proof import minor
 
 from month.ledgers import Ledgers
 from month.lives import Life

@@ -24,7 +24,7 @@ from builders import (
     gmt,
     refund_of,
 )
-from counterfoil_engine.demo_proof import minor
+from counterfoil_engine.demo.proof import minor
 
 from month.world import GIFT_CARD, SAYS_FEES, SKUS, WAREHOUSES, WMS, Market, StoreOf
 

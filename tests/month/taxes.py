@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from builders import Json
-from counterfoil_engine.demo_proof import minor
+from counterfoil_engine.demo.proof import minor
 from counterfoil_engine.domain.postings import tax_role
 
 from month.ledgers import Ledgers, Posted, TheirDocument

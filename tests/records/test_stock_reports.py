@@ -134,6 +134,17 @@ def test_an_event_that_holds_the_count_is_a_problem_until_a_person_passes_it_ove
         commands.pass_over("nowhere")
 
 
+@pytest.mark.parametrize(("silent_after_s", "is_silent"), [(3600, False), (0, True)])
+def test_an_agent_is_silent_once_it_was_not_heard_for_as_long_as_the_settings_allow(
+    world: StockWorld, clock: FakeClock, silent_after_s: int, is_silent: bool
+) -> None:
+    world.sell("eu1", "1001", "46", "MUG", 1)
+    said = build(world.database, clock, {}, silent_after_s=silent_after_s).commands().status()
+    [line] = [line for line in said["stores"] if line["store"] == "eu1"]
+    assert line["connected"] is not is_silent
+    assert any("eu1 is silent" in problem for problem in said["problems"]) is is_silent
+
+
 def test_two_events_that_hold_the_count_are_passed_over_one_by_one(world: StockWorld) -> None:
     commands = build(world.database, world.clock, {}).commands()
     world.sell("eu1", "1001", "46", "MUG", 1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from counterfoil_engine.demo_proof import is_accepted, kept_minor, minor
+from counterfoil_engine.demo.proof import is_accepted, kept_minor, minor
 
 from simulation import afresh, books, parties
 from simulation.actors import actors

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterfoil_engine.adapters.party.http import HttpParty
 from counterfoil_engine.bootstrap import PartyLine
-from counterfoil_engine.demo_proof import minor
+from counterfoil_engine.demo.proof import minor
 from counterfoil_sandbox.erp_in_process import in_process_session
 from counterfoil_sandbox.gateway import Gateway
 from counterfoil_sandbox.party import PartyService

@@ -1,6 +1,6 @@
 """The proof from outside: the shop's own database, the ERP's books and the engine's database, compared.
 
-What is due is computed from the shop's orders alone (`demo_proof`), without the engine's rules. Nothing may be lost,
+What is due is computed from the shop's orders alone (`demo.proof`), without the engine's rules. Nothing may be lost,
 doubled, stuck or in need of a person, but for what is a person's by the rules: a payment method that nobody mapped, and
 an order thrown away with the money that was paid for it.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from counterfoil_engine import demo_proof
+from counterfoil_engine.demo import proof as demo_proof
 from torture.load import UNKNOWN_METHOD
 from torture.world import STORE, World
 

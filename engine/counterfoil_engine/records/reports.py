@@ -33,12 +33,18 @@ SILENT_AFTER = timedelta(minutes=5)
 _FIRST_LOOK = "It waits for its first look."
 
 
-def status(tx: Transaction, pools: Mapping[str, str] | None = None, with_done: bool = True) -> dict[str, Any]:
+def status(
+    tx: Transaction,
+    pools: Mapping[str, str] | None = None,
+    with_done: bool = True,
+    silent_after: timedelta = SILENT_AFTER,
+) -> dict[str, Any]:
     """Every store and party in a line, and what is not as it should be, as sentences. pools: that of each store.
-    with_done: also how many orders stand where and documents are done in all, which reads through them."""
+    with_done: also how many orders stand where and documents are done in all, which reads through them. silent_after: for
+    so long may an agent not be heard."""
     now, pools = tx.now(), pools or {}
     versions = ats.versions(tx)
-    lines = [_store_line(tx, state, now, pools.get(state.store), versions) for state in store_states(tx)]
+    lines = [_store_line(tx, state, now, pools.get(state.store), versions, silent_after) for state in store_states(tx)]
     stores = [{**line, "orders": _orders(tx, line["store"]) if with_done else {}} for line in lines]
     parties = _parties(tx, with_done)
     sources = [_source_line(state, now) for state in party_facts.states(tx)]
@@ -71,7 +77,12 @@ def status(tx: Transaction, pools: Mapping[str, str] | None = None, with_done: b
 
 
 def _store_line(
-    tx: Transaction, state: StoreState, now: datetime, pool: str | None, versions: Mapping[str, int]
+    tx: Transaction,
+    state: StoreState,
+    now: datetime,
+    pool: str | None,
+    versions: Mapping[str, int],
+    silent_after: timedelta,
 ) -> dict[str, Any]:
     last_seen = max((at for at in (state.hello_at, state.received_at, state.heartbeat_at) if at), default=None)
     beat = state.heartbeat
@@ -80,7 +91,7 @@ def _store_line(
     )
     return {
         "store": state.store,
-        "connected": last_seen is not None and now - last_seen < SILENT_AFTER,
+        "connected": last_seen is not None and now - last_seen < silent_after,
         "last_seen_at": last_seen.isoformat() if last_seen else None,
         "behind_events": beat.get("depth_events", 0),
         "behind_s": beat.get("oldest_age_s") or 0,

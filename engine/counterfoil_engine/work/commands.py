@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -28,7 +28,9 @@ DRY_RUN_GROUP = 50  # subjects looked at in one transaction
 class Reports(Protocol):
     """The questions, as `records.reports` answers them."""
 
-    def status(self, tx: Any, pools: Mapping[str, str] | None = None, with_done: bool = True) -> dict[str, Any]: ...
+    def status(
+        self, tx: Any, pools: Mapping[str, str] | None, with_done: bool, silent_after: timedelta
+    ) -> dict[str, Any]: ...
 
     def order(self, tx: Any, store: str, order_id: str) -> dict[str, Any] | None: ...
 
@@ -38,7 +40,8 @@ class Reports(Protocol):
 
 
 class OperatorCommands:
-    """All commands over one engine. caller: whose token asked, for the audit log; see `by`."""
+    """All commands over one engine. caller: whose token asked, for the audit log; see `by`. silent_after: for so long
+    may an agent not be heard."""
 
     def __init__(
         self,
@@ -55,9 +58,11 @@ class OperatorCommands:
         pass_over: Callable[[Any, str], tuple[int, int] | None] = lambda tx, store: None,
         four_eyes: FourEyes | None = None,
         shadow: Shadow | None = None,
+        silent_after: timedelta = timedelta(minutes=5),
     ) -> None:
         self._records, self._reports, self._book, self._looker = records, reports, book, looker
         self._events, self._parse, self._subjects_since = events, parse, subjects_since
+        self._silent_after = silent_after
         self._place, self._caller = place, caller
         self._four_eyes = four_eyes or FourEyes(records, book, the_decisions(records, book, parse))
         self._publisher, self._pass_over, self._shadow = publisher, pass_over, shadow
@@ -79,7 +84,8 @@ class OperatorCommands:
             except Unavailable:
                 stores = {}
             pools = {name: store.pool for name, store in stores.items() if store.pool}
-            return {**self._reports.status(tx, pools, with_done), "four_eyes": self._four_eyes.standing(tx)}
+            said = self._reports.status(tx, pools, with_done, self._silent_after)
+            return {**said, "four_eyes": self._four_eyes.standing(tx)}
 
     def order(self, store: str, order_id: str) -> Mapping[str, Any]:
         with self._records.transaction() as tx:

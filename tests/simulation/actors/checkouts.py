@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from counterfoil_engine.demo_proof import minor
+from counterfoil_engine.demo.proof import minor
 from counterfoil_sandbox.shop import recorded
 
 from simulation.rules import BY_PARTIES, STORE

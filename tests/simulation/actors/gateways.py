@@ -6,7 +6,7 @@ from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from counterfoil_engine.demo_proof import minor
+from counterfoil_engine.demo.proof import minor
 from counterfoil_sandbox.erp_journal import Refusal
 
 if TYPE_CHECKING:

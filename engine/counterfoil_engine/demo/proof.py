@@ -1,7 +1,7 @@
-"""The demo's proof: shop, engine and ERP compared from outside, by what each of the three says of itself.
+"""The demo's proof: shops, engine and ERPs compared from outside, by what each of the three says of itself.
 
-It reads the shop over REST, the ERP's balances over its API, and both ledgers from their SQLite files, read only. What
-is due is computed here from the shop's orders alone, in a few lines and without the engine's rules, so that a mistake
+It reads the shops over REST, the ERPs' balances over its API, and both ledgers from their SQLite files, read only. What
+is due is computed here from the shops' orders alone, in a few lines and without the engine's rules, so that a mistake
 in those shows.
 """
 
@@ -11,14 +11,12 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import requests
-from woocommerce import API  # type: ignore[import-untyped]
+from counterfoil_engine.demo.places import Place, Places, rows
 
 DECIMALS = {"JPY": 0, "KWD": 3}
 COUNTED_KINDS = ("sales_order", "invoice", "credit_note", "payment", "tender", "refund_payment")
@@ -27,20 +25,8 @@ REVENUE_KINDS = ("invoice", "credit_note")
 Balance = tuple[int, int, int, int]
 """debit, credit, and both in book currency, minor units"""
 
-
-@dataclass(frozen=True)
-class Places:
-    """Where the three are. Files are read only."""
-
-    store: str
-    entity: str
-    shop_url: str
-    shop_key: str
-    shop_secret: str
-    erp_url: str
-    erp_token: str
-    erp_file: Path
-    engine_file: Path
+Role = tuple[str, str, str]
+"""entity, role, currency"""
 
 
 @dataclass(frozen=True)
@@ -54,8 +40,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Line:
-    """One order, three ways, minor units: what the shop says is kept; what engine and ERP invoiced less credited."""
+    """One order, three ways, minor units: what the shop says is kept; what engine and ERP invoiced less credited.
 
+    case: its category, or "not heard" where the agent is away that would tell of it."""
+
+    store: str
     order_id: int
     status: str
     currency: str
@@ -65,6 +54,10 @@ class Line:
     sales_orders: int
     expected_sales_orders: int
     case: str | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.store}/{self.order_id}"
 
 
 @dataclass(frozen=True)
@@ -102,9 +95,11 @@ class Proof:
 def prove(places: Places) -> Proof:
     """Compare all three now. They should be at rest: what is under way counts as a difference."""
     proof = Proof()
-    erp, engine = Ledger.of_erp(places.erp_file), Ledger.of_engine(places.engine_file)
+    erp, engine = Ledger.of_erps(places.erp_files), Ledger.of_engine(places.engine_file)
     proof.cases = open_cases(places)
-    proof.lines = compare_orders(shop_orders(places), engine, erp, proof.cases)
+    for place in places.stores:
+        held = {case["subject"]: case["category"] for case in proof.cases} | not_heard(places, place)
+        proof.lines += compare_orders(place.store, shop_orders(place), engine, erp, held)
     proof.checks = [
         nothing_lost_or_doubled(proof.lines, erp),
         to_the_cent(proof.lines),
@@ -118,9 +113,9 @@ def prove(places: Places) -> Proof:
 # The shop, read as any client would
 
 
-def shop_orders(places: Places) -> list[dict[str, Any]]:
+def shop_orders(place: Place) -> list[dict[str, Any]]:
     """Every order the shop still knows, the trash's too."""
-    api = shop_api(places)
+    api = place.shop()
     orders: list[dict[str, Any]] = []
     for status in ("any", "trash"):
         page, pages = 1, 1
@@ -133,24 +128,31 @@ def shop_orders(places: Places) -> list[dict[str, Any]]:
     return orders
 
 
-def shop_api(places: Places) -> API:
-    return API(places.shop_url, places.shop_key, places.shop_secret, version="wc/v3", timeout=30)
-
-
-def behind(places: Places) -> list[int]:
-    """Orders of the shop whose newest fact in the engine says something else than the shop says now."""
+def behind(places: Places) -> list[str]:
+    """Orders of which the newest fact in the engine says something else than their shop says now."""
     query = (
-        "select subject, coalesce(e.body, (select o.body from events o"
+        "select store, subject, coalesce(e.body, (select o.body from events o"
         " where o.store = e.store and o.event_id = e.same_as)) as body from events e"
         " where verdict = 'stored' and type = 'counterfoil.order.v1' order by epoch, n"
     )
     newest = {row["subject"]: row["body"] for row in rows(places.engine_file, query)}
     late = []
-    for order in shop_orders(places):
-        fact = newest.get(f"order {places.store}/{order['id']}")
-        if fact is None or json.loads(fact)["order"] != order:
-            late.append(int(order["id"]))
+    for place in places.stores:
+        for order in shop_orders(place):
+            fact = newest.get(f"order {place.store}/{order['id']}")
+            if fact is None or json.loads(fact)["order"] != order:
+                late.append(f"{place.store}/{order['id']}")
     return late
+
+
+def not_heard(places: Places, place: Place) -> dict[str, str]:
+    """Subject → "not heard", of the orders whose agent is away and which the engine has heard nothing of."""
+    if place.store not in places.away():
+        return {}
+    query = "select distinct subject from events where store = ?"
+    heard = {row["subject"] for row in rows(places.engine_file, query, (place.store,))}
+    subjects = {f"order {place.store}/{order['id']}" for order in shop_orders(place)}
+    return dict.fromkeys(subjects - heard, "not heard")
 
 
 def minor(amount: str, currency: str) -> int:
@@ -186,24 +188,31 @@ def kept_minor(order: Mapping[str, Any]) -> int:
 
 @dataclass
 class Ledger:
-    """Documents and their journals. documents: key → kind, order, currency, amount; a reversal's amount is negative."""
+    """Documents and their journals. documents: key → kind, order (`eu1/1001`), currency, amount; a reversal's amount is
+    negative. by_role: (entity, role, currency) → debit, credit, and both in book currency."""
 
     documents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     doubled: list[str] = field(default_factory=list)
     journals: dict[str, list[Balance]] = field(default_factory=lambda: defaultdict(list))
-    by_role: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0, 0]))
+    by_role: dict[Role, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0, 0]))
 
     @classmethod
-    def of_erp(cls, file: Path) -> Ledger:
+    def of_erps(cls, files: Sequence[Path]) -> Ledger:
         ledger = cls()
+        for file in files:
+            ledger._read_erp(file)
+        return ledger
+
+    def _read_erp(self, file: Path) -> None:
         for row in rows(file, "select key, kind, currency, amount_minor, reverses, body from documents order by id"):
-            ledger._add(row["key"], row, json.loads(row["body"]).get("order"))
+            store, number = row["key"].split("/")[0], json.loads(row["body"]).get("order")
+            self._add(row["key"], row, None if number is None else f"{store}/{number}")
         query = (
-            "select d.key, j.role, d.currency, j.debit_minor, j.credit_minor, j.book_debit_minor, j.book_credit_minor"
+            "select d.key, d.entity, j.role, d.currency, j.debit_minor, j.credit_minor, j.book_debit_minor,"
+            " j.book_credit_minor"
             " from journal j join documents d on d.id = j.document"
         )
-        ledger._add_journal(rows(file, query))
-        return ledger
+        self._add_journal(rows(file, query))
 
     @classmethod
     def of_engine(cls, file: Path) -> Ledger:
@@ -211,21 +220,21 @@ class Ledger:
         ledger = cls()
         query = "select key, kind, currency, amount_minor, reverses, about from intents where state = 'done'"
         for row in rows(file, query + " order by id"):
-            order = row["about"].rpartition("/")[2]
-            ledger._add(row["key"], row, int(order) if order.isdigit() else None)
+            what, _, order = row["about"].partition(" ")
+            ledger._add(row["key"], row, order if what == "order" else None)
         query = (
-            "select document as key, role, currency, debit_minor, credit_minor, book_debit_minor, book_credit_minor"
-            " from journal"
+            "select document as key, entity, role, currency, debit_minor, credit_minor, book_debit_minor,"
+            " book_credit_minor from journal"
         )
         ledger._add_journal(rows(file, query))
         return ledger
 
-    def _add(self, key: str, row: sqlite3.Row, order_id: int | None) -> None:
+    def _add(self, key: str, row: sqlite3.Row, order: str | None) -> None:
         if key in self.documents:
             self.doubled.append(key)
         self.documents[key] = {
             "kind": row["kind"],
-            "order": order_id,
+            "order": order,
             "currency": row["currency"],
             "amount_minor": row["amount_minor"],
             "is_reversal": row["reverses"] is not None,
@@ -235,15 +244,15 @@ class Ledger:
         for line in lines:
             amounts = (line["debit_minor"], line["credit_minor"], line["book_debit_minor"], line["book_credit_minor"])
             self.journals[line["key"]].append(amounts)
-            totals = self.by_role[line["role"], line["currency"]]
+            totals = self.by_role[line["entity"], line["role"], line["currency"]]
             for place, amount in enumerate(amounts):
                 totals[place] += amount
 
-    def of_order(self, order_id: int) -> tuple[int, int]:
+    def of_order(self, order: str) -> tuple[int, int]:
         """(sales orders that stand, invoices less credit notes)"""
         standing, revenue = 0, 0
         for document in self.documents.values():
-            if document["order"] != order_id:
+            if document["order"] != order:
                 continue
             if document["kind"] == "sales_order":
                 standing += -1 if document["is_reversal"] else 1
@@ -252,31 +261,15 @@ class Ledger:
         return standing, revenue
 
 
-class NotThereYet(Exception):
-    """A database, or a table in it, that its process has not made yet."""
-
-
-def rows(file: Path, query: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
-    """What a query finds in a process's database, read only. Raises NotThereYet."""
-    try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
-            connection.row_factory = sqlite3.Row
-            yield from connection.execute(query, values).fetchall()
-    except sqlite3.OperationalError as error:
-        raise NotThereYet(str(error)) from error
-
-
-def erp_balances(places: Places) -> dict[tuple[str, str], list[int]]:
-    """The ERP's own balances by role and currency, over its API."""
-    answer = requests.get(
-        f"{places.erp_url}/v1/balances",
-        params={"entity": places.entity},
-        headers={"Authorization": f"Bearer {places.erp_token}"},
-        timeout=30,
-    )
-    answer.raise_for_status()
+def erp_balances(places: Places) -> dict[Role, list[int]]:
+    """The ERPs' own balances by entity, role and currency, over their API."""
     names = ("debit_minor", "credit_minor", "book_debit_minor", "book_credit_minor")
-    return {(b["role"], b["currency"]): [b[name] for name in names] for b in answer.json()["balances"]}
+    found: dict[Role, list[int]] = {}
+    for place in places.stores:
+        entity = place.branch.entity
+        for each in place.erp("balances", entity=entity)["balances"]:
+            found[entity, each["role"], each["currency"]] = [each[name] for name in names]
+    return found
 
 
 def open_cases(places: Places) -> list[Mapping[str, Any]]:
@@ -288,42 +281,44 @@ def open_cases(places: Places) -> list[Mapping[str, Any]]:
 
 
 def compare_orders(
-    orders: Sequence[Mapping[str, Any]], engine: Ledger, erp: Ledger, cases: Sequence[Mapping[str, Any]]
+    store: str, orders: Sequence[Mapping[str, Any]], engine: Ledger, erp: Ledger, held: Mapping[str, str]
 ) -> list[Line]:
-    """Every order of the shop, and every one that only the ERP or a case still knows."""
-    by_order = {order["id"]: order for order in orders}
-    case_of = {case["subject"].rpartition("/")[2]: case["category"] for case in cases}
-    known = set(by_order) | {d["order"] for d in erp.documents.values() if d["order"] is not None}
-    lines = []
-    for order_id in sorted(known | {int(name) for name in case_of if name.isdigit()}):
-        order = by_order.get(order_id)
-        standing, revenue = erp.of_order(order_id)
-        lines.append(
-            Line(
-                order_id,
-                "deleted" if order is None else order["status"],
-                "" if order is None else order["currency"],
-                0 if order is None else kept_minor(order),
-                engine.of_order(order_id)[1],
-                revenue,
-                standing,
-                0 if order is None else int(is_accepted(order)),
-                case_of.get(str(order_id)),
-            )
-        )
-    return lines
+    """Every order of the shop, and every one that only the ERP or a case still knows. held: subject → why."""
+    by_name = {f"{store}/{order['id']}": order for order in orders}
+    known = {document["order"] for document in erp.documents.values() if document["order"] is not None}
+    known |= {subject.removeprefix("order ") for subject in held if subject.startswith("order ")}
+    names = by_name.keys() | {name for name in known if name.startswith(f"{store}/")}
+    return [_line(name, by_name.get(name), engine, erp, held) for name in sorted(names)]
+
+
+def _line(name: str, order: Mapping[str, Any] | None, engine: Ledger, erp: Ledger, held: Mapping[str, str]) -> Line:
+    store, _, number = name.partition("/")
+    standing, revenue = erp.of_order(name)
+    return Line(
+        store,
+        int(number),
+        "deleted" if order is None else order["status"],
+        "" if order is None else order["currency"],
+        0 if order is None else kept_minor(order),
+        engine.of_order(name)[1],
+        revenue,
+        standing,
+        0 if order is None else int(is_accepted(order)),
+        held.get(f"order {name}"),
+    )
 
 
 def nothing_lost_or_doubled(lines: Sequence[Line], erp: Ledger) -> Check:
     name = "I1  every order is there once, or is a case"
-    wrong = [x.order_id for x in lines if x.case is None and x.sales_orders != x.expected_sales_orders]
-    doubled = [x.order_id for x in lines if x.sales_orders > 1]
+    wrong = [x.name for x in lines if x.case is None and x.sales_orders != x.expected_sales_orders]
+    doubled = [x.name for x in lines if x.sales_orders > 1]
     if wrong or doubled or erp.doubled:
         return Check(name, False, f"wrong: orders {wrong}, doubled: orders {doubled}, keys {erp.doubled[:5]}")
-    free = [x for x in lines if x.case is None]
-    posted = sum(x.sales_orders for x in free)
-    kinds = f"{posted} with one sales order, {len(free) - posted} never accepted, {len(lines) - len(free)} in a case"
-    return Check(name, True, f"{len(lines)} orders: {kinds}")
+    free, unheard = [x for x in lines if x.case is None], [x for x in lines if x.case == "not heard"]
+    posted, in_case = sum(x.sales_orders for x in free), len(lines) - len(free) - len(unheard)
+    kinds = f"{posted} with one sales order, {len(free) - posted} never accepted, {in_case} in a case"
+    more = f", {len(unheard)} that wait in their shop since its agent is away" if unheard else ""
+    return Check(name, True, f"{len(lines)} orders: {kinds}{more}")
 
 
 def to_the_cent(lines: Sequence[Line]) -> Check:
@@ -332,8 +327,7 @@ def to_the_cent(lines: Sequence[Line]) -> Check:
     wrong = [x for x in counted if not x.shop_minor == x.engine_minor == x.erp_minor]
     if wrong:
         shown = ", ".join(
-            f"{x.order_id}: shop {x.shop_minor}, engine {x.engine_minor}, ERP {x.erp_minor} {x.currency}"
-            for x in wrong[:5]
+            f"{x.name}: shop {x.shop_minor}, engine {x.engine_minor}, ERP {x.erp_minor} {x.currency}" for x in wrong[:5]
         )
         return Check(name, False, f"{len(wrong)} differ: {shown}")
     return Check(name, True, f"{len(counted)} orders agree, each by itself")
@@ -371,11 +365,11 @@ def same_documents(erp: Ledger, engine: Ledger) -> Check:
     return Check(name, True, ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(kinds.items())))
 
 
-def same_balances(engine: Ledger, balances: Mapping[tuple[str, str], Sequence[int]]) -> Check:
+def same_balances(engine: Ledger, balances: Mapping[Role, Sequence[int]]) -> Check:
     """Net of each role: reversals raise both sides, and the sides may be kept gross or net."""
     name = "I3  the engine's journal = the ERP's ledger, role by role"
 
-    def nets(by_role: Mapping[tuple[str, str], Sequence[int]]) -> dict[tuple[str, str], tuple[int, int]]:
+    def nets(by_role: Mapping[Role, Sequence[int]]) -> dict[Role, tuple[int, int]]:
         found = {role: (a[0] - a[1], a[2] - a[3]) for role, a in by_role.items()}
         return {role: net for role, net in found.items() if net != (0, 0)}
 
@@ -387,9 +381,9 @@ def same_balances(engine: Ledger, balances: Mapping[tuple[str, str], Sequence[in
     return Check(name, True, f"{len(ours)} roles and currencies agree, in both currencies")
 
 
-def fingerprint(places: Places) -> tuple[frozenset[str], Mapping[tuple[str, str], Sequence[int]]]:
-    """What a replay must not change: the keys in the ERP and its balances."""
-    return frozenset(Ledger.of_erp(places.erp_file).documents), erp_balances(places)
+def fingerprint(places: Places) -> tuple[frozenset[str], Mapping[Role, Sequence[int]]]:
+    """What a replay must not change: the keys in the ERPs and their balances."""
+    return frozenset(Ledger.of_erps(places.erp_files).documents), erp_balances(places)
 
 
 def as_money(amount_minor: int, currency: str) -> str:
