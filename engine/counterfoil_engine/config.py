@@ -32,8 +32,8 @@ class Limits:
     """Bounds on what comes in and goes out. body_bytes: as sent; unpacked_bytes: after gunzip.
 
     reversals_an_hour, reversed_minor_an_hour: the brake, per entity, in its book currency. lease_s: how long a look
-    may take before another worker takes it over, so also how long a dead worker's subjects rest. silent_after_s: an agent
-    that wasn't heard for so long is silent."""
+    may take before another worker takes it over, so also how long a dead worker's subjects rest.
+    silent_after_s: an agent that wasn't heard for so long is silent."""
 
     body_bytes: int = 2_097_152
     unpacked_bytes: int = 16_777_216

@@ -40,8 +40,8 @@ def status(
     silent_after: timedelta = SILENT_AFTER,
 ) -> dict[str, Any]:
     """Every store and party in a line, and what is not as it should be, as sentences. pools: that of each store.
-    with_done: also how many orders stand where and documents are done in all, which reads through them. silent_after: for
-    so long may an agent not be heard."""
+    with_done: also how many orders stand where and documents are done in all, which reads through them. silent_after:
+    for so long may an agent not be heard."""
     now, pools = tx.now(), pools or {}
     versions = ats.versions(tx)
     lines = [_store_line(tx, state, now, pools.get(state.store), versions, silent_after) for state in store_states(tx)]
