@@ -332,7 +332,9 @@ class Engine:
 
     def payouts(self) -> Payouts:
         """What takes payout reports."""
-        return Payouts(self.records, payouts, self.book, lambda source: format_of(self.payout_folder, source))
+        return Payouts(
+            self.records, payouts, self.book, party_facts, lambda source: format_of(self.payout_folder, source)
+        )
 
     def step_payouts(self) -> bool:
         """Take what lies ready in the drop folder, unless another process is at it."""

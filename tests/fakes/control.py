@@ -14,6 +14,7 @@ from counterfoil_engine.records import (
     close,
     finance,
     holds,
+    party_facts,
     payouts,
     postings,
     search,
@@ -54,7 +55,7 @@ def the_finances(database: Database) -> Finances:
     unknown = WithoutOrder(clearing_day, payouts)
     asked = Finance(records, finance, book, refund_watch.dues, facts_of_group, unknown)
     days = ClearingDay(records, clearing_day, unknown, book)
-    return Finances(Payouts(records, payouts, book), asked, days, eyes)
+    return Finances(Payouts(records, payouts, book, party_facts), asked, days, eyes)
 
 
 def a_lookup(database: Database) -> Lookup:

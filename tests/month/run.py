@@ -12,7 +12,7 @@ from counterfoil_agent.snapshot import order_event
 from counterfoil_engine.adapters.party.http import HttpParty
 from counterfoil_engine.bootstrap import PartyLine
 from counterfoil_engine.ports import Dropped, FactPage
-from counterfoil_engine.records import payouts
+from counterfoil_engine.records import party_facts, payouts
 from counterfoil_engine.rehearsal.chain import Agent, Chain
 from counterfoil_engine.work.payouts import PayoutFolder, Payouts
 from counterfoil_sandbox.erp_in_process import in_process_session
@@ -73,7 +73,7 @@ class Month:
         self._agents: dict[str, Agent] = {store.id: self.chain.join(store.id) for store in STORES[1:]}
         self.drop, engine = Drop(), self.chain.engine
         formats = lambda source: source.removesuffix("-us")  # noqa: E731
-        taking = Payouts(engine.records, payouts, engine.book, formats)
+        taking = Payouts(engine.records, payouts, engine.book, party_facts, formats)
         self._folder = PayoutFolder(engine.records, taking, self.drop)
 
     def live(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.tie_out import Booked, added
-from counterfoil_engine.records import book_sweeps, breaks, close, open_items, payouts, sweeps
+from counterfoil_engine.records import book_sweeps, breaks, close, open_items, party_facts, payouts, sweeps
 from counterfoil_engine.work.breaks import Breaks
 from counterfoil_engine.work.payouts import Payouts
 from counterfoil_engine.work.sweep import Sweeps
@@ -119,7 +119,9 @@ def test_a_payment_that_the_gateway_never_had_is_missed_on_its_day_with_its_orde
 
 
 def test_money_that_no_order_knows_is_a_break_once_it_is_some_days_old(books: Books) -> None:
-    Payouts(books.world.records, payouts, books.world.book).take("stripe", a_report(), "november.csv", "anna")
+    Payouts(books.world.records, payouts, books.world.book, party_facts).take(
+        "stripe", a_report(), "november.csv", "anna"
+    )
     books.world.run()
     assert books.sweep("money")["found"]["unknown"]["amounts"] == {"EUR": 11900}
     (row,) = books.rows("money")

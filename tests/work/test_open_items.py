@@ -15,7 +15,7 @@ from work.test_payouts import a_report, money
 
 @pytest.fixture
 def takes(world):
-    return Payouts(world.records, payouts, world.book)
+    return Payouts(world.records, payouts, world.book, party_facts)
 
 
 def items(world) -> list[OpenItem]:

@@ -44,7 +44,7 @@ def a_report(*rows, net="116.75"):
 
 @pytest.fixture
 def takes(world):
-    return Payouts(world.records, payouts, world.book)
+    return Payouts(world.records, payouts, world.book, party_facts)
 
 
 def take(takes, data):
@@ -234,7 +234,7 @@ def folder(world, tmp_path):
     """A function that looks into the folder, and the subfolder of stripe."""
     dropped = tmp_path / "drop"
     (dropped / "stripe").mkdir(parents=True)
-    takes = Payouts(world.records, payouts, world.book, lambda source: format_of(dropped, source))
+    takes = Payouts(world.records, payouts, world.book, party_facts, lambda source: format_of(dropped, source))
     look = PayoutFolder(world.records, takes, Folder(dropped, 5000)).step
     return look, dropped / "stripe"
 
@@ -305,7 +305,7 @@ def test_a_charge_that_is_posted_while_its_payout_is_looked_at_is_not_missed(tmp
     """The look has read what is posted and not yet said what it waits for: whoever is second sees the first (L2)."""
     with open_database("postgresql", tmp_path, clock) as database:
         world = a_world(database, clock)
-        take(Payouts(world.records, payouts, world.book), a_report())
+        take(Payouts(world.records, payouts, world.book, party_facts), a_report())
         world.due("1001", money("payment", 11900, "ch_1"), mark=False)
         mark(world, "order eu1/1001")
         orders = world.looker()

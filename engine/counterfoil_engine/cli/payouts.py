@@ -38,13 +38,25 @@ def payouts_take(context: Context, file: Path, source: str) -> None:
 
     def shown(value: Any) -> None:
         for each in value["payouts"]:
-            amount, color = (
-                money(each["net_minor"], each["currency"]),
-                "red" if each["verdict"] == "conflict" else "green",
-            )
-            show.line(f"{source}/{each['payout']}: {each['verdict']}, {amount} in {each['lines']} lines.", color)
+            color = "red" if each["verdict"] in ("conflict", "failed") else "green"
+            show.line(f"{source}/{each['payout']}: {_taken(each)}.", color)
 
     context.answer(answer, shown)
+
+
+_LISTED = {
+    "waits": "it counts once its transactions say in which currency",
+    "later": "on its way: a later list says whether it was paid",
+    "failed": "failed",
+}
+
+
+def _taken(each: Mapping[str, Any]) -> str:
+    """What became of a payout: of a report, or of a row of a list."""
+    if "lines" in each:
+        return f"{each['verdict']}, {money(each['net_minor'], each['currency'])} in {each['lines']} lines"
+    amount = f"{each['amount']} {each['currency'] or ''}".strip()
+    return f"{_LISTED.get(each['verdict'], each['verdict'])}, {amount} on {each['paid_on']}"
 
 
 @command("list", payouts)

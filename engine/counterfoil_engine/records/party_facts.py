@@ -159,6 +159,7 @@ def states(tx: Transaction) -> list[SourceState]:
             "select c.party, c.source, c.read_at, c.caught_up_at, count(f.id) as facts, sum(case when"
             " f.subject like 'unmatched %%' and f.transaction_id is not null then 1 else 0 end) as unmatched"
             " from source_cursors c left join party_facts f on f.party = c.party and f.source = c.source"
+            " where c.read_at is not null"  # of others we only know what a file said
             " group by c.party, c.source, c.read_at, c.caught_up_at order by c.party, c.source"
         )
     ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from counterfoil_engine.domain.readers import read_json
 from counterfoil_engine.domain.settlement.lines import Report, Total
+from counterfoil_engine.domain.settlement.payout_list import Listed
 from counterfoil_engine.ports import PayoutFile
 from counterfoil_engine.records.database import Row, Transaction, as_time
 
@@ -102,6 +104,37 @@ def totals(tx: Transaction, source: str) -> dict[str, Total]:
         for body in bodies
         if not body.get("test")
     }
+
+
+def currencies(tx: Transaction, source: str, payouts: Sequence[str]) -> dict[str, str]:
+    """Payout → the currency of the report that stands."""
+    named, params = tx.among("payout", payouts)
+    rows = tx.all(
+        f"select payout, currency from payout_reports where source = %s and stands = 1 and {named}", source, *params
+    )
+    return {row["payout"]: row["currency"] for row in rows}
+
+
+def keep_listed(tx: Transaction, source: str, listed: Sequence[Listed]) -> None:
+    """What a list says of payouts whose currency nobody knows yet; the latest word counts."""
+    tx.run_many(
+        "insert into payouts_listed (source, payout, amount, paid_on, listed_at) values (%s, %s, %s, %s, %s)"
+        " on conflict (source, payout) do update set amount = excluded.amount, paid_on = excluded.paid_on,"
+        " listed_at = excluded.listed_at",
+        [(source, each.payout, f"{each.amount:f}", each.paid_on.isoformat(), tx.now()) for each in listed],
+    )
+
+
+def take_listed(tx: Transaction, source: str, payouts: Sequence[str]) -> list[Listed]:
+    """What lists said of these payouts, and waits for their currency no longer."""
+    named, params = tx.among("payout", payouts)
+    rows = tx.all(
+        f"delete from payouts_listed where source = %s and {named} returning payout, amount, paid_on", source, *params
+    )
+    return [
+        Listed(row["payout"], Decimal(row["amount"]), None, date.fromisoformat(row["paid_on"]), "paid", 0)
+        for row in sorted(rows, key=lambda row: row["payout"])
+    ]
 
 
 # What people decided

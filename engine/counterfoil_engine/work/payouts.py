@@ -6,7 +6,7 @@ A file that can't be read says why and is kept nowhere; in the drop folder it is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
@@ -15,10 +15,13 @@ from counterfoil_engine.domain.errors import Case, CounterfoilError, Parked, Ret
 from counterfoil_engine.domain.money import show
 from counterfoil_engine.domain.settlement.description import Description
 from counterfoil_engine.domain.settlement.lines import Expected, Report
+from counterfoil_engine.domain.settlement.payout_list import FORMAT as LIST
+from counterfoil_engine.domain.settlement.payout_list import read_list
 from counterfoil_engine.domain.settlement.read import conflict_case, judge, read_report
 from counterfoil_engine.domain.settlement.whose import entity_of, zone_of
 from counterfoil_engine.ports import (
     Dropped,
+    PartyFactRecords,
     PayoutFile,
     PayoutRecords,
     PostingRecords,
@@ -28,9 +31,11 @@ from counterfoil_engine.ports import (
     RulesBook,
 )
 from counterfoil_engine.work.decisions import Decision, Frozen
+from counterfoil_engine.work.payout_lists import PayoutLists
 
 ORIGIN = "payouts"  # of cases: a file that can't be read; a payout that was reported twice, differently
 FOLDER = "folder"  # who takes what lies in the drop folder
+LISTS = "woopayments"  # the format whose reports need a list beside them, which comes into the same folder
 
 
 class Payouts:
@@ -41,27 +46,39 @@ class Payouts:
         records: Records,
         payouts: PayoutRecords,
         book: RulesBook,
+        facts: PartyFactRecords,
         format_of: Callable[[str], str | Description] = lambda source: source,
     ) -> None:
         self._records, self._payouts, self._book, self._format_of = records, payouts, book, format_of
+        self._lists = PayoutLists(records, payouts, facts)
 
     def take(self, source: str, data: bytes, name: str, who: str) -> Mapping[str, Any]:
-        """Take a file of reports: what became of each payout in it. Raises CounterfoilError where it can't be read."""
+        """Take a file of reports, or a list of payouts: what became of each payout in it. Raises CounterfoilError where
+        it can't be read."""
         format, digest = self._format_of(source), hashlib.sha256(data).hexdigest()
         with self._records.transaction() as tx:
             rules, today = self._book.current(tx), tx.now().date()
             totals = self._payouts.totals(tx, source)
-        reports = read_report(data, format, Expected(source, today, zone_of(source, rules, today), totals=totals))
-        described = format if isinstance(format, str) else format.format
+        listed = read_list(data, today) if format == LISTS else None
+        reports: Sequence[Report] = ()
+        if listed is None:
+            reports = read_report(data, format, Expected(source, today, zone_of(source, rules, today), totals=totals))
+        described = LIST if listed else format if isinstance(format, str) else format.format
         with self._records.transaction() as tx:
             self._payouts.lock_source(tx, source)
             self._payouts.keep_file(tx, PayoutFile(source, digest, name, described, data, who))
-            verdicts = [self._keep(tx, report, digest) for report in reports]
-            fresh = [each["payout"] for each in verdicts if each["verdict"] == "new"]
-            self._records.work.mark_due(tx, [f"payout {source}/{payout}" for payout in fresh], "live")
-            self._records.restatements.audit(tx, who, "take payouts", source=source, file=digest, new=len(fresh))
-        logger.info("payouts taken", source=source, payouts=len(verdicts), new=len(fresh))
+            verdicts = self._lists.take(tx, source, listed) if listed else self._keep_all(tx, source, reports, digest)
+            new = sum(each["verdict"] in ("new", "announced", "waits") for each in verdicts)
+            self._records.restatements.audit(tx, who, "take payouts", source=source, file=digest, new=new)
+        logger.info("payouts taken", source=source, payouts=len(verdicts), new=new)
         return {"source": source, "file": digest, "payouts": verdicts}
+
+    def _keep_all(self, tx: Any, source: str, reports: Sequence[Report], digest: str) -> list[dict[str, Any]]:
+        verdicts = [self._keep(tx, report, digest) for report in reports]
+        fresh = {each["payout"]: each["currency"] for each in verdicts if each["verdict"] == "new"}
+        self._lists.reported(tx, source, fresh)
+        self._records.work.mark_due(tx, [f"payout {source}/{payout}" for payout in fresh], "live")
+        return verdicts
 
     def _keep(self, tx: Any, report: Report, file_digest: str) -> dict[str, Any]:
         verdict = judge(report, self._payouts.digests(tx, report.source, [report.payout]))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from counterfoil_engine.domain.settlement.description import Description, describe
 from counterfoil_engine.domain.settlement.lines import Expected, Report, Total
+from counterfoil_engine.domain.settlement.payout_list import read_list
 from counterfoil_engine.domain.settlement.read import read_report
-from counterfoil_engine.domain.settlement.woopayments import payouts_listed
 
 SAMPLES = Path(__file__).parents[2] / "recorded" / "payouts"
 TODAY = date(2026, 11, 24)
@@ -29,7 +29,10 @@ def totals_of(name: str) -> Mapping[str, Total]:
     """What the payouts' facts say, for the samples that don't say it themselves."""
     if name == "stripe":
         return {"po_89": Total(2428, "EUR")}
-    return payouts_listed(sample("woopayments-payouts"), "EUR") if name == "woopayments" else {}
+    if name == "woopayments":
+        listed = read_list(sample("woopayments-payouts"), TODAY) or ()
+        return {each.payout: each.total("EUR") for each in listed if each.state == "paid"}
+    return {}
 
 
 def read(name: str, data: bytes | None = None, expected: Expected | None = None) -> tuple[Report, ...]:
