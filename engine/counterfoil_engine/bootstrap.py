@@ -136,7 +136,7 @@ from counterfoil_engine.work.payouts import ChooseReport, MatchLine, PayoutFolde
 from counterfoil_engine.work.positions import PositionReader
 from counterfoil_engine.work.post import Lane, Poster
 from counterfoil_engine.work.publish import Publisher
-from counterfoil_engine.work.readers import OrderReader, PayoutReader
+from counterfoil_engine.work.readers import OrderReader, PayoutReader, UnreportedReader
 from counterfoil_engine.work.recalls import Recalls
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.refund_orders import PayRefund
@@ -228,6 +228,7 @@ class Engine:
         readers = {
             "order": OrderReader(self.dues, facts.facts_of, facts.facts_of_group, self.shadow(), search.keep),
             "payout": PayoutReader(payouts, postings, party_facts),
+            "payouts": UnreportedReader(),
         }
         parts = (self.records, self.book, readers, self.new_id, self._numbers, self.settings)
         return Looker(*parts, self.watched.looked)

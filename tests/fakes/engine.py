@@ -25,7 +25,7 @@ from counterfoil_engine.records.rules_store import Book
 from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.post import Lane, Poster
-from counterfoil_engine.work.readers import OrderReader, PayoutReader
+from counterfoil_engine.work.readers import OrderReader, PayoutReader, UnreportedReader
 from fakes.clock import FakeClock
 from fakes.erp import FakeErp
 
@@ -159,7 +159,11 @@ class World:
         return Looker(
             self.records,
             self.book,
-            {"order": orders, "payout": PayoutReader(payouts, postings, party_facts)},
+            {
+                "order": orders,
+                "payout": PayoutReader(payouts, postings, party_facts),
+                "payouts": UnreportedReader(),
+            },
             lambda: f"token {next(self.names)}",
             settings=more.pop("settings", self.settings),
             **more,

@@ -35,6 +35,9 @@ def book_minor(document: Document) -> int:
     return sum(line.book_debit_minor for line in document.journal) or abs(document.amount_minor)
 
 
+OF_PAYOUTS = ("payment", "fee", "payout", "dispute")  # kinds of documents that are of no order
+
+
 def of_group(tx: Transaction, slots: Mapping[str, Iterable[str]]) -> dict[str, dict[str, list[Intent]]]:
     """For each subject every intent of it and of its slots that is not withdrawn, by slot, oldest first."""
     wanted = {subject: set(names) for subject, names in slots.items()}
@@ -247,8 +250,11 @@ def _slot_of(key: str) -> str:
 
 
 def _subject_of(slot: str) -> str:
+    """Whose a document is, by its slot alone; of a payout's line it is the gateway, since no slot says the payout."""
     owner, order_id, kind, natural = [*slot.split("/", 3), "", "", "", ""][:4]
-    return f"order {owner}/{order_id}" if order_id != "-" else f"{kind} {owner}/{natural}"
+    if order_id != "-":
+        return f"order {owner}/{order_id}"
+    return f"payouts {natural.partition('.')[0]}" if kind in OF_PAYOUTS else f"{kind} {owner}/{natural}"
 
 
 def adopt(

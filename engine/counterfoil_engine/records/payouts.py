@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -135,6 +135,15 @@ def take_listed(tx: Transaction, source: str, payouts: Sequence[str]) -> list[Li
         Listed(row["payout"], Decimal(row["amount"]), None, date.fromisoformat(row["paid_on"]), "paid", 0)
         for row in sorted(rows, key=lambda row: row["payout"])
     ]
+
+
+def unreported(tx: Transaction, sources: Collection[str]) -> set[str]:
+    """Of these gateways the subjects `payouts <source>` with a case: a report that came may have ended it."""
+    named, params = tx.among("subject", {f"payouts {source}" for source in sources})
+    rows = tx.all(
+        f"select distinct subject from cases where origin = 'engine' and resolved_at is null and {named}", *params
+    )
+    return {row["subject"] for row in rows}
 
 
 # What people decided

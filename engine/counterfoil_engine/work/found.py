@@ -61,7 +61,7 @@ def _adopt_unknown(
     _book_adopted_reversal(records, tx, party, entity, found.key)
     # What was made since the restore may wait for it already.
     records.waits.wake_by_results(tx, entity, [found.key])
-    due: set[ledger.Due] = {("repair", subject)} if subject and subject.startswith("order ") else set()
+    due: set[ledger.Due] = {("repair", subject)} if subject and subject.startswith(("order ", "payouts ")) else set()
     # And was made by a ledger that had forgotten what stands there: a look says what is left to post.
     due |= {("repair", about) for about in records.intents.withdraw_beside(tx, party, entity, found.key)}
     intent = records.intents.by_key(tx, party, entity, found.key)

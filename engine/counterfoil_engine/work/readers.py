@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import product
 from typing import Any, Protocol
@@ -190,7 +190,51 @@ class PayoutReader:
             now = self._postings.of_lines(tx, facts.subject, facts.store, facts.source, found.alone)
             if not {seen for seen, _ in now} <= set(facts.seen):
                 again.add(facts.subject)
-        return again
+        return again | self._payouts.unreported(tx, {facts.source for _, facts, _ in looked})
+
+
+@dataclass(frozen=True)
+class Unreported:
+    """The subject `payouts <source>`: what the ERP holds of a gateway's payouts since before a restore (R4)."""
+
+    source: str
+
+    store, is_known, arrival, party_arrival, unproven_at = "", False, 0, 0, None
+
+    @property
+    def subject(self) -> str:
+        return f"payouts {self.source}"
+
+
+class UnreportedReader:
+    """A gateway's payouts whose reports a restore has lost: nothing is ever due for them, but they are a case."""
+
+    def facts(self, tx: Any, subjects: Sequence[str], rules: Rules, as_of: datetime) -> list[Unreported]:
+        return [Unreported(subject.removeprefix("payouts ")) for subject in subjects]
+
+    def then(self, tx: Any, subject: str, look: Look) -> None:
+        return None
+
+    def dues(self, facts: Unreported, rules: Rules, as_of: datetime) -> Dues:
+        return Dues(facts.subject, "filtered", "It has no documents of its own.", "", 0, rules_version=rules.version)
+
+    def slots(self, facts: Unreported, rules: Rules, as_of: datetime) -> Sequence[str]:
+        return ()
+
+    def earlier(self, facts: Unreported) -> Iterator[Unreported]:
+        return iter(())
+
+    def without_fact(self, facts: Unreported, there: Sequence[Intent]) -> Case:
+        return Case(
+            "conflict",
+            f"The ERP holds {_told(there)}, and no report of {facts.source} that says so has come in since the"
+            " restore.",
+            f"Take its reports in again (counterfoil payouts take --source {facts.source}, or from the folder taken)."
+            f" Where there is none, reverse the document in the ERP, then retry payouts {facts.source}.",
+        )
+
+    def keep(self, tx: Any, looked: Sequence[tuple[int, Unreported, Dues]], as_of: datetime) -> set[str]:
+        return set()
 
 
 def _named(subject: str) -> tuple[str, str]:

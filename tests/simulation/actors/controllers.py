@@ -21,7 +21,9 @@ def load_rules(simulation: Simulation, random: Random) -> str | None:
     if "two" in world.rules_text[:20] or not is_first(simulation, "rules") or world.engine is None:
         return None
     simulation.notes["by old rules"] = (_invoices(simulation), _looked_at(simulation))
-    world.rules_text = rules_text("two", "wares")  # an engine that can't load them now does as it starts again
+    world.rules_text = rules_text(
+        "two", "wares", world.options.parties
+    )  # an engine that can't load them now does as it starts again
     world.engine.engine.load_rules(world.rules_text, "controller")
     return "goods are wares now"
 

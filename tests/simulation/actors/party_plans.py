@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 from simulation.actors import (
     backups,
+    by_hand,
     checkouts,
+    controllers,
     deaths,
+    disks,
+    engine_disks,
     gateways,
     lines,
     operators,
     party_days,
     restarts,
     restores,
+    shop_restores,
     taxes,
     too_late,
     wms,
@@ -31,7 +36,10 @@ HAPPENINGS: dict[str, tuple[int, object]] = {}
 BY_SHOPPERS = {"places an order", "pays", "cancels", "completes", "refunds", "writes a note", "edits"}
 OWN, OTHERS = (
     (checkouts, gateways, wms, taxes, party_days, too_late),
-    (backups, deaths, lines, operators, restarts, restores),
+    (
+        *(backups, by_hand, controllers, deaths, disks, engine_disks, lines, operators, restarts, restores),
+        shop_restores,
+    ),
 )
 
 
