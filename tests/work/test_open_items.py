@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -50,6 +51,31 @@ def test_what_a_later_report_settled_was_open_at_the_end_of_the_month_before(wor
     with world.database.transaction() as tx:
         by_day = {day: len(open_items.of_entity(tx, "DE01", date(2026, 11, day))) for day in (17, 19, 20)}
     assert by_day == {17: 0, 19: 2, 20: 0}
+
+
+def test_what_was_undone_later_was_open_at_the_end_of_the_month_before(world):
+    world.due("1001", money("payment", 11900, "ch_1"), money("fee", 225, "ch_1"))
+    world.run()
+    world.due("1001")  # on the 23rd nothing of it is due any more
+    world.run()
+    with world.database.transaction() as tx:
+        by_day = {day: open_items.of_entity(tx, "DE01", date(2026, 11, day)) for day in (17, 22, 23)}
+    assert {day: sum(item.amount_minor for item in of_day) for day, of_day in by_day.items()} == {
+        17: 0,
+        22: 11675,
+        23: 0,
+    }
+    assert items(world) == []
+
+
+def test_what_was_posted_anew_later_stood_as_it_was_at_the_end_of_the_month_before(world):
+    world.due("1001", money("payment", 11900, "ch_1"))
+    world.run()
+    world.due("1001", replace(money("payment", 10000, "ch_1"), day=date(2026, 11, 23)))
+    world.run()
+    with world.database.transaction() as tx:
+        by_day = {day: open_items.of_entity(tx, "DE01", date(2026, 11, day)) for day in (22, 23)}
+    assert {day: [item.amount_minor for item in of_day] for day, of_day in by_day.items()} == {22: [11900], 23: [10000]}
 
 
 def test_a_fee_of_an_open_charge_stays_open_though_a_refund_of_it_is_settled(world, takes):

@@ -6,9 +6,11 @@ from datetime import date
 
 import msgspec
 
+from counterfoil_engine.domain.settlement.ledger import MONEY, posting_of
 from counterfoil_engine.domain.settlement.lines import Report
 from counterfoil_engine.domain.settlement.open_items import Heard, OpenItem, statements_heard
 from counterfoil_engine.records.database import Transaction, as_time
+from counterfoil_engine.records.intents import document_of
 
 _IS_CAPTURED = (
     "exists (select 1 from posting_ids n join party_facts f on f.source = n.source and f.transaction_id = n.id"
@@ -66,8 +68,41 @@ def of_entity(tx: Transaction, entity: str, last: date = EVER) -> list[OpenItem]
             date.fromisoformat(row["day"]),
             bool(row["is_claim"]),
         )
-        for row in [*rows, *_not_itemised(tx, entity, until)]
+        for row in [*rows, *_undone_since(tx, entity, until), *_not_itemised(tx, entity, until)]
     ]
+
+
+def _undone_since(tx: Transaction, entity: str, until: str) -> list[dict[str, object]]:
+    """What stood at that day's end and was reversed later; what replaced it is of a later day itself."""
+    among, kinds = tx.among("r.kind", MONEY)
+    rows = tx.all(
+        f"select i.about, i.document, case when {_IS_CAPTURED} then 0 else 1 end as is_claim from intents r"
+        " join intents i on i.party = r.party and i.entity = r.entity and i.key = r.reverses"
+        " join postings p on p.entity = i.entity and p.slot = i.slot"
+        f" where r.party = 'erp' and r.entity = %s and r.state = 'done' and {among} and i.state = 'done'"
+        " and coalesce(r.posting_date, r.day) > %s and coalesce(i.posting_date, i.day) <= %s"
+        f" and not {_SETTLED.format('p')} and substr(p.slot, 1, %s) <> %s and not (p.kind = 'fee' and {_GOES_WITH})"
+        " order by i.id",
+        entity,
+        *kinds,
+        until,
+        until,
+        until,
+        len(f"{entity}/-/"),
+        f"{entity}/-/",
+        until,
+        until,
+    )
+    found = []
+    for row in rows:
+        document = document_of(row["document"]) if row["document"] else None
+        if document is None or (posting := posting_of(document)) is None:
+            continue
+        sign = -1 if posting.kind == "fee" else 1
+        said = {"source": posting.source, "currency": posting.currency, "amount_minor": sign * posting.amount_minor}
+        of = {"slot": document.slot, "kind": document.kind, "day": posting.day.isoformat()}
+        found.append({"about": row["about"], "is_claim": row["is_claim"], **of, **said})
+    return found
 
 
 def _not_itemised(tx: Transaction, entity: str, until: str) -> list[dict[str, object]]:
@@ -77,10 +112,11 @@ def _not_itemised(tx: Transaction, entity: str, until: str) -> list[dict[str, ob
         " where party = 'erp' and entity = %s and kind = 'payout' and state = 'done' and reverses is null"
         " and coalesce(posting_date, day) <= %s"
         " and not exists (select 1 from intents r where r.party = i.party and r.entity = i.entity"
-        "  and r.reverses = i.key and r.state = 'done')"
+        "  and r.reverses = i.key and r.state = 'done' and coalesce(r.posting_date, r.day) <= %s)"
         " and not exists (select 1 from payout_reports o where o.subject = i.about and o.stands = 1)"
         " order by about",
         entity,
+        until,
         until,
     )
     return [{**row, "source": row["about"].removeprefix("payout ").split("/")[0]} for row in rows]
