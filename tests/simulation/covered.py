@@ -19,7 +19,7 @@ ENGINE, AGENT = ROOT / "engine" / "counterfoil_engine", ROOT / "agent" / "counte
 PARTS = {
     "outbox": [AGENT / "outbox.py"],
     "look": [ENGINE / "work" / "look.py"],
-    "post": [ENGINE / "work" / "post.py"],
+    "post": [ENGINE / "work" / "post.py", ENGINE / "work" / "found.py"],
     "ingest": [ENGINE / "work" / "receive.py", ENGINE / "records" / "events.py", ENGINE / "records" / "sequences.py"],
 }
 GOAL_SHARE = 0.9

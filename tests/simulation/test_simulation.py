@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from loguru import logger
 
 from simulation import __main__ as command
 from simulation import storm
 from simulation.mutants import MUTANTS, Patch, hunt
-from simulation.storm import shortened, simulate
+from simulation.storm import kind_of, simulate
 
 SEEDS, AT_ONCE = 200, 10
 
@@ -58,6 +63,14 @@ def test_a_seed_lives_again_to_the_same_end():
     assert once.trace == again.trace and once.steps == again.steps and once.failures == again.failures == []
 
 
+def test_a_seed_lives_again_alone_as_it_did_among_others():
+    """In a process of its own: nothing of the worlds before it is left in what is made once for all of them."""
+    among_others = [simulate(seed) for seed in (7, 8)][-1]  # one with a WMS, a gateway and a tax service
+    command = [sys.executable, "-m", "simulation", "--from", "8", "--trace"]
+    alone = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    assert alone.stdout == "\n".join(among_others.trace) + "\n"
+
+
 @pytest.mark.slow
 def test_a_failing_seed_is_shortened_to_what_matters(capsys):
     name = "float money"
@@ -67,11 +80,14 @@ def test_a_failing_seed_is_shortened_to_what_matters(capsys):
     MUTANTS[name](patch)
     try:
         failed = simulate(found.seed)
-        short = shortened(failed, runs=20)
+        assert simulate(found.seed).trace == failed.trace
         command.tell(failed, runs=20)
     finally:
         patch.undo()
-    assert short.failures and len(short.plan) < len(failed.plan)
+    assert failed.failures[0] == found.failure
     said = capsys.readouterr().out.splitlines()
+    enough, of = re.fullmatch(rf"--- seed {found.seed}: (\d+) of (\d+) happenings are enough", said[0]).groups()
+    assert 0 < int(enough) < int(of) == len(failed.plan)
+    assert any(line.startswith(kind_of(failed)) for line in said[int(enough) + 1 :])
     assert len(said) <= 60 and said[-1] == f"again: make simulate SEEDS=1 FROM={found.seed}"
     assert simulate(found.seed).failures == []
