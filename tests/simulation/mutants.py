@@ -75,6 +75,12 @@ def commit_lag_is_nothing(patch: Patch) -> None:
     patch.set(HttpErp, "commit_lag_s", property(lambda self: 0.0))
 
 
+def a_refusal_is_believed(patch: Patch) -> None:
+    """Whoever said no, and whatever stands: the next revision goes beside it."""
+    patch.set(Poster, "_absent", lambda self, refused: refused)
+    patch.set(Poster, "_beside_nothing", lambda self, batch: list(batch))
+
+
 def retried_on_a_permanent_error(patch: Patch) -> None:
     def refused(self: Any, tx: Any, intent: Any, case: Any, taken_by: Any = None) -> set[str]:
         tx.run("update intents set state = 'ready' where id = %s", intent.id)
@@ -306,6 +312,7 @@ MUTANTS: Mapping[str, Callable[[Patch], None]] = MappingProxyType(
         for plant in (
             no_find_before_post,
             commit_lag_is_nothing,
+            a_refusal_is_believed,
             retried_on_a_permanent_error,
             a_batch_is_posted_anew_after_half_of_it_was,
             a_batch_that_timed_out_is_halved,
@@ -342,6 +349,7 @@ NEEDS: Mapping[Callable[[Patch], None], tuple[str, ...]] = MappingProxyType(
     {
         no_find_before_post: (NO_UNIQUE_KEYS, "the ERP fails"),
         commit_lag_is_nothing: (NO_UNIQUE_KEYS, "the ERP hangs up and commits later"),
+        a_refusal_is_believed: ("something before the ERP",),
         retried_on_a_permanent_error: ("the item master is emptied",),
         a_batch_is_posted_anew_after_half_of_it_was: (NO_UNIQUE_KEYS, "the ERP fails"),
         a_batch_that_timed_out_is_halved: (NO_UNIQUE_KEYS, "the line to the ERP is bad"),

@@ -228,7 +228,7 @@ class World:
         self.erp.books, self.erp.modes, self.erp.token = self.books, modes, ERP_TOKEN
         self.erp.stock = Stock(now=clock.now)
         self.erp._now, self.erp._sleep, self.erp._pending = clock.now, clock.sleep, []
-        self._erp_adapter = in_process_session(self.erp, self.clock.of("engine").now).get_adapter("http://erp")
+        self.erp_adapter = in_process_session(self.erp, self.clock.of("engine").now).get_adapter("http://erp")
         wire = wires.Wire(wires.erp_gate, self._into_erp, self.gates, self.weather, _dies_further)
         self._erp_session = wires.session_over(wire)
 
@@ -241,9 +241,9 @@ class World:
             except Crash:  # the call lives on in the ERP, and commits after its client died
                 self.erp.change_modes({"fault": "cut_then_commit", "fault_times": 1})
                 with contextlib.suppress(requests.ConnectionError):
-                    self._erp_adapter.send(request, timeout=timeout)
+                    self.erp_adapter.send(request, timeout=timeout)
                 raise
-        return self._erp_adapter.send(request, timeout=timeout)
+        return self.erp_adapter.send(request, timeout=timeout)
 
     # The engine's process.
 
