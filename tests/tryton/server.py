@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -72,20 +73,38 @@ def drop(database: str) -> None:
 
 
 def template(needs: dict[str, Needs]) -> str:
-    """The name of a database with books of all companies of the tests, made where it isn't there yet."""
-    made_of = [*sorted(MODULE.rglob("*.py")), *sorted(MODULE.rglob("*.xml")), *sorted(MODULE.rglob("*.cfg"))]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of) + repr(needs).encode()).hexdigest()[:12]
-    name = f"{PREFIX}template_{digest}"
+    """The name of a database with books of all companies of the tests, made where it isn't there yet; its name says
+    what it was made of. What nobody has copied for a day is dropped."""
+    name = f"{PREFIX}template_{_made_of(needs)}"
     with (Path(tempfile.gettempdir()) / f"{PREFIX}template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        there = {row[0] for row in execute(f"select datname from pg_database where datname like '{PREFIX}template%'")}
-        if name not in there:
-            for old in there:
-                drop(old)
+        rows = execute(
+            "select datname, coalesce(shobj_description(oid, 'pg_database'), '') from pg_database"
+            f" where datname like '{PREFIX}template%'"
+        )
+        last_used = {str(database): str(day) for database, day in rows}
+        if name not in last_used:
             begun = f"{name}_begun"
             make(begun, needs, COMPANIES, (2026, 2027))
             execute(f'alter database "{begun}" rename to "{name}"')
+        today = date.today()
+        execute(f"comment on database \"{name}\" is '{today}'")
+        for old, day in last_used.items():
+            if old != name and day < str(today - timedelta(days=1)):
+                drop(old)
     return name
+
+
+def _made_of(needs: dict[str, Needs]) -> str:
+    """The same in each process: sets are told in order."""
+    files = [path for end in ("py", "xml", "cfg") for path in sorted(MODULE.rglob(f"*.{end}"))]
+    told = {
+        company: [sorted(each.roles), sorted(each.items.items()), sorted(each.warehouses), sorted(each.currencies)]
+        for company, each in sorted(needs.items())
+    }
+    setup = ROOT / "engine" / "counterfoil_engine" / "adapters" / "erp" / "tryton" / "setup.py"
+    content = b"".join(path.read_bytes() for path in (*files, setup))
+    return hashlib.sha256(content + repr(told).encode()).hexdigest()[:12]
 
 
 def make(name: str, needs: dict[str, Needs], currencies: dict[str, str], years: Iterable[int]) -> None:
