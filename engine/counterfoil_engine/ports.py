@@ -154,7 +154,8 @@ class Ledger(Protocol):
         """Turnover of each role and currency, to date: both sides added up over all documents."""
 
     def entries(self, entity: str, first: date, last: date) -> Iterator[Booked]:
-        """Every document with a posting date in these days, in any order: those posted, and those made by hand."""
+        """Every document with a posting date in these days, in any order: those posted, and those made by hand. What it
+        moved on an account that no role maps to is on `account:` and its code; `balances` leaves that out."""
 
 
 @runtime_checkable

@@ -259,6 +259,7 @@ def live(life: Life) -> Life:
     if life.method == "cod" and random.random() < 0.1:
         if life.passes(hours=life.hours(2, 20)):
             life.status = "cancelled"
+            _give_back(life)
             life.tell()
         return life
     if refund == "before shipment":
@@ -278,6 +279,7 @@ def _order_and_pay(life: Life) -> bool:
         if life.random.random() < 0.12:
             if life.passes(days=7):
                 life.status = "cancelled"
+                _give_back(life)
                 life.tell()
             return False
         if life.random.random() < 0.1 and life.passes(hours=life.hours(1, 9)):
@@ -334,7 +336,7 @@ def _sell_cards(life: Life) -> None:
 
 
 def _give_back(life: Life) -> None:
-    """What gift cards paid of a refunded order goes back to a card; a cancelled one's is owed until it is refunded."""
+    """What gift cards paid of an order that is refunded or cancelled goes back to a card."""
     amount = used_minor(life)
     if amount:
         life.cards.note(life.store.entity, life.market.currency, "given back", amount)

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -32,9 +32,11 @@ from counterfoil_engine.adapters.erp.tryton.setup import Needs, Setup
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-tryton" / "bin" / "python"
 MODULE = ROOT / "tryton-module"
+FRESH = MODULE / "tools" / "fresh_database.py"
 POSTGRESQL = os.environ.get("COUNTERFOIL_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 COMPANIES = {"DE01": "EUR", "US01": "USD"}
-PASSWORD = "counterfoil-password"
+YEARS = (2026, 2027)
+PASSWORD, ADMIN_PASSWORD = "counterfoil-password", "tryton-admin-password"
 PREFIX = "counterfoil_tryton_"
 STARTS_S = 60.0
 
@@ -73,50 +75,78 @@ def drop(database: str) -> None:
 
 
 def template(needs: dict[str, Needs]) -> str:
-    """The name of a database with books of all companies of the tests, made where it isn't there yet; its name says
-    what it was made of. What nobody has copied for a day is dropped."""
-    name = f"{PREFIX}template_{_made_of(needs)}"
-    with (Path(tempfile.gettempdir()) / f"{PREFIX}template.lock").open("w") as lock:
+    """The name of a database with books of all companies of the tests, made where it isn't there yet from one that
+    has them without the module. Names say what they were made of. What nobody has copied for a day is dropped."""
+    setup = ROOT / "engine" / "counterfoil_engine" / "adapters" / "erp" / "tryton" / "setup.py"
+    module = [
+        path for end in ("py", "xml", "cfg") for path in sorted((MODULE / "counterfoil_tryton").rglob(f"*.{end}"))
+    ]
+    base = f"{PREFIX}books_base_{_digest([FRESH], COMPANIES, YEARS)}"
+    name = f"{PREFIX}books_{_digest([FRESH, *module, setup], COMPANIES, YEARS, sorted(map(_told, needs.items())))}"
+    with (Path(tempfile.gettempdir()) / f"{PREFIX}books.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         rows = execute(
             "select datname, coalesce(shobj_description(oid, 'pg_database'), '') from pg_database"
-            f" where datname like '{PREFIX}template%'"
+            f" where datname like '{PREFIX}books%'"
         )
         last_used = {str(database): str(day) for database, day in rows}
         if name not in last_used:
-            begun = f"{name}_begun"
-            make(begun, needs, COMPANIES, (2026, 2027))
-            execute(f'alter database "{begun}" rename to "{name}"')
+            if base not in last_used:
+                _finished(base, lambda begun: make_books(begun, COMPANIES, YEARS))
+            _finished(name, lambda begun: _copy_with_module(base, begun, needs))
         today = date.today()
-        execute(f"comment on database \"{name}\" is '{today}'")
+        for each in (base, name):
+            execute(f"comment on database \"{each}\" is '{today}'")
         for old, day in last_used.items():
-            if old != name and day < str(today - timedelta(days=1)):
+            if old not in (base, name) and day < str(today - timedelta(days=1)):
                 drop(old)
     return name
 
 
-def _made_of(needs: dict[str, Needs]) -> str:
-    """The same in each process: sets are told in order."""
-    files = [path for end in ("py", "xml", "cfg") for path in sorted(MODULE.rglob(f"*.{end}"))]
-    told = {
-        company: [sorted(each.roles), sorted(each.items.items()), sorted(each.warehouses), sorted(each.currencies)]
-        for company, each in sorted(needs.items())
-    }
-    setup = ROOT / "engine" / "counterfoil_engine" / "adapters" / "erp" / "tryton" / "setup.py"
-    content = b"".join(path.read_bytes() for path in (*files, setup))
+def _digest(files: Iterable[Path], *told: object) -> str:
+    content = b"".join(path.read_bytes() for path in files)
     return hashlib.sha256(content + repr(told).encode()).hexdigest()[:12]
+
+
+def _told(needs: tuple[str, Needs]) -> object:
+    """Sets in order, so that each process says the same."""
+    company, each = needs
+    return company, sorted(each.roles), sorted(each.items.items()), sorted(each.warehouses), sorted(each.currencies)
+
+
+def _finished(name: str, make: Callable[[str], None]) -> None:
+    """A database that bears its name only once it is whole."""
+    begun = f"{name}_begun"
+    drop(begun)
+    make(begun)
+    execute(f'alter database "{begun}" rename to "{name}"')
+
+
+def _copy_with_module(base: str, name: str, needs: dict[str, Needs]) -> None:
+    execute(f'create database "{name}" template "{base}"')
+    set_up(name, needs)
 
 
 def make(name: str, needs: dict[str, Needs], currencies: dict[str, str], years: Iterable[int]) -> None:
     """A fresh database with a company each, set up for what is needed."""
     drop(name)
+    make_books(name, currencies, years)
+    set_up(name, needs)
+
+
+def make_books(name: str, currencies: dict[str, str], years: Iterable[int]) -> None:
+    """Tables and companies; without the module."""
     execute(f'create database "{name}"')
     companies = [part for company, currency in currencies.items() for part in ("--company", f"{company}:{currency}")]
-    script = [PYTHON, MODULE / "tools" / "fresh_database.py", address(name), *companies]
-    script += ["--years", ",".join(map(str, years))]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=600)
-    if done.returncode:
-        raise RuntimeError(f"Tryton couldn't be set up: {done.stderr[-3000:]}")
+    _run([PYTHON, FRESH, address(name), *companies, "--years", ",".join(map(str, years)), "--without-module"])
+
+
+def set_up(name: str, needs: dict[str, Needs]) -> None:
+    """The module installed as its README says, and what the adapter's own set-up makes."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        server = Server(name, Path(folder), free_port())
+        admin = [PYTHON.with_name("trytond-admin"), "-c", server.configured(), "-d", name]
+        _run([*admin, "-u", "counterfoil", "--activate-dependencies"])
     with serving(name) as server:
         for company, wanted in needs.items():
             setup = Setup(server.client(), start_of(company), wanted)
@@ -124,6 +154,12 @@ def make(name: str, needs: dict[str, Needs], currencies: dict[str, str], years: 
             left = [each.what for each in setup.look() if not each.ok]
             if refused or left:
                 raise RuntimeError(f"Tryton couldn't be set up: {refused}, {left}")
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise RuntimeError(f"Tryton couldn't be set up: {done.stderr[-3000:]}")
 
 
 def start_of(company: str, ships: bool = True) -> NameMap:
@@ -146,13 +182,17 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/{self.database}"
 
-    def start(self) -> None:
+    def configured(self) -> Path:
+        """Its settings file, written."""
         config = self.folder / "trytond.conf"
         config.write_text(
             f"[database]\nuri = {address('')}\npath = {self.folder}\n[queue]\nworker = {self.queue_worker}\n"
             "[session]\ntimeout = 3600\n"
         )
-        environment = {**os.environ, "TRYTOND_CONFIG": str(config), "TRYTOND_DATABASE_NAMES": self.database}
+        return config
+
+    def start(self) -> None:
+        environment = {**os.environ, "TRYTOND_CONFIG": str(self.configured()), "TRYTOND_DATABASE_NAMES": self.database}
         command = [PYTHON.with_name("gunicorn"), "--workers", "1", "--threads", "4", "--bind", f"127.0.0.1:{self.port}"]
         command += ["--timeout", "300", "--log-level", "warning", "trytond.application:app"]
         with (self.folder / "log").open("ab") as log:
@@ -181,8 +221,14 @@ class Server:
         """End every connection of Tryton with its database, as a database that dies does."""
         execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{self.database}'")
 
-    def client(self) -> Tryton:
-        return Tryton(self.url, "counterfoil", PASSWORD)
+    def client(self, user: str = "counterfoil", password: str = PASSWORD) -> Tryton:
+        return Tryton(self.url, user, password)
+
+    def let_invoices_be_cancelled(self) -> None:
+        """As an administrator may: Tryton forbids it to everybody unless the company allows it."""
+        admin = self.client("admin", ADMIN_PASSWORD)
+        companies = admin.read("model.company.company.search", [], 0, None, None)
+        admin.write("model.company.company.write", companies, {"cancel_invoice_out": True})
 
     def map_of(self, company: str, needs: Needs, ships: bool = True) -> NameMap:
         setup = Setup(self.client(), start_of(company, ships), needs)

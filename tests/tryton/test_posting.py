@@ -25,6 +25,7 @@ from sandbox.erp_documents import (
     reversed_,
 )
 
+from tryton import server as servers
 from tryton.orders import numbered
 
 Net = dict[tuple[str, str], tuple[int, int]]
@@ -200,6 +201,18 @@ def test_everything_written_since_a_moment_is_listed(erp: TrytonErp) -> None:
         posted(erp, [posting])
     assert {each.key for each in erp.list_since(since)} >= {each.key for each in order}
     assert all(each.posted_at >= since.replace(microsecond=0) for each in erp.list_since(since))
+
+
+def test_an_invoice_that_an_application_levels_is_paid_in_tryton(tryton: servers.Server) -> None:
+    erp, order = tryton.erp(tryton.maps["DE01"]), numbered(an_order())
+    for posting in order:
+        posted(erp, [posting])
+    client = tryton.client()
+    domain = [("reference", "=", next(each.key for each in order if each.document["kind"] == "invoice"))]
+    (invoice,) = client.read("model.account.invoice.search", domain, 0, 1, None)
+    client.write("model.account.invoice.process", [invoice])  # as Tryton's own worker does
+    (row,) = client.read("model.account.invoice.read", [invoice], ["state", "amount_to_pay"])
+    assert (row["state"], row["amount_to_pay"]) == ("paid", 0)
 
 
 def test_a_gift_card_that_is_sold_is_owed_and_no_revenue(erp: TrytonErp) -> None:

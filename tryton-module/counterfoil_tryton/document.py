@@ -7,6 +7,8 @@ from trytond.pool import Pool
 from trytond.rpc import RPC
 from trytond.transaction import Transaction, without_check_access
 
+from .settled import reconcile
+
 PAGE = 1000
 
 
@@ -24,6 +26,7 @@ class Document(ModelSQL):
     amount_minor = fields.Numeric("Amount in Minor Units", digits=(17, 0), required=True, readonly=True)
     currency = fields.Char("Currency", required=True, readonly=True)
     day = fields.Date("Date", required=True, readonly=True)
+    about = fields.Char("About", strip=False, readonly=True, help="The order that it belongs to.")
 
     @classmethod
     def __setup__(cls):
@@ -34,6 +37,7 @@ class Document(ModelSQL):
             {
                 Index(table, (table.company, Index.Equality()), (table.day, Index.Range())),
                 Index(table, (table.create_date, Index.Range())),
+                Index(table, (table.about, Index.Equality())),
             }
         )
         cls.__rpc__.update(
@@ -53,21 +57,23 @@ class Document(ModelSQL):
     @classmethod
     def promises(cls):
         """Asked to find out whether the module is there, and which contract of calls it keeps."""
-        return {"calls": 1}
+        return {"calls": 2}
 
     @classmethod
     def post(cls, company, documents):
         """Make each document that isn't there yet, all in this transaction; an answer each, in order.
 
-        documents: {key, content_hash, kind, amount_minor, currency, day, model, values, buttons} or, in place of the
-        last three, {record}: what was there before, and is now known by this key too. An answer: {number,
-        content_hash, new}; of a key that stands already those of the first document.
+        documents: {key, content_hash, kind, amount_minor, currency, day, about, model, values, buttons} or, in place of
+        the last three, {record}: what was there before, and is now known by this key too. An answer: {number,
+        content_hash, new}; of a key that stands already those of the first document. What an application levels out is
+        reconciled, so that its invoices are paid.
         """
         with Transaction().set_context(company=company, _skip_warnings=True):
             standing = {each.key: each for each in cls._of_keys([each["key"] for each in documents])}
             new = [each for each in documents if each["key"] not in standing]
             records = cls._make([each for each in new if each.get("model")])
             made = cls._note(company, new, records)
+            reconcile({each["about"] for each in new if each["kind"] == "application"})
         answers = []
         for each in documents:
             there = made.get(each["key"]) or standing[each["key"]]
@@ -108,6 +114,7 @@ class Document(ModelSQL):
                     "amount_minor": each["amount_minor"],
                     "currency": each["currency"],
                     "day": each["day"],
+                    "about": each.get("about"),
                 }
             )
         return {one.key: one for one in cls.create(values)}

@@ -27,6 +27,9 @@ CONTROL = frozenset(
     | {"gift_cards", "disputed", "tax", "tax_on_deposits", "unearned"}
 )
 
+# What an ERP has on an account that no role maps to: `account:1.2.3`. Its balance is the accountant's own.
+NO_ROLE = "account:"
+
 
 @dataclass(frozen=True)
 class Booked:
@@ -110,13 +113,15 @@ def compare(ours: Iterable[Booked], theirs: Iterable[Booked]) -> list[Break]:
 
 
 def tie_out(ours: Net, theirs: Net, breaks: Iterable[Break]) -> list[Tie]:
-    """Both ledgers role by role, those that stand at nothing on both sides and moved by no break left out."""
+    """Both ledgers role by role, those that stand at nothing on both sides and moved by no break left out; accounts
+    without a role are nobody's to tie."""
     explained = added(each.effect for each in breaks)
     nothing = (0, 0)
     return [
         Tie(*place, ours.get(place, nothing), theirs.get(place, nothing), explained.get(place, nothing))
         for place in sorted({*ours, *theirs, *explained})
-        if any(amounts != nothing for side in (ours, theirs, explained) if (amounts := side.get(place, nothing)))
+        if not place[0].startswith(NO_ROLE)
+        and any(amounts != nothing for side in (ours, theirs, explained) if (amounts := side.get(place, nothing)))
     ]
 
 
@@ -170,7 +175,7 @@ def _missing(our: Booked) -> Break:
         -our.amount_minor,
         our.currency,
         f"{_named(our)} of {show(our.amount_minor, our.currency)} was posted as {our.key} and is not in the ERP:"
-        " it was deleted there.",
+        " it was deleted or cancelled there.",
         "Restore it in the ERP; if it can't be, post it there by hand under this key.",
         less({}, our.net),
     )

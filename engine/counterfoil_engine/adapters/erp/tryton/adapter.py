@@ -29,7 +29,8 @@ COMMIT_LAG_S = 60.0
 
 CANT_PROMISE = (
     "The module counterfoil isn't active: keys are not unique in Tryton, a document is several transactions, invoices "
-    "in another currency are booked as moves, and reading stock and the ledger is slow."
+    "in another currency are booked as moves, what levels out isn't reconciled, and reading stock and the ledger is "
+    "slow."
 )
 
 

@@ -15,6 +15,7 @@ from counterfoil_engine.adapters.erp.tryton.names import NameMap
 from counterfoil_engine.adapters.erp.tryton.rpc import Tryton
 from counterfoil_engine.domain.errors import Category, Unavailable
 
+CALLS = 2  # of the module: what its models answer, and how
 SETUP = "counterfoil erp setup tryton"
 
 
@@ -120,8 +121,20 @@ class Books:
                 category="contract",
             )
         self.has_module = self._uses_module and "counterfoil" in active
+        if self.has_module:
+            self._require_calls()
         self.company = found[0]["id"]
         self.tryton.context |= {"company": self.company}
+
+    def _require_calls(self) -> None:
+        calls = self.tryton.read("model.counterfoil.document.promises")["calls"]
+        if calls != CALLS:
+            raise Unavailable(
+                f"The module counterfoil in this Tryton speaks version {calls} of its calls, the engine {CALLS}.",
+                "Install the tryton-module of the engine's own release beside trytond, update the database with"
+                " `trytond-admin -u counterfoil`, and restart trytond.",
+                category="contract",
+            )
 
     def of_company(self, *more: Any) -> list[Any]:
         return [("company", "=", self.company), *more]

@@ -179,7 +179,7 @@ class Known:
         wanted = sorted(orders)
         if not wanted:
             return {}
-        like = ["OR", *[("reference", "like", f"{_literal(order)}/sales\\_order/%") for order in wanted]]
+        like = ["OR", *[("reference", "like", f"{literal(order)}/sales\\_order/%") for order in wanted]]
         rows = self._read(
             "model.sale.sale.search_read",
             self._books.of_company(like, ("state", "not in", ["draft", "quotation"])),
@@ -222,7 +222,7 @@ class Known:
         slots = {slot for document in documents if (slot := document.get("invoice")) and _order_of(document) is None}
         if not slots:
             return {}
-        like = ["OR", *[("reference", "like", f"{_literal(slot)}/r%") for slot in sorted(slots)]]
+        like = ["OR", *[("reference", "like", f"{literal(slot)}/r%") for slot in sorted(slots)]]
         rows = self._read(
             "model.account.invoice.search_read",
             self._books.of_company(like),
@@ -253,6 +253,6 @@ def _order_of(document: Mapping[str, Any]) -> str | None:
     return f"{document['store']}/{document['order']}"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Text within a pattern."""
     return re.sub(r"([\\%_])", r"\\\1", text)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine.adapters.erp.tryton.books import Books
-from counterfoil_engine.adapters.erp.tryton.register import Register, Standing
+from counterfoil_engine.adapters.erp.tryton.register import KEY, Register, Standing
 from counterfoil_engine.domain.documents import JournalLine
-from counterfoil_engine.domain.tie_out import Booked
+from counterfoil_engine.domain.tie_out import NO_ROLE, Booked, added
 
 PAGE = 2000
 
 # account, currency's code, debit, credit, company's debit, company's credit
 Turnover = tuple[int, str, Decimal, Decimal, Decimal, Decimal]
+# A move of Tryton's (id, number, date, description, origin), and what it moved by role and currency.
+Moved = tuple[Mapping[str, Any], dict[tuple[str, str], tuple[int, int]]]
 
 
 class Ledger:
@@ -24,6 +26,7 @@ class Ledger:
 
     def __init__(self, books: Books, register: Register) -> None:
         self._books, self._register, self._read = books, register, books.tryton.read
+        self._codes: dict[int, str] = {}
 
     def balances(self) -> dict[tuple[str, str], JournalLine]:
         """Turnover of each role and currency."""
@@ -65,23 +68,27 @@ class Ledger:
     # Documents
 
     def entries(self, first: date, last: date) -> Iterator[Booked]:
-        """Every document with a posting date in these days, ours and those made by hand."""
+        """Every document with a posting date in these days, ours, and those made by hand that touch one of our roles.
+        What was cancelled in these days is no document any more."""
         names = {account.id: account.role for account in self._books.all_accounts()}
         ours = list(self._register.between(first, last))
         by_record: dict[str, Standing] = {each.record: each for each in ours if _has_move(each.record)}
-        seen: set[str] = set()
-        for move, net in self._moves(first, last, names):
+        moves = list(self._moves(first, last, names))
+        cancelled = _cancelled(moves)
+        told: set[str] = set()
+        by_hand: list[Moved] = []
+        for move, net in moves:
             standing = by_record.get(f"account.move,{move['id']}") or by_record.get(move["origin"] or "")
-            if standing is None:
-                yield self._foreign(move, net)
-            else:
-                seen.add(standing.record)
-                yield _booked(standing, net)
-        yield from (_booked(each, {}) for each in ours if each.record not in seen or not _has_move(each.record))
+            if standing is not None:
+                told.add(standing.record)
+                if move["id"] not in cancelled:
+                    yield _booked(standing, net)
+            elif move["id"] not in cancelled and any(not role.startswith(NO_ROLE) for role, _ in net):
+                by_hand.append((move, net))
+        yield from self._by_hand(by_hand)
+        yield from (_booked(each, {}) for each in ours if each.record not in told)
 
-    def _moves(
-        self, first: date, last: date, names: Mapping[int, str]
-    ) -> Iterator[tuple[Mapping[str, Any], dict[tuple[str, str], tuple[int, int]]]]:
+    def _moves(self, first: date, last: date, names: Mapping[int, str]) -> Iterator[Moved]:
         if self._books.has_module:
             yield from self._moves_in_bulk(first, last, names)
             return
@@ -93,9 +100,7 @@ class Ledger:
         for move in self._pages("account.move", domain, ["number", "date", "description", "origin"]):
             yield move, nets[move["id"]]
 
-    def _moves_in_bulk(
-        self, first: date, last: date, names: Mapping[int, str]
-    ) -> Iterator[tuple[Mapping[str, Any], dict[tuple[str, str], tuple[int, int]]]]:
+    def _moves_in_bulk(self, first: date, last: date, names: Mapping[int, str]) -> Iterator[Moved]:
         after = 0
         while True:
             page = self._read("model.counterfoil.ledger.moves", self._books.company, first, last, after, PAGE)
@@ -118,16 +123,41 @@ class Ledger:
         own: Decimal,
         book: Decimal,
     ) -> None:
-        place = names.get(account, f"account:{account}"), code
+        place = names.get(account) or f"{NO_ROLE}{self._code(account)}", code
         amount_minor, book_minor = net.get(place, (0, 0))
         amount_minor += self._books.currency_of(code).minor(own)
         net[place] = amount_minor, book_minor + self._books.currency.minor(book)
 
-    def _foreign(self, move: Mapping[str, Any], net: Mapping[tuple[str, str], tuple[int, int]]) -> Booked:
-        codes = sorted({code for _, code in net}) or [self._books.currency.code]
-        amount_minor = sum(amount for (_, code), (amount, _) in net.items() if code == codes[0] and amount > 0)
-        kind = (move["origin"] or "journal").partition(",")[0]
-        return Booked(None, move["number"] or str(move["id"]), kind, amount_minor, codes[0], move["date"], net)
+    def _code(self, account: int) -> str:
+        if account not in self._codes:
+            for row in self._read("model.account.account.read", [account], ["code"]):
+                self._codes[account] = row["code"] or str(account)
+        return self._codes[account]
+
+    def _by_hand(self, moves: Sequence[Moved]) -> Iterator[Booked]:
+        """What people made, invoices by their own numbers; under a key of ours where they bear one, as a copy does."""
+        invoices = self._invoices(move["origin"] for move, _ in moves)
+        for move, net in moves:
+            invoice = invoices.get(move["origin"] or "")
+            code = min((code for _, code in net), default=self._books.currency.code)
+            owed_minor, _ = net.get(("receivable", code), (0, 0))
+            if invoice and owed_minor:
+                kind, amount_minor = "invoice" if owed_minor > 0 else "credit_note", abs(owed_minor)
+            else:
+                kind = (move["origin"] or "journal").partition(",")[0]
+                amount_minor = sum(amount for (_, of), (amount, _) in net.items() if of == code and amount > 0)
+            named = invoice["reference"] if invoice else move["description"]
+            key = named if KEY.fullmatch(named or "") else None
+            number = (invoice["number"] if invoice else None) or move["number"] or str(move["id"])
+            yield Booked(key, number, kind, amount_minor, code, move["date"], net)
+
+    def _invoices(self, origins: Iterable[str | None]) -> dict[str, Mapping[str, Any]]:
+        named = [origin for origin in origins if origin and origin.startswith("account.invoice,")]
+        ids, found = sorted({int(origin.partition(",")[2]) for origin in named}), {}
+        for start in range(0, len(ids), PAGE):
+            rows = self._read("model.account.invoice.read", ids[start : start + PAGE], ["number", "reference"])
+            found |= {f"account.invoice,{row['id']}": row for row in rows}
+        return found
 
     def _pages(self, model: str, domain: list[Any], fields: list[str]) -> Iterator[Mapping[str, Any]]:
         last = 0
@@ -139,6 +169,18 @@ class Ledger:
             if len(rows) < PAGE:
                 return
             last = rows[-1]["id"]
+
+
+def _cancelled(moves: Sequence[Moved]) -> frozenset[int]:
+    """Moves that somebody cancelled, and those by which: Tryton makes one that is of the other and undoes it."""
+    nets = {move["id"]: net for move, net in moves}
+    found: set[int] = set()
+    for move, net in moves:
+        model, _, number = (move["origin"] or "").partition(",")
+        original = int(number) if model == "account.move" else 0
+        if original in nets and all(amounts == (0, 0) for amounts in added([nets[original], net]).values()):
+            found |= {original, move["id"]}
+    return frozenset(found)
 
 
 def _has_move(record: str) -> bool:

@@ -269,6 +269,7 @@ def _sent(voucher: Voucher) -> dict[str, Any]:
         "amount_minor": voucher.amount_minor,
         "currency": voucher.currency,
         "day": voucher.day,
+        "about": voucher.about,
         **(made if voucher.model else {"record": voucher.record}),
     }
 

@@ -9,14 +9,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from counterfoil_engine.adapters.erp.tryton.books import Books
-from counterfoil_engine.adapters.erp.tryton.known import slot_of
+from counterfoil_engine.adapters.erp.tryton.known import literal, slot_of
 from counterfoil_engine.adapters.erp.tryton.vouchers import INVOICE, MOVE, PARTY, SALE
 from counterfoil_engine.ports import Found
 
 KEYS_A_CALL = 500
 PAGE = 1000
 _STAMP = re.compile(r"(-?[0-9]{1,17}) ([A-Z]{3}) (\S{1,128})")
-_KEY = re.compile(r"\S+/r[1-9][0-9]*(/reversal)?")
+KEY = re.compile(r"\S+/r[1-9][0-9]*(/reversal)?")
+_CUSTOMER = re.compile(r"(\S+/r[1-9][0-9]*) (\S+) ([0-9]{4}-[0-9]{2}-[0-9]{2})")  # an identifier of a party
 # A record in one of these states was begun and is no document yet.
 BEGUN: Mapping[str, tuple[str, ...]] = {
     SALE: ("draft", "quotation"),
@@ -100,6 +101,7 @@ class Register:
     ) -> Iterator[Standing]:
         """Documents as sales, invoices, moves and parties bear them; a note is a cancelled sale without lines. begun:
         those that were begun and not finished instead."""
+        wanted = frozenset(keys)  # compared here once more: Tryton strips what it searches for
         for model, field, day, stamp, number in (
             (SALE, "reference", "sale_date", "description", "number"),
             (INVOICE, "reference", "accounting_date", "description", "number"),
@@ -107,14 +109,17 @@ class Register:
         ):
             named = (field, "in", list(keys)) if keys else (field, "like", "%/r%")
             domain = self._books.of_company(named, ("state", "in" if begun else "not in", list(BEGUN[model])))
+            if model == MOVE:
+                domain.append(("origin", "=", None))  # a move that cancels one of ours bears its description
             if since is not None:
                 domain.append(_written(since))
             if first is not None:
                 domain += [(day, ">=", first), (day, "<=", last)]
             fields = [field, day, number, "create_date", stamp]
             for row in self._pages(model, domain, fields):
-                if _KEY.fullmatch(row[field] or ""):
-                    yield self._standing(model, row, row[field], row[day], row[number], _stamps(row, stamp))
+                key = row[field] or ""
+                if KEY.fullmatch(key) and (not wanted or key in wanted):
+                    yield self._standing(model, row, key, row[day], row[number], _stamps(row, stamp))
         if not begun:
             yield from self._parties(keys, since)
 
@@ -122,16 +127,17 @@ class Register:
         ours = [key for key in keys if "/customer/" in key]
         if keys and not ours:
             return
-        named: Any = (
-            ["OR", *[("code", "like", f"{key} %") for key in ours]] if ours else ("code", "like", "%/customer/%")
-        )
-        domain = [named] if since is None else [named, _written(since)]
+        like = [("code", "like", f"{literal(key)} %") for key in ours] or [("code", "like", "%/customer/%")]
+        domain: list[Any] = [["OR", *like]]
+        if since is not None:
+            domain.append(_written(since))
         for row in self._pages("party.identifier", domain, ["code", "party", "party.code", "create_date"]):
-            key, _, content_hash = row["code"].partition(" ")
-            if _KEY.fullmatch(key) and content_hash:
+            if match := _CUSTOMER.fullmatch(row["code"]):
+                key, content_hash, day = match.groups()
                 stamp = f"0 {self._books.currency.code} {content_hash}"
-                at, number = row["create_date"], (row.get("party.") or {}).get("code")
-                yield self._standing(PARTY, {**row, "id": row["party"]}, key, at.date(), number, [stamp])
+                number = (row.get("party.") or {}).get("code")
+                of_party = {**row, "id": row["party"]}
+                yield self._standing(PARTY, of_party, key, date.fromisoformat(day), number, [stamp])
 
     def _standing(
         self, model: str, row: Mapping[str, Any], key: str, day: date | None, number: str | None, stamps: list[str]

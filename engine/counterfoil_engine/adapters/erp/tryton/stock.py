@@ -1,19 +1,23 @@
-"""What lies in Tryton's warehouses: on hand, assigned, on the way in, for every item at once."""
+"""What lies in Tryton's warehouses: on hand, assigned and for which orders, on the way in, for every item at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine.adapters.erp.tryton.books import Books, Refusal
+from counterfoil_engine.adapters.erp.tryton.shelves import OrderLine, Reading, Shelves
 from counterfoil_engine.domain.errors import Unavailable
 from counterfoil_engine.ports import PositionPage, TokenForgotten
 
 PAGE = 10_000
 # A transaction may commit so long after the moment that its rows bear; what was read already is only read again.
 OVERLAP = timedelta(minutes=5)
+# An order's line is listed so long after its shipment, as the contract of positions says.
+LISTED = timedelta(days=90)
 
 
 class Stock:
@@ -23,73 +27,77 @@ class Stock:
         self._books, self._read = books, books.tryton.read
 
     def positions(self, since: str | None) -> Iterator[PositionPage]:
-        """All, or those that changed after a token; without the module all of them each time."""
+        """All, or those that changed after a token."""
+        moment, began = _moment(since), datetime.now(UTC)
         try:
             places = {ours: self._books.warehouse(code) for ours, code in self._books.names.warehouses.items()}
         except Refusal as no:
             raise Unavailable(no.cause, no.remedy, category="contract") from no
-        began = datetime.now(UTC)
+        shipped_since = (began - LISTED).date()
         if self._books.has_module:
-            as_of, rows = self._in_bulk(places, _moment(since))
+            as_of, reading = self._in_bulk(places, moment, shipped_since)
         else:
-            as_of, rows = began, [row for ours, place in places.items() for row in self._of(ours, place)]
+            as_of, reading = began, Reading()
+            Shelves(self._books, reading).read(places.values(), moment, shipped_since)
+        rows = list(self._rows(places, reading, as_of))
         token = (as_of - OVERLAP).isoformat()
         for start in range(0, max(len(rows), 1), PAGE):
             page = rows[start : start + PAGE]
             yield PositionPage(page, as_of, token if start + PAGE >= len(rows) else None)
 
     def _in_bulk(
-        self, places: Mapping[str, Mapping[str, Any]], since: datetime | None
-    ) -> tuple[datetime, list[dict[str, Any]]]:
-        ours_of: dict[int, list[str]] = {}
+        self, places: Mapping[str, Mapping[str, Any]], since: datetime | None, shipped_since: date
+    ) -> tuple[datetime, Reading]:
+        warehouses = sorted({place["id"] for place in places.values()})
+        answer = self._read("model.counterfoil.stock.positions", self._books.company, warehouses, since, shipped_since)
+        reading = Reading({int(product): code for product, code in answer["codes"].items()})
+        for warehouse, product, on_hand, allocated in answer["rows"]:
+            reading.holds((warehouse, product), on_hand, allocated)
+        for warehouse, product, day, quantity in answer["inbound"]:
+            reading.arrives((warehouse, product), day, quantity)
+        for warehouse, product, *line in answer["lines"]:
+            reading.takes((warehouse, product), *line)
+        return answer["at"].astimezone(UTC), reading
+
+    def _rows(
+        self, places: Mapping[str, Mapping[str, Any]], reading: Reading, as_of: datetime
+    ) -> Iterator[dict[str, Any]]:
+        """A position as a party says it."""
+        ours_of: dict[int, list[str]] = defaultdict(list)
         for ours, place in places.items():
-            ours_of.setdefault(place["id"], []).append(ours)
-        answer = self._read("model.counterfoil.stock.positions", self._books.company, list(ours_of), since)
-        as_of, codes = answer["at"].astimezone(UTC), answer["codes"]
-        at = as_of.isoformat()
-        rows = [
-            _row(ours, codes[str(product)], on_hand, allocated, inbound, at)
-            for warehouse, product, on_hand, allocated, inbound in answer["rows"]
-            if codes.get(str(product))
-            for ours in ours_of[warehouse]
-        ]
-        return as_of, rows
-
-    def _of(self, ours: str, place: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        """One warehouse by Tryton's own arithmetic: now, less what is assigned, and with what is to come."""
-        now = datetime.now(UTC)
-        context = {"locations": [place["storage_location"]], "with_childs": True, "stock_date_end": now.date()}
-        fields, product = ["code", "quantity"], "model.product.product.search_read"
-        domain = [("type", "=", "goods"), ("code", "!=", None)]
-        held = self._read(product, domain, 0, None, None, fields, **context)
-        free = self._read(product, domain, 0, None, None, fields, **context, stock_assign=True)
-        left = {row["id"]: _units(row["quantity"]) for row in free}
-        for row in held:
-            on_hand = _units(row["quantity"])
-            yield _row(ours, row["code"], on_hand, max(on_hand - left[row["id"]], 0), 0, now.isoformat())
-
-
-def _row(ours: str, sku: str, on_hand: Any, allocated: Any, inbound: Any, at: str) -> dict[str, Any]:
-    """A position as a party says it."""
-    return {
-        "warehouse": ours,
-        "sku": sku,
-        "on_hand": _text(on_hand),
-        "allocated": _text(allocated),
-        "damaged": "0",
-        "quarantined": "0",
-        "inbound": [],
-        "lines": [],
-        "as_of": at,
-    }
+            ours_of[place["id"]].append(ours)
+        nothing, at, ships = (Decimal(0), Decimal(0)), as_of.isoformat(), self._books.names.ships
+        for place in sorted({*reading.buckets, *reading.inbound}):
+            warehouse, product = place
+            on_hand, allocated = reading.buckets.get(place, nothing)
+            if not (code := reading.codes.get(product)):
+                continue
+            for ours in ours_of[warehouse]:
+                yield {
+                    "warehouse": ours,
+                    "sku": code,
+                    "on_hand": _text(on_hand),
+                    "allocated": _text(allocated),
+                    "damaged": "0",
+                    "quarantined": "0",
+                    "inbound": [
+                        {"expected_on": (day or as_of.date()).isoformat(), "quantity": _text(quantity)}
+                        for day, quantity in reading.inbound.get(place, ())
+                    ],
+                    # Where a WMS ships, Tryton doesn't know for which orders.
+                    "lines": _lines(reading.lines.get(place, {})) if ships else None,
+                    "as_of": at,
+                }
 
 
-def _units(quantity: Any) -> Decimal:
-    return Decimal(str(quantity or 0))
+def _lines(lines: Mapping[OrderLine, list[Decimal]]) -> list[dict[str, str]]:
+    return [
+        {"store": store, "order": order, "line": line, "allocated": _text(allocated), "shipped": _text(shipped)}
+        for (store, order, line), (allocated, shipped) in sorted(lines.items())
+    ]
 
 
-def _text(quantity: Any) -> str:
-    number = _units(quantity)
+def _text(number: Decimal) -> str:
     return str(int(number)) if number == number.to_integral_value() else str(number.normalize())
 
 

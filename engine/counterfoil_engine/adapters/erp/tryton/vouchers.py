@@ -56,6 +56,11 @@ class Voucher:
     ends: tuple[Sale, frozenset[str] | None] | None = None
 
     @property
+    def about(self) -> str:
+        """The order that it belongs to, or whatever else its key begins with: eu1/1001."""
+        return "/".join(self.key.split("/")[:2])
+
+    @property
     def stamp(self) -> str:
         """What a record has to say of its document where there is no register of keys."""
         return f"{self.amount_minor} {self.currency} {self.content_hash}"
@@ -150,7 +155,7 @@ class Maker:
 
     def _party(self, base: Voucher, document: Mapping[str, Any]) -> Voucher:
         personal, name = document.get("personal") or {}, document["counterparty"]
-        known_as = [identifier_of(name), f"{base.key} {base.content_hash}"]
+        known_as = [identifier_of(name), f"{base.key} {base.content_hash} {base.day}"]
         values: dict[str, Any] = {
             "name": _clean(personal.get("name") or personal.get("company") or name)[:200],
             "identifiers": [("create", [{"code": code} for code in known_as])],
