@@ -45,9 +45,10 @@ def change_position(drifting: Drifting, random: Random) -> list[Planted]:
 
 
 def sold_for(drifting: Drifting, sku: str) -> int | None:
-    """A unit's price before tax in the latest order that took it, rounded as shops do."""
+    """A unit's price before tax in the latest order that took it, rounded as shops do. An unpaid one took none."""
     shop, found = drifting.world.shop, None
-    for order in filter(None, map(shop.order, shop.order_ids())):
+    took = {row[0] for row in shop._all("select order_id from plugin_moves where sku = ? and kind = 'order'", (sku,))}
+    for order in filter(None, map(shop.order, sorted(took))):
         for line in order["line_items"]:
             if line["sku"] == sku:
                 found = round(Decimal(line["total"]) * 100 / line["quantity"] + Decimal("0.0001"))
@@ -55,7 +56,7 @@ def sold_for(drifting: Drifting, sku: str) -> int | None:
 
 
 def a_sku(drifting: Drifting, random: Random) -> str:
-    """One that no other drift has to do with."""
+    """One that no other drift has to do with: neither its number nor the order that says what it is worth."""
     left = drifting.notes.setdefault("skus", sorted(stocked.catalogue()))
     sku = str(left.pop(random.randrange(len(left))))
     drifting.notes.setdefault("not sold", set()).add(sku)  # its number would be published anew, and so written
