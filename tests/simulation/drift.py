@@ -20,13 +20,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from counterfoil_agent.sweep_line import EngineSweeps
 from counterfoil_engine.ports import Caller
 from counterfoil_sandbox.shop import recorded
 from loguru import logger
 
 from simulation import stocked
 from simulation.actors import actors, edits, shoppers, statuses, stock
+from simulation.actors.sweeps import answers_sweeps
 from simulation.planted import Planted
 from simulation.rules import ENTITY, ORDERS, STORE
 from simulation.world import MEMORY, Options, World
@@ -61,21 +61,11 @@ class Drifting:
         self.world = World(folder, seed, Options(unique_keys=unique, commit_delay_s=lag_s, heartbeat_s=300, shop=quiet))
         if self.has_stock:
             stocked.stock_up(self.world, stock.AT_FIRST)
-        self._with_sweeps()
+        answers_sweeps(self.world)
         self.notes: dict[str, Any] = {}
         self.explained: dict[int, str] = {}
         self.seed, self.calm, self.meanwhiles = seed, False, []
         self.failures, self.disk = self.came.failures, None
-
-    def _with_sweeps(self) -> None:
-        equip = self.world.equip
-
-        def equipped(settings: Any) -> Any:
-            settings, more = equip(settings)
-            line = self.world.uplink()
-            return settings, {**more, "sweeps": EngineSweeps(lambda: line)}
-
-        self.world.equip = equipped
 
     def say(self, what: str) -> None:
         """A storm's actors tell their trace; here only what fails is told."""
