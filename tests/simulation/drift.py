@@ -54,7 +54,7 @@ class Drifting:
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.random, self.came = Random(f"drift {seed}"), Came(seed)
-        self.has_stock = self.random.random() < 0.3
+        self.has_stock, self.pool = self.random.random() < 0.3, stocked.POOL
         unique = self.random.random() < 0.7
         lag_s = 0.0 if unique else 2.0
         quiet = {"reread_every_h": 24.0}  # else the slow re-read may find it before a sweep does
@@ -124,7 +124,7 @@ class Drifting:
         self.notes["untouched"] = set(self.world.shop.order_ids())
         self.an_hour_passes()
         planted: list[Planted] = []
-        first = ("engine restored", "store restored")  # what is put back undoes what went before it
+        first = ("engine restored", "store restored", "pool changed")  # what is put back undoes what went before it
         for name in [*(one for one in first if one in wanted), *(one for one in wanted if one not in first)]:
             planted += known[name](self, self.random)
         self.came.planted.update(one.what for one in planted)
