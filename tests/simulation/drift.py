@@ -8,6 +8,7 @@ each is healed by its policy, or put right by hand where its remedy says so, and
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import sys
@@ -59,6 +60,7 @@ class Drifting:
         lag_s = 0.0 if unique else 2.0
         quiet = {"reread_every_h": 24.0}  # else the slow re-read may find it before a sweep does
         self.world = World(folder, seed, Options(unique_keys=unique, commit_delay_s=lag_s, heartbeat_s=300, shop=quiet))
+        self.world.rules_text = with_stripe(self.world.rules_text)
         if self.has_stock:
             stocked.stock_up(self.world, stock.AT_FIRST)
         answers_sweeps(self.world)
@@ -124,7 +126,8 @@ class Drifting:
         self.notes["untouched"] = set(self.world.shop.order_ids())
         self.an_hour_passes()
         planted: list[Planted] = []
-        first = ("engine restored", "store restored", "pool changed")  # what is put back undoes what went before it
+        # What is put back undoes what went before it, and agents read orders anew once a day.
+        first = ("engine restored", "store restored", "pool changed", "gateway lacks payments", "payout of nobody")
         for name in [*(one for one in first if one in wanted), *(one for one in wanted if one not in first)]:
             planted += known[name](self, self.random)
         self.came.planted.update(one.what for one in planted)
@@ -207,6 +210,13 @@ class Drifting:
         self.rest()
         for (_, subject), row in self.sweep_all().items():
             self.failures.append(f"{subject} is not healed: {row['cause']}")
+
+
+def with_stripe(rules_text: str) -> str:
+    """The same rules, and a payment method of a gateway that writes reports."""
+    rules = json.loads(rules_text)
+    rules["payment_methods"].append({"store": "*", "method": "card", "gateway": "stripe", "from": "2020-01-01"})
+    return json.dumps(rules)
 
 
 def drift(seed: int) -> Came:
