@@ -232,8 +232,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logger.remove()
     with multiprocessing.Pool(options.cores) as pool:
-        ended = list(pool.imap_unordered(drift, range(options.first, options.first + options.seeds), 2))
+        ended = []
+        for one in pool.imap_unordered(drift, range(options.first, options.first + options.seeds), 2):
+            ended.append(one)
+            if one.failures or one.false_alarms or len(ended) % 100 == 0:
+                print(
+                    f"{len(ended)} of {options.seeds} seeds; {one.seed} {'held' if _held(one) else 'failed'}",
+                    flush=True,
+                )
     return tell(ended)
+
+
+def _held(one: Came) -> bool:
+    return not one.failures and not one.false_alarms
 
 
 def tell(ended: Sequence[Came]) -> int:

@@ -291,6 +291,18 @@ def test_a_repair_on_its_way_is_not_called_healed_before_it_is(shop: Booked) -> 
     assert [row["recurring"] for row in shop.listed()] == [False]
 
 
+def test_a_gateways_day_is_not_called_healed_while_its_payment_is_looked_up(shop: Booked) -> None:
+    key = shop.key("payment", 1001)
+    shop.by_hand.delete(key)
+    shop.sweep("erp")
+    shop.sweep("money")
+    (day,) = (subject for subject in shop.breaks() if subject.startswith("clearing "))
+    shop.heal(f"document {key}")
+    assert shop.sweep("money")["healed"] == 0 and shop.breaks()[day][4] == "proposed"
+    shop.flow()
+    assert shop.sweep("money")["healed"] == 1 and shop.breaks()[day][4] == "healed"
+
+
 def test_a_position_that_was_changed_past_the_erps_own_ways_is_a_manual_edit_and_read_anew(shop: Booked) -> None:
     stock = a_warehouse(shop)
     assert shop.sweep("erp")["found"] == {}

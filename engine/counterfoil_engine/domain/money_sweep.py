@@ -207,6 +207,11 @@ def _subject(what: str, entity: str, gateway: str, currency: str, day: date) -> 
     return f"{what} {entity}/{gateway}/{currency} {day}"
 
 
+def not_compared(entity: str, documents: Iterable[Booked]) -> set[str]:
+    """Days of clearings of which nobody can say that both sides agree: these documents were left out."""
+    return {_subject(CLEARING, entity, *place) for place, _ in _moved(documents)}
+
+
 def _of_item(item: OpenItem) -> Place:
     return Place(item.source, item.currency, item.day)
 

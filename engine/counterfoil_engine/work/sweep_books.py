@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from loguru import logger
 
+from counterfoil_engine.domain import money_sweep
 from counterfoil_engine.domain.breaks import STANDING, Found
 from counterfoil_engine.domain.erp_sweep import (
     Judged,
@@ -72,6 +73,7 @@ class BookedRecords(Protocol):
 
     def booked(self, tx: Any, entity: str, first: date, last: date) -> list[Booked]: ...
     def booked_as(self, tx: Any, entity: str, keys: Sequence[str]) -> list[Booked]: ...
+    def journal_of(self, tx: Any, entity: str, keys: Sequence[str]) -> list[Booked]: ...
     def owed(self, tx: Any, entity: str, last: date) -> list[Row]: ...
 
 
@@ -229,10 +231,12 @@ class BookSweeps:
         with self._records.transaction() as tx:
             today = tx.now().astimezone(ZoneInfo(entity.zone)).date()
             unapplied = _unapplied(self._booked.owed(tx, entity.id, today))
+            apart = self._booked.journal_of(tx, entity.id, sorted(read.judged.apart))
             said = Said(self._items.of_entity(tx, entity.id), self._items.heard(tx), unapplied, today)
         found, waiting = three_ways(entity.id, read.judged, read.second, read.after, said)
         run.found += found
         run.in_flight += waiting
+        run.apart |= money_sweep.not_compared(entity.id, apart)
 
     def _positions_or_why_not(self, run: Run, entity: Entity) -> None:
         """Where they can't be read, or can't be right, what else was compared stands."""
