@@ -216,8 +216,7 @@ def _of_keys(tx: Transaction, entity: str, keys: Sequence[str], state: str) -> l
 
 def _booked(tx: Transaction, entity: str, which: str, *params: Any) -> list[Booked]:
     posted = (  # not withdrawn: said for the index of keys
-        "i.party = 'erp' and i.entity = %s and i.state <> 'withdrawn'"
-        f" and i.origin <> 'taken_over' and {which}"
+        f"i.party = 'erp' and i.entity = %s and i.state <> 'withdrawn' and i.origin <> 'taken_over' and {which}"
     )
     nets: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
     for line in tx.all(
