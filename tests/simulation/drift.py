@@ -126,8 +126,9 @@ class Drifting:
         self.notes["untouched"] = set(self.world.shop.order_ids())
         self.an_hour_passes()
         planted: list[Planted] = []
-        # What is put back undoes what went before it, and agents read orders anew once a day.
-        first = ("engine restored", "store restored", "pool changed", "gateway lacks payments", "payout of nobody")
+        # Days pass in those of money, and then agents read orders anew; what is put back undoes what went before it.
+        money = ("gateway lacks payments", "payout of nobody")
+        first = (*money, "engine restored", "store restored", "pool changed")
         for name in [*(one for one in first if one in wanted), *(one for one in wanted if one not in first)]:
             planted += known[name](self, self.random)
         self.came.planted.update(one.what for one in planted)
