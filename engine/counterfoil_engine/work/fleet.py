@@ -54,10 +54,11 @@ class Fleet:
                     "swept_at": max((str(row["ended_at"]) for row in swept), default=None),
                 }
             )
+        behind = [line for line in stores if line["reasons"]]
         return {
             "now": now.isoformat(),
             "stores": stores,
-            "behind": sorted((line for line in stores if line["reasons"]), key=lambda line: _gravity(line["reasons"][0])),
+            "behind": sorted(behind, key=lambda line: _gravity(line["reasons"][0])),
             "posted_today": posted,
             "waiting": sum(row["documents"] for row in waiting),
             "waiting_since": min((str(row["oldest"]) for row in waiting), default=None),
