@@ -19,7 +19,7 @@ from fakes.browser import a_browser
 from playwright.sync_api import Page
 
 DOCS = Path(__file__).parents[1] / "docs"
-WIDTH, LEAST_HEIGHT, MOST_BYTES = 1440, 900, 300_000
+WIDTH, LEAST_HEIGHT, MOST_HEIGHT, MOST_BYTES = 1440, 900, 1_320, 300_000
 READY_S, SHOWS_S = 900, 240
 GUIDE = re.compile(r"(http://\S+/console)/\s+sign in as (\S+), password (\S+)")
 
@@ -77,7 +77,7 @@ def is_telling(text: str) -> bool:
 
 def keep(page: Page, name: str) -> None:
     """The whole page, as far as it isn't endless."""
-    height = min(int(page.evaluate("document.documentElement.scrollHeight")), 1_600)
+    height = min(int(page.evaluate("document.documentElement.scrollHeight")), MOST_HEIGHT)
     page.set_viewport_size({"width": WIDTH, "height": max(LEAST_HEIGHT, height)})
     picture = page.screenshot(path=DOCS / name)
     page.set_viewport_size({"width": WIDTH, "height": LEAST_HEIGHT})

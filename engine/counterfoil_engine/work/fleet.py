@@ -58,14 +58,14 @@ class Fleet:
         return {
             "now": now.isoformat(),
             "stores": stores,
-            "behind": sorted(behind, key=lambda line: _gravity(line["reasons"][0])),
+            "behind": sorted(behind, key=lambda line: gravity(line["reasons"][0])),
             "posted_today": posted,
             "waiting": sum(row["documents"] for row in waiting),
             "waiting_since": min((str(row["oldest"]) for row in waiting), default=None),
         }
 
 
-def _gravity(reason: Mapping[str, Any]) -> int:
+def gravity(reason: Mapping[str, Any]) -> int:
     """Of whom nothing is heard comes before what is stuck, and that before what only takes its time."""
     return _GRAVEST_FIRST.index(reason["kind"])
 
