@@ -204,6 +204,33 @@ def test_a_product_that_is_no_longer_managed_is_never_written(store: StockStore)
     assert store.feed.verdicts() == {"MUG": "unmanaged"}
 
 
+def test_a_product_turned_into_a_variable_one_in_between_is_unmanaged_and_all_others_go_on(store: StockStore) -> None:
+    shirt, cup = store.product("SHIRT", 10), store.product("CUP", 10)
+    store.feed.tell("SHIRT", 9)
+    store.feed.tell("CUP", 9)
+    store.accept()
+    store.run(30)
+    store.shop.products.change(shirt, {"type": "variable", "manage_stock": False})
+    small = store.shop.products.add({"sku": "SHIRT-S", "manage_stock": True, "stock_quantity": 6}, shirt)
+    for sku in ("SHIRT", "SHIRT-S", "CUP"):
+        store.feed.tell(sku, 4)
+    store.run(60)
+    assert (store.stock_of(small), store.stock_of(cup)) == (4, 4)
+    assert store.feed.verdicts() == {"SHIRT": "unmanaged", "SHIRT-S": "applied", "CUP": "applied"}
+
+
+def test_a_number_follows_its_sku_to_a_variation_of_what_became_variable(store: StockStore) -> None:
+    shirt = store.product("SHIRT", 10)
+    store.feed.tell("SHIRT", 9)
+    store.accept()
+    store.run(30)
+    store.shop.products.change(shirt, {"type": "variable", "manage_stock": False, "sku": ""})
+    large = store.shop.products.add({"sku": "SHIRT", "manage_stock": True, "stock_quantity": 1}, shirt)
+    store.run(60)
+    assert store.stock_of(large) == 9
+    assert store.feed.verdicts() == {"SHIRT": "applied"}
+
+
 def test_only_the_latest_number_of_a_sku_is_ever_written(store: StockStore) -> None:
     mug = store.product("MUG", 10)
     for number in range(9, 2, -1):

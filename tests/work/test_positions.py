@@ -84,15 +84,15 @@ def test_a_token_that_the_owner_forgot_leads_to_a_full_reading(reading: Reading)
 @pytest.mark.parametrize(
     "bad",
     [
-        said("BAD", "-1", damaged="-1"),
-        said("BAD", "2.5"),
-        said("BAD", "1" * 40),
-        said("BAD", "many"),
-        said(None, 5),
-        said(" ", 5),
-        said("BAD\u200b", 5),
-        7,
-        {},
+        pytest.param(said("BAD", "-1", damaged="-1"), id="negative"),
+        pytest.param(said("BAD", "2.5"), id="fractional"),
+        pytest.param(said("BAD", "1" * 40), id="huge"),
+        pytest.param(said("BAD", "many"), id="non-numeric"),
+        pytest.param(said(None, 5), id="SKU missing"),
+        pytest.param(said(" ", 5), id="SKU blank"),
+        pytest.param(said("BAD\u200b", 5), id="SKU with what nobody sees"),
+        pytest.param(7, id="no row"),
+        pytest.param({}, id="empty row"),
     ],
 )
 def test_a_bad_row_is_a_case_that_resolves_itself_and_its_neighbours_go_on(reading: Reading, bad: Any) -> None:

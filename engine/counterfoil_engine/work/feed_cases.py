@@ -108,6 +108,6 @@ def _unmanaged(store: str, key: str) -> Case:
     return Case(
         "data",
         f"The product with the SKU {key!r} in the store {store} doesn't manage its stock: its number isn't written.",
-        'Tick "Track stock quantity" for it in WooCommerce, or take the SKU out by a row of availability'
-        " (excluded: true).",
+        'Tick "Track stock quantity" for it in WooCommerce (where only its variations are sold, give them the'
+        " warehouse's SKUs), or take the SKU out by a row of availability (excluded: true).",
     )
