@@ -75,6 +75,9 @@ class Trash:
         self._orders.append(made["id"])
         return dict(made)
 
+    def takes(self, order_id: int) -> None:
+        self._orders.append(order_id)
+
     def empty(self) -> None:
         for path, ids in (("orders", self._orders), ("products", self._products)):
             for start in range(0, len(ids), 50):

@@ -190,6 +190,24 @@ def test_variations_and_those_whose_parent_manages_the_stock(plugin: Any, rest: 
     assert plugin.write(parent["id"], 20, _version(), EPOCH, 0)["stock"] == 17
 
 
+def test_a_product_turned_into_a_variable_one_is_unmanaged_and_its_variation_and_all_others_go_on(
+    plugin: Any, rest: Any, made: Any
+) -> None:
+    shirt, cup = made.product(10), made.product(10)
+    assert plugin.write(shirt["id"], 9, _version(), EPOCH, 0)["verdict"] == "applied"
+    attributes = [{"name": "Size", "variation": True, "options": ["S"]}]
+    rest.put(f"products/{shirt['id']}", {"type": "variable", "manage_stock": False, "attributes": attributes})
+    own = {"regular_price": "5", "manage_stock": True, "stock_quantity": 6}
+    small = rest.post(f"products/{shirt['id']}/variations", own)
+    basis = {"epoch": EPOCH, "n": 0}
+    ids = (shirt["id"], small["id"], cup["id"])
+    items = [{"stock_id": id_, "version": _version(), "number": 4, "basis": basis} for id_ in ids]
+    results = plugin.post("/stock", {"items": items})["results"]
+    assert [result["verdict"] for result in results] == ["unmanaged", "applied", "applied"]
+    assert rest.get(f"products/{shirt['id']}/variations/{small['id']}")["stock_quantity"] == 4
+    assert rest.stock_of(cup["id"]) == 4
+
+
 def test_bad_items_get_a_verdict_each_and_hold_nobody_up(plugin: Any, made: Any) -> None:
     mug, free = made.product(10), made.product(0, manage_stock=False)
     basis = {"epoch": 0, "n": 0}
