@@ -20,11 +20,6 @@ test: check
 demo: $(READY)
 	$(BIN)/python -m counterfoil_engine.demo $(if $(ONCE),--once)
 
-# The console as the README shows it: docs/console.png and docs/console-order.png, of the demo's day, by Chromium.
-.PHONY: picture
-picture: $(READY)
-	cd tests && ../$(BIN)/python -m picture
-
 simulate: $(READY)
 	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
 
@@ -111,11 +106,6 @@ bench-console: $(READY)
 .PHONY: bench-sweep
 bench-sweep: $(READY)
 	$(BIN)/python bench/sweep.py
-
-# A sweep of an entity's books: 100,000 documents of 30 days, of which none, 10, 1,000 and 10,000 drifted.
-.PHONY: bench-sweep-books
-bench-sweep-books: $(READY)
-	$(BIN)/python bench/sweep_books.py
 
 # Tryton's own time for an order, the engine's on top, singly and in batches, with its module and without; stock.
 .PHONY: bench-tryton
