@@ -61,6 +61,7 @@ from counterfoil_engine.records import (
     clearing_day,
     close,
     corrections,
+    customers,
     erp_roles,
     events,
     facts,
@@ -128,6 +129,7 @@ from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.gateways import Gateways
 from counterfoil_engine.work.inbox import Inbox
 from counterfoil_engine.work.kpis import Kpis
+from counterfoil_engine.work.likely import Likely
 from counterfoil_engine.work.look import Looker, LookSettings
 from counterfoil_engine.work.order_page import OrderPage
 from counterfoil_engine.work.parties import Parties
@@ -227,7 +229,7 @@ class Engine:
         """A looker of one's own: one for each thread."""
         readers = {
             "order": OrderReader(self.dues, facts.facts_of, facts.facts_of_group, self.shadow(), search.keep),
-            "payout": PayoutReader(payouts, postings, party_facts),
+            "payout": self._payout_reader(),
             "payouts": UnreportedReader(),
         }
         parts = (self.records, self.book, readers, self.new_id, self._numbers, self.settings)
@@ -333,9 +335,12 @@ class Engine:
 
     def payouts(self) -> Payouts:
         """What takes payout reports."""
-        return Payouts(
-            self.records, payouts, self.book, party_facts, lambda source: format_of(self.payout_folder, source)
-        )
+        likely = Likely(self._payout_reader(), self.book, customers.names_of)
+        formats = functools.partial(format_of, self.payout_folder)
+        return Payouts(self.records, payouts, self.book, party_facts, formats, likely)
+
+    def _payout_reader(self) -> PayoutReader:
+        return PayoutReader(payouts, postings, party_facts, customers.names_of)
 
     def step_payouts(self) -> bool:
         """Take what lies ready in the drop folder, unless another process is at it."""

@@ -14,12 +14,15 @@ from counterfoil_engine.api.access import Access, caller_of_request
 from counterfoil_engine.api.requests import Name, Strict, answer, asked, file_of, named
 from counterfoil_engine.config import Settings
 from counterfoil_engine.domain.errors import CounterfoilError, Retry
+from counterfoil_engine.domain.roles import may
 from counterfoil_engine.domain.settlement.text import SIZE_MAX_BYTES
 from counterfoil_engine.ports import Rejected
 from counterfoil_engine.work.clearing_day import ClearingDay
 from counterfoil_engine.work.finance import Finance
 from counterfoil_engine.work.four_eyes import FourEyes
 from counterfoil_engine.work.payouts import Payouts
+
+NAMES = "raw_form"  # who may see an order as it came may see who bought
 
 _Source = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}\Z")]
 
@@ -104,7 +107,7 @@ def finance(does: Finances, settings: Settings, access: Access) -> Blueprint:
     @blueprint.get("/payout")
     def payout() -> Response:
         wanted = named(request.args.to_dict(), _Payout)
-        return _said(does.payouts.show(wanted.source, wanted.payout))
+        return _said(does.payouts.show(wanted.source, wanted.payout, may(caller_of_request().role, NAMES)))
 
     @blueprint.post("/payout/match")
     def match_payout() -> Response:

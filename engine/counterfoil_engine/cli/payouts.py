@@ -222,6 +222,13 @@ def _shown(value: Mapping[str, Any]) -> None:
         for line in value["lines"]
     ]
     show.table(columns, rows, right=["row", "gross", "fee"])
+    likely = [
+        [line["line"] or f"row {line['row']}", one["document"], one["score"], one["reason"], one["customer"] or ""]
+        for line in value["likely"]
+        for one in line["candidates"]
+    ]
+    if likely:
+        show.table(["line", "most likely is", "score", "why", "bought by"], likely, right=["score"])
     for case in value["cases"]:
         show.line(f"{case['cause']} {case['remedy']}", "red")
 

@@ -31,6 +31,7 @@ from counterfoil_engine.ports import (
     RulesBook,
 )
 from counterfoil_engine.work.decisions import Decision, Frozen
+from counterfoil_engine.work.likely import Likely
 from counterfoil_engine.work.payout_lists import PayoutLists
 
 ORIGIN = "payouts"  # of cases: a file that can't be read; a payout that was reported twice, differently
@@ -48,8 +49,10 @@ class Payouts:
         book: RulesBook,
         facts: PartyFactRecords,
         format_of: Callable[[str], str | Description] = lambda source: source,
+        likely: Likely | None = None,
     ) -> None:
         self._records, self._payouts, self._book, self._format_of = records, payouts, book, format_of
+        self._likely = likely
         self._lists = PayoutLists(records, payouts, facts)
 
     def take(self, source: str, data: bytes, name: str, who: str) -> Mapping[str, Any]:
@@ -94,8 +97,9 @@ class Payouts:
         with self._records.transaction() as tx:
             return {"payouts": self._payouts.listed(tx, source, limit)}
 
-    def show(self, source: str, payout: str) -> Mapping[str, Any]:
-        """A payout with its lines, each with what it is; and every report of it."""
+    def show(self, source: str, payout: str, with_names: bool = False) -> Mapping[str, Any]:
+        """A payout with its lines, each with what it is or most likely is; and every report of it. with_names: of
+        customers, for who may see personal data."""
         subject = _subject(source, payout)
         with self._records.transaction() as tx:
             report = self._payouts.standing(tx, [subject]).get(subject)
@@ -111,6 +115,7 @@ class Payouts:
                 "reports": reports,
                 "lines": [_line(line) for line in report.lines],
                 "settled": self._payouts.settled(tx, subject),
+                "likely": self._likely.of(tx, subject, with_names) if self._likely else [],
                 "decided": self._payouts.decided(tx, [subject]).get(subject, {}),
                 "cases": [{"cause": case["cause"], "remedy": case["remedy"]} for case in cases],
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import product
@@ -15,7 +15,8 @@ from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.search_terms import Term, terms_of
 from counterfoil_engine.domain.settlement.dues import Settled, as_dues, settled, slots_of, told
 from counterfoil_engine.domain.settlement.facts import PayoutFacts
-from counterfoil_engine.domain.settlement.posted import Postings
+from counterfoil_engine.domain.settlement.posted import Posting, Postings
+from counterfoil_engine.domain.settlement.similar import tokens
 from counterfoil_engine.domain.settlement.whose import entity_of
 from counterfoil_engine.ports import DuesOf, Facts, Intent, Look, PayoutRecords, PostingRecords
 from counterfoil_engine.work.shadow import Shadow
@@ -86,11 +87,22 @@ class PartyFactsOf(Protocol):
     ) -> dict[str, tuple[PartyFact, ...]]: ...
 
 
+NamesOf = Callable[[Any, Collection[str]], Mapping[str, str]]
+"""Slots of documents → the names of those who bought."""
+NAMED_MAX = 500  # documents of whose customers the names are read for one payout
+
+
 class PayoutReader:
     """Payouts: `payout <source>/<payout>`. One for each looker: it remembers what it matched from facts to keep."""
 
-    def __init__(self, payouts: PayoutRecords, postings: PostingRecords, party_facts: PartyFactsOf) -> None:
-        self._payouts, self._postings, self._party_facts = payouts, postings, party_facts
+    def __init__(
+        self,
+        payouts: PayoutRecords,
+        postings: PostingRecords,
+        party_facts: PartyFactsOf,
+        names: NamesOf = lambda tx, slots: {},
+    ) -> None:
+        self._payouts, self._postings, self._party_facts, self._names = payouts, postings, party_facts, names
         self._settled: dict[str, Settled] = {}
 
     def facts(self, tx: Any, subjects: Sequence[str], rules: Rules, as_of: datetime) -> list[PayoutFacts]:
@@ -136,7 +148,14 @@ class PayoutReader:
         unknown = [line for line, _ in matched.unknown] if matched else []
         near = self._postings.near_lines(tx, *place, unknown)
         more = [posting for (intent_id, _), posting in near if intent_id not in by_intent]
+        if any(word.isalpha() for line in unknown for word in tokens(line.reference)):
+            more = self._named(tx, more)
         return replace(facts, postings=Postings((*facts.postings.all, *more))) if more else facts
+
+    def _named(self, tx: Any, likely: Sequence[Posting]) -> list[Posting]:
+        """With their customers' names, which a reference may bear instead of a number."""
+        names = self._names(tx, [posting.slot for posting in likely[:NAMED_MAX]])
+        return [replace(posting, name=names.get(posting.slot)) for posting in likely]
 
     def then(self, tx: Any, subject: str, look: Look) -> PayoutFacts | None:
         seen = self._payouts.seen(tx, look.id)

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 from flask import Blueprint, Response, request
 
+from counterfoil_engine.api.finance import NAMES
 from counterfoil_engine.api.requests import Name, Strict
-from counterfoil_engine.console.access import caller
+from counterfoil_engine.console.access import caller, can
 from counterfoil_engine.console.filters import day as shown_day
 from counterfoil_engine.console.filters import many
 from counterfoil_engine.console.filters import money as shown_money
@@ -86,7 +87,7 @@ def money_pages(at: Blueprint, does: Console) -> None:
     @at.get("/money/payouts/<source>/<path:payout>")
     def payout(source: str, payout: str) -> Response:
         asked = query(request, _Payout, source=source, payout=payout)
-        shown = does.finances.payouts.show(asked.source, asked.payout)
+        shown = does.finances.payouts.show(asked.source, asked.payout, can(NAMES))
         return page("payout.html", of="money", answer=payout_answer(shown), where=asked, shown=shown)
 
     @at.post("/money/payouts/<source>/<path:payout>")
