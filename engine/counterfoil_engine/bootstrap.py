@@ -394,7 +394,8 @@ class Engine:
     def sweeping(self) -> Sweeping:
         """Sweeps over stores, and the breaks that they find."""
         found = self.breaks()
-        kinds = {"stock": StockSweep(identity, sweeps, ats, facts.facts_of), "orders": OrderSweep(order_controls)}
+        stock = StockSweep(identity, sweeps, ats, facts.facts_of)
+        kinds = {"stock": stock, "orders": OrderSweep(order_controls, breaks)}
         desk = BreakDesk(self.records, breaks, found, self.book, self.four_eyes())
         return Sweeping(self._sweeps(found, kinds), desk)
 
@@ -406,7 +407,7 @@ class Engine:
         """Carry out a sweep of an entity's books that waits, unless another process is at it."""
         if self._books is None:
             running = self._sweeps(self.breaks(), {})
-            self._books = BookSweeps(self.records, running, book_sweeps, close, open_items, self.erps)
+            self._books = BookSweeps(self.records, running, book_sweeps, close, open_items, breaks, self.erps)
         with ats.PoolLocks(self.database).hold("sweeps of books") as is_free:
             return is_free and self._books.step()
 

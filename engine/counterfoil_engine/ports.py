@@ -696,6 +696,9 @@ class Reader(Protocol):
     def earlier(self, facts: Any) -> Iterator[Any]:
         """The facts as they may have been when the ERP got a document that this ledger lost (R4), the latest first."""
 
+    def is_before(self, facts: Any, others: Any) -> bool:
+        """Whether these facts of a subject lack something that is among the others."""
+
     def without_fact(self, facts: Any, there: Sequence[Intent]) -> Case:
         """The case of a subject that the ERP holds documents of and no fact speaks of. there: one at least."""
 

@@ -267,13 +267,10 @@ def _managing(plugin: Plugin) -> list[Product]:
 
 def _swept(plugin: Plugin) -> Any:
     standing = {
-        row[0]: (row[1], (row[2], row[3]))
-        for row in plugin.shop._all("select stock_id, version, epoch, n from plugin_stock", ())
+        row[0]: (row[1], (row[2], row[3]), row[4])
+        for row in plugin.shop._all("select stock_id, version, epoch, n, at_ms from plugin_stock", ())
     }
-    outside: dict[int, int] = {}
-    for stock_id, epoch, n, parts in plugin.shop._all("select stock_id, epoch, n, parts from plugin_moves", ()):
-        if stock_id in standing and (n is None or (epoch, n) > standing[stock_id][1]):
-            outside[stock_id] = outside.get(stock_id, 0) + parts
+    outside = _outside(plugin, {stock_id: (basis, at_ms) for stock_id, (_, basis, at_ms) in standing.items()})
 
     def item(product: Product) -> Json:
         stock = product.stock or 0
@@ -287,6 +284,21 @@ def _swept(plugin: Plugin) -> Any:
         }
 
     return item
+
+
+def _outside(plugin: Plugin, written: dict[int, tuple[Basis, int]]) -> dict[int, int]:
+    """What numbers don't count. Of moves that were there when one was written, only what that write kept: a raise up to
+    a lowering of its line."""
+    lines: dict[tuple[int, int, bool], int] = {}
+    moves = "select stock_id, order_item_id, epoch, n, parts, at_ms from plugin_moves"
+    for stock_id, line, epoch, n, parts, at_ms in plugin.shop._all(moves, ()):
+        if stock_id in written and (n is None or (epoch, n) > written[stock_id][0]):
+            place = stock_id, line, at_ms <= written[stock_id][1]
+            lines[place] = lines.get(place, 0) + parts
+    outside: dict[int, int] = {}
+    for (stock_id, _, was_there), parts in lines.items():
+        outside[stock_id] = outside.get(stock_id, 0) + (min(0, parts) if was_there else parts)
+    return outside
 
 
 def _three_decimals(parts: int) -> str:

@@ -53,6 +53,16 @@ def test_what_is_found_again_goes_on_from_where_it_was(
 
 
 @pytest.mark.parametrize(
+    ("sweep", "state"),
+    [("stock", "accepted"), ("orders", "open"), ("erp", "open")],
+)
+def test_what_units_are_worth_by_now_opens_no_stock_that_was_accepted(sweep: Sweep, state: State) -> None:
+    """They are priced by the latest order that took one; of orders and documents the amount is what differs."""
+    accepted = Kept(1, "accepted", 3, 2_997, "EUR")
+    assert seen_again(accepted, a_break(sweep=sweep, amount_minor=3_297, currency="EUR"), False)[0] == state
+
+
+@pytest.mark.parametrize(
     ("policy", "sizes", "heals"),
     [
         (Policy("automatic"), {"units": 100_000}, True),

@@ -21,6 +21,8 @@ from counterfoil_engine.domain.order_sweep import (
     totals_of,
 )
 
+DAY = date(2026, 11, 23)
+
 
 def order(**more: Any) -> dict[str, Any]:
     plain = {"status": "processing", "currency": "EUR", "total": "119.00", "total_tax": "19.00", "refunds": []}
@@ -90,24 +92,26 @@ def test_what_a_differing_order_means(
     ours: Control | None, theirs: Control | None, kind: str | None, amount_minor: int | None
 ) -> None:
     mine, told = [each for each in [ours] if each], [each for each in [theirs] if each]
-    found = judge_day("eu1", mine, told, ())
+    found = judge_day("eu1", DAY, mine, told, ())
     if kind is None:
         assert found == []
         return
     (first,) = found
     assert isinstance(first, Found) and (first.kind, first.amount_minor) == (kind, amount_minor)
     assert first.subject == "order eu1/1001"
-    assert judge_day("eu1", mine, told, {"1001"}) == [InFlight("order eu1/1001", "on its way")]
+    assert judge_day("eu1", DAY, mine, told, {"1001"}) == [InFlight("order eu1/1001", "on its way")]
 
 
 def test_only_what_differs_in_the_same_way_in_a_second_snapshot_is_a_break() -> None:
     def found(*theirs: Control) -> list[Found]:
-        return [each for each in judge_day("eu1", [one("2")], theirs, ()) if isinstance(each, Found)]
+        return [each for each in judge_day("eu1", DAY, [one("2")], theirs, ()) if isinstance(each, Found)]
 
     first = found(one("1"), one("2", total=12000), one("3"))
     suspected = {each.subject: signature(each) for each in first}
     second = found(one("1"), one("2", total=12500), one("4"))
-    assert [each.subject for each in confirmed(suspected, second)] == ["order eu1/1"]
+    twice, once = confirmed(suspected, second)
+    assert [(each.subject, each.day) for each in twice] == [("order eu1/1", DAY)]
+    assert [each.subject for each in once] == ["order eu1/2", "order eu1/4"], "they are on their way"
 
 
 @pytest.mark.parametrize(

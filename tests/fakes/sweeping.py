@@ -31,7 +31,7 @@ def a_sweeping(database: Database, book: Book | None = None) -> Sweeping:
     records, book = records_over(database), book or Book(parse_rules)
     found = the_breaks(book)
     four_eyes = FourEyes(records, book, [SettleBreak(records, breaks, found)])
-    kinds = {"stock": StockSweep(identity, sweeps, ats, facts.facts_of), "orders": OrderSweep(order_controls)}
+    kinds = {"stock": StockSweep(identity, sweeps, ats, facts.facts_of), "orders": OrderSweep(order_controls, breaks)}
     return Sweeping(
         Sweeps(records, sweeps, book, found, kinds),  # type: ignore[arg-type]
         BreakDesk(records, breaks, found, book, four_eyes),

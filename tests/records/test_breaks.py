@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
-from counterfoil_engine.domain.breaks import Found, State
+from counterfoil_engine.domain.breaks import Found, Scope, State
 from counterfoil_engine.records import breaks
 from counterfoil_engine.records.database import Database
 from fakes.clock import FakeClock
@@ -70,10 +71,36 @@ def test_what_a_whole_sweep_did_not_see_is_told_apart_from_what_it_did(database:
     keep(database, (found("pot"), "open"))
     with database.transaction() as tx:
         seen = breaks.seen_since(tx, "stock", "eu1", began, "open")
-        unseen = breaks.unseen(tx, "stock", "eu1", began)
+        unseen = breaks.unseen(tx, "stock", "eu1", began, Scope())
         known = breaks.ids_of(tx, "stock", "eu1", [f"stock eu/{sku}" for sku in ("mug", "cup")])
     assert [row["subject"] for row in seen] == ["stock eu/pot"]
     assert unseen == sorted(known.values())
+
+
+def test_what_a_sweep_did_not_look_at_is_neither_seen_nor_healed(database: Database, clock: FakeClock) -> None:
+    old, older, newer = (found(str(day), day=date(2026, 11, day)) for day in (3, 1, 9))
+    keep(database, (old, "open"), (older, "accepted"), (newer, "open"), (found("position"), "open"))
+    clock.pass_time(10)
+    with database.transaction() as tx:
+        known = breaks.ids_of(tx, "stock", "eu1", [one.subject for one in (old, older, newer, found("position"))])
+        name = {number: subject.removeprefix("stock eu/") for (subject, _), number in known.items()}
+
+        def unseen(scope: Scope) -> set[str]:
+            return {name[number] for number in breaks.unseen(tx, "stock", "eu1", tx.now(), scope)}
+
+        assert unseen(Scope(date(2026, 11, 5))) == {"9", "position"}
+        assert unseen(Scope(date(2026, 11, 5), older=(date(2026, 11, 3),))) == {"3", "9", "position"}
+        assert unseen(Scope(but="stock eu/pos")) == {"1", "3", "9"}
+        assert breaks.days_of(tx, "stock", ["eu1"], ["open"], date(2026, 11, 5), 10) == [date(2026, 11, 3)]
+
+
+def test_what_is_on_its_way_stands_on(database: Database, clock: FakeClock) -> None:
+    keep(database, (found("mug"), "healing"), (found("cup"), "open"))
+    clock.pass_time(10)
+    with database.transaction() as tx:
+        breaks.stand_on(tx, "stock", ["eu1"], {"stock eu/mug", "stock eu/pot"}, tx.now())
+        left = breaks.unseen(tx, "stock", "eu1", tx.now(), Scope())
+        assert left == list(breaks.ids_of(tx, "stock", "eu1", ["stock eu/cup"]).values())
 
 
 def test_thousands_of_breaks_are_kept_and_found_at_once(database: Database) -> None:

@@ -8,6 +8,7 @@ each is healed by its policy, or put right by hand where its remedy says so, and
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import sys
@@ -20,13 +21,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from counterfoil_agent.sweep_line import EngineSweeps
 from counterfoil_engine.ports import Caller
 from counterfoil_sandbox.shop import recorded
 from loguru import logger
 
 from simulation import stocked
 from simulation.actors import actors, edits, shoppers, statuses, stock
+from simulation.actors.sweeps import answers_sweeps
 from simulation.planted import Planted
 from simulation.rules import ENTITY, ORDERS, STORE
 from simulation.world import MEMORY, Options, World
@@ -54,28 +55,19 @@ class Drifting:
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.random, self.came = Random(f"drift {seed}"), Came(seed)
-        self.has_stock = self.random.random() < 0.3
+        self.has_stock, self.pool = self.random.random() < 0.3, stocked.POOL
         unique = self.random.random() < 0.7
         lag_s = 0.0 if unique else 2.0
         quiet = {"reread_every_h": 24.0}  # else the slow re-read may find it before a sweep does
         self.world = World(folder, seed, Options(unique_keys=unique, commit_delay_s=lag_s, heartbeat_s=300, shop=quiet))
+        self.world.rules_text = with_stripe(self.world.rules_text)
         if self.has_stock:
             stocked.stock_up(self.world, stock.AT_FIRST)
-        self._with_sweeps()
+        answers_sweeps(self.world)
         self.notes: dict[str, Any] = {}
         self.explained: dict[int, str] = {}
         self.seed, self.calm, self.meanwhiles = seed, False, []
         self.failures, self.disk = self.came.failures, None
-
-    def _with_sweeps(self) -> None:
-        equip = self.world.equip
-
-        def equipped(settings: Any) -> Any:
-            settings, more = equip(settings)
-            line = self.world.uplink()
-            return settings, {**more, "sweeps": EngineSweeps(lambda: line)}
-
-        self.world.equip = equipped
 
     def say(self, what: str) -> None:
         """A storm's actors tell their trace; here only what fails is told."""
@@ -134,7 +126,9 @@ class Drifting:
         self.notes["untouched"] = set(self.world.shop.order_ids())
         self.an_hour_passes()
         planted: list[Planted] = []
-        first = ("engine restored", "store restored")  # what is put back undoes what went before it
+        # Days pass in those of money, and then agents read orders anew; what is put back undoes what went before it.
+        money = ("gateway lacks payments", "payout of nobody")
+        first = (*money, "engine restored", "store restored", "pool changed")
         for name in [*(one for one in first if one in wanted), *(one for one in wanted if one not in first)]:
             planted += known[name](self, self.random)
         self.came.planted.update(one.what for one in planted)
@@ -219,6 +213,13 @@ class Drifting:
             self.failures.append(f"{subject} is not healed: {row['cause']}")
 
 
+def with_stripe(rules_text: str) -> str:
+    """The same rules, and a payment method of a gateway that writes reports."""
+    rules = json.loads(rules_text)
+    rules["payment_methods"].append({"store": "*", "method": "card", "gateway": "stripe", "from": "2020-01-01"})
+    return json.dumps(rules)
+
+
 def drift(seed: int) -> Came:
     with tempfile.TemporaryDirectory(prefix="counterfoil-", dir=MEMORY) as name:
         return Drifting(seed, Path(name)).run()
@@ -232,8 +233,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logger.remove()
     with multiprocessing.Pool(options.cores) as pool:
-        ended = list(pool.imap_unordered(drift, range(options.first, options.first + options.seeds), 2))
+        ended = []
+        for one in pool.imap_unordered(drift, range(options.first, options.first + options.seeds), 2):
+            ended.append(one)
+            if one.failures or one.false_alarms or len(ended) % 100 == 0:
+                print(
+                    f"{len(ended)} of {options.seeds} seeds; {one.seed} {'held' if _held(one) else 'failed'}",
+                    flush=True,
+                )
     return tell(ended)
+
+
+def _held(one: Came) -> bool:
+    return not one.failures and not one.false_alarms
 
 
 def tell(ended: Sequence[Came]) -> int:

@@ -78,9 +78,9 @@ def an_order_is_never_read_again(patch: Patch) -> None:
 def orders_that_are_gone_are_passed_over(patch: Patch) -> None:
     judge_day = sweep_orders.judge_day
 
-    def judged(store: str, ours: Any, theirs: Any, on_their_way: Any) -> Any:
+    def judged(store: str, day: Any, ours: Any, theirs: Any, on_their_way: Any) -> Any:
         there = {one.order_id for one in theirs}
-        return judge_day(store, [one for one in ours if one.order_id in there], theirs, on_their_way)
+        return judge_day(store, day, [one for one in ours if one.order_id in there], theirs, on_their_way)
 
     patch.set(sweep_orders, "judge_day", judged)
 

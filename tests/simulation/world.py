@@ -17,7 +17,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,12 +39,14 @@ from counterfoil_engine.api.sweeps import Sweeping
 from counterfoil_engine.bootstrap import Engine, PartyLine, build
 from counterfoil_engine.config import Limits
 from counterfoil_engine.config import Settings as ApiSettings
+from counterfoil_engine.domain.breaks import Found
 from counterfoil_engine.domain.documents import Dues
 from counterfoil_engine.domain.dues import dues as domain_dues
 from counterfoil_engine.domain.facts import OrderFacts
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.records import identity
 from counterfoil_engine.records.database import Database
+from counterfoil_engine.work.breaks import Breaks
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.hold import LookSettings
 from counterfoil_engine.work.look import Looker
@@ -184,6 +186,7 @@ class World:
         self.firewall: Callable[[bytes], int | None] = lambda body: None  # the status with which it blocks events
         self.before_erp: Callable[[requests.PreparedRequest], int | None] = lambda request: None
         self.defect: Callable[[str], None] = lambda subject: None  # in the engine's code: raises for some subjects
+        self.on_found: Callable[[Sequence[Found]], None] = lambda found: None  # told of what sweeps call breaks
         self.equip: Callable[[Settings], tuple[Settings, dict[str, Any]]] = lambda settings: (settings, {})
         self.steps = 0
         self._in_a_step: list[Looker | Poster | Listener] = []
@@ -284,6 +287,8 @@ class World:
         with engine.records.transaction() as tx:
             row = identity.read(tx)
             self.starts = int(row["starts"]) if row else 0  # the note that is kept beside it
+        made = engine.breaks
+        engine.breaks = lambda: self._watched(made())  # type: ignore[method-assign]
         engine.jobs = dataclasses.replace(engine.jobs, note=lambda lives: setattr(self, "starts", lives))
         if options.rules_are_there:
             engine.load_rules(self.rules_text)
@@ -294,6 +299,17 @@ class World:
             for line in engine.parties:
                 life.posters += engine.posters(ENTITY, line.kind)
         return life
+
+    def _watched(self, breaks: Breaks) -> Breaks:
+        """Breaks that tell what is recorded as one."""
+        record = breaks.record
+
+        def told(tx: Any, sweep: str, store: str, found: Sequence[Found]) -> None:
+            self.on_found(found)
+            record(tx, sweep, store, found)
+
+        breaks.record = told  # type: ignore[method-assign]
+        return breaks
 
     def _dues(self, facts: OrderFacts, rules: Rules, as_of: datetime) -> Dues:
         self.defect(facts.subject)

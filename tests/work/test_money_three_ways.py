@@ -49,7 +49,9 @@ class Books:
         repairs = {"erp": repair_books(world.records, book_sweeps, world.book.current)}
         self.breaks = Breaks(breaks, world.book, repairs, lambda tx, sweep, store: book_sweeps.posted(tx, store))
         self.sweeps = Sweeps(world.records, sweeps, world.book, self.breaks, {}, ["DE01"])  # type: ignore[arg-type]
-        self.runs = BookSweeps(world.records, self.sweeps, book_sweeps, close, open_items, {"DE01": self.ledger})
+        self.runs = BookSweeps(
+            world.records, self.sweeps, book_sweeps, close, open_items, breaks, {"DE01": self.ledger}
+        )
 
     def sweep(self, kind: Any) -> Any:
         self.world.clock.pass_time(5)

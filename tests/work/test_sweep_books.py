@@ -13,7 +13,7 @@ import pytest
 from builders import a_line, an_order
 from counterfoil_engine.domain.breaks import Class
 from counterfoil_sandbox.erp_stock import Stock
-from fakes.booked import Booked, booked_store
+from fakes.booked import ANNA, Booked, booked_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -206,23 +206,107 @@ def test_every_class_of_break_has_a_section_in_the_runbook_that_it_links_to(shop
     assert section == "missed" and set(headings) >= set(get_args(Class))
 
 
-def test_an_erp_whose_clock_is_apart_ends_the_sweep(shop: Booked) -> None:
+def nothing_but_an_hour_ahead(shop: Booked) -> None:
     shop.erp.stock = Stock(now=lambda: shop.chain.clock.now() + timedelta(hours=2))
-    warehouse = {"id": "BER", "owner": "erp", "entity": "DE01"}
-    shop.rules("warehouses", warehouse)
+
+
+def a_page_that_breaks_off(shop: Booked) -> None:
+    def positions(*_: Any) -> Iterator[Any]:
+        raise ZeroDivisionError
+        yield
+
+    shop.chain.erp.positions = positions  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("goes_wrong", "said"),
+    [(nothing_but_an_hour_ahead, "can't be told apart"), (a_page_that_breaks_off, "ZeroDivisionError")],
+    ids=["its clock is apart", "its adapter fails"],
+)
+def test_positions_that_cant_be_read_leave_documents_compared_and_their_own_breaks_as_they_were(
+    shop: Booked, goes_wrong: Callable[[Booked], None], said: str
+) -> None:
+    stock = a_warehouse(shop)
+    take_from_the_shelf(stock, 7)
+    shop.by_hand.delete(shop.key("payment", 1001))
+    shop.sweep("erp")
+    goes_wrong(shop)
+    key = shop.key("invoice", 1001)
+    shop.by_hand.delete(key)
     run = shop.sweep("erp")
-    assert run["state"] == "failed" and "can't be told apart" in run["cause"] and shop.breaks() == {}
+    assert run["state"] == "failed" and run["remedy"].endswith(".") and said in run["cause"]
+    assert run["cause"].startswith("Documents and roles were compared, positions could not be.")
+    assert run["found"]["missed"]["breaks"] == 2 and shop.breaks()[f"document {key}"][4] == "proposed"
+    assert shop.breaks()["position BER/MUG"][4] == "proposed", "nobody has seen that it agrees"
 
 
-def test_a_position_that_was_changed_past_the_erps_own_ways_is_a_manual_edit_and_read_anew(shop: Booked) -> None:
+def a_warehouse(shop: Booked) -> Stock:
+    """With nine mugs, read by the engine an hour ago."""
     shop.rules("warehouses", {"id": "BER", "owner": "erp", "entity": "DE01"})
     shop.erp.stock = stock = Stock(now=shop.chain.clock.now)
     stock.put([{"warehouse": "BER", "sku": "MUG", "on_hand": "9"}])
     shop.chain.engine.step_positions()
     shop.chain.clock.sleep(3_600)
-    assert shop.sweep("erp")["found"] == {}
+    return stock
+
+
+def take_from_the_shelf(stock: Stock, left: int) -> None:
+    """In the ERP's database, past its own ways."""
     with stock._lock:
-        stock._connection.execute("update stock set row = json_set(row, '$.on_hand', '7')")
+        stock._connection.execute("update stock set row = json_set(row, '$.on_hand', ?)", (str(left),))
+
+
+def test_a_break_stands_until_both_sides_were_seen_to_agree_however_long_ago_its_day_is(shop: Booked) -> None:
+    key = shop.key("invoice", 1001)
+    shop.by_hand.delete(key)
+    shop.sweep("erp")
+    shop.chain.clock.sleep(50 * 86_400)
+    assert shop.sweep("erp")["found"]["missed"]["breaks"] == 1, "its day is looked at as long as it stands"
+    shop.heal(f"document {key}")
+    shop.flow()
+    assert shop.sweep("erp")["healed"] == 1 and shop.breaks()[f"document {key}"][4] == "healed"
+
+
+def test_what_was_accepted_explains_its_role_however_long_ago_its_day_is(shop: Booked) -> None:
+    key = shop.key("invoice", 1001)
+    shop.by_hand.delete(key)
+    shop.sweep("erp")
+    (row,) = shop.listed()
+    shop.sweeping.desk.settle(row["id"], "accept", "it is in the old books", ANNA)
+    shop.chain.clock.sleep(50 * 86_400)
+    run = shop.sweep("erp")
+    assert run["healed"] == 0
+    assert shop.breaks() == {f"document {key}": ("eu1", "missed", -1, -2356, "accepted")}
+
+
+def test_a_repair_on_its_way_is_not_called_healed_before_it_is(shop: Booked) -> None:
+    key = shop.key("invoice", 1001)
+    shop.by_hand.delete(key)
+    shop.sweep("erp")
+    shop.heal(f"document {key}")
+    run = shop.sweep("erp")
+    assert run["found"] == {} and run["healed"] == 0 and shop.breaks()[f"document {key}"][4] == "healing"
+    shop.flow()
+    assert shop.sweep("erp")["healed"] == 1
+    assert [row["recurring"] for row in shop.listed()] == [False]
+
+
+def test_a_gateways_day_is_not_called_healed_while_its_payment_is_looked_up(shop: Booked) -> None:
+    key = shop.key("payment", 1001)
+    shop.by_hand.delete(key)
+    shop.sweep("erp")
+    shop.sweep("money")
+    (day,) = (subject for subject in shop.breaks() if subject.startswith("clearing "))
+    shop.heal(f"document {key}")
+    assert shop.sweep("money")["healed"] == 0 and shop.breaks()[day][4] == "proposed"
+    shop.flow()
+    assert shop.sweep("money")["healed"] == 1 and shop.breaks()[day][4] == "healed"
+
+
+def test_a_position_that_was_changed_past_the_erps_own_ways_is_a_manual_edit_and_read_anew(shop: Booked) -> None:
+    stock = a_warehouse(shop)
+    assert shop.sweep("erp")["found"] == {}
+    take_from_the_shelf(stock, 7)
     assert shop.sweep("erp")["found"] == {"manual_edit_erp": {"breaks": 1, "units": 2, "amounts": {}}}
     assert shop.breaks() == {"position BER/MUG": ("DE01", "manual_edit_erp", -2, None, "proposed")}
     shop.heal("position BER/MUG")

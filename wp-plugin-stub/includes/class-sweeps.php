@@ -177,7 +177,8 @@ final class Sweeps {
 	}
 
 	/**
-	 * The products that manage stock, one row each: id, sku, number, status, stock, version.
+	 * The products that manage stock, one row each: id, sku, number, status, stock, version. Of moves that were there when the
+	 * number was written, only what that write kept is taken off: a raise up to a lowering of its line.
 	 *
 	 * @param string $prefix Hexadecimal digits, checked by the route.
 	 */
@@ -191,9 +192,12 @@ final class Sweeps {
 			LEFT JOIN {{wc_product_meta_lookup}} l ON l.product_id = s.post_id
 			LEFT JOIN {stock} c ON c.stock_id = s.post_id
 			LEFT JOIN (
-				SELECT m.stock_id, SUM(m.quantity) AS quantity FROM {moves} m LEFT JOIN {stock} b ON b.stock_id = m.stock_id
-				WHERE m.applied = 1 AND b.stock_id IS NOT NULL AND ( m.n IS NULL OR m.epoch > b.epoch OR ( m.epoch = b.epoch AND m.n > b.n ) )
-				GROUP BY m.stock_id
+				SELECT stock_id, SUM(quantity) AS quantity FROM (
+					SELECT m.stock_id, IF(MAX(m.at_ms <= b.at_ms), LEAST(0, SUM(m.quantity)), SUM(m.quantity)) AS quantity
+					FROM {moves} m JOIN {stock} b ON b.stock_id = m.stock_id
+					WHERE m.applied = 1 AND ( m.n IS NULL OR m.epoch > b.epoch OR ( m.epoch = b.epoch AND m.n > b.n ) )
+					GROUP BY m.stock_id, m.order_item_id, m.at_ms <= b.at_ms
+				) AS line GROUP BY stock_id
 			) u ON u.stock_id = s.post_id
 			WHERE s.meta_key = '_stock'" . $where;
 	}

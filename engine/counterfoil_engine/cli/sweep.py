@@ -80,6 +80,8 @@ def _show_runs(value: Mapping[str, Any]) -> None:
     for run in value["sweeps"]:
         if run["state"] == "failed":
             show.line(f"{run['sweep']} of {run['store']} could not be compared. {run['cause']} {run['remedy']}", "red")
+            if run.get("found"):  # what could be compared
+                _show_done(run)
         elif run["state"] == "running":
             show.line(f"{run['sweep']} of {run['store']} goes on: counterfoil sweep shows it again.", "yellow")
         else:

@@ -22,12 +22,15 @@ STANDING: tuple[State, ...] = ("open", "proposed", "healing")  # what still disa
 BRAKE_SHARE_PERCENT = 10  # of what a store sells or has posted, that one repair would take to zero or post again …
 BRAKE_FROM = 10  # … fewer never brake
 
+Size = tuple[int | None, int | None, str | None]
+"""Units, amount in minor units, its currency."""
+
 
 @dataclass(frozen=True)
 class Found:
     """A disagreement as a sweep finds it. units, amount_minor: what the other side has more than we; None: no such
     size. to_zero: whether the repair takes a stock to zero, or posts what isn't there at all: what a brake counts.
-    detail: what it was told by, JSON."""
+    detail: what it was told by, JSON. day: on which it is compared, where its sweep compares days."""
 
     sweep: Sweep
     store: str
@@ -40,18 +43,30 @@ class Found:
     currency: str | None = None
     to_zero: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
+    day: date | None = None
 
     @property
-    def size(self) -> tuple[int | None, int | None, str | None]:
+    def size(self) -> Size:
         return self.units, self.amount_minor, self.currency
 
 
 @dataclass(frozen=True)
 class InFlight:
-    """A difference that traffic explains; it is counted and kept nowhere. why: a few words."""
+    """A difference that traffic explains; it is counted and kept nowhere. A break that stands there stands on: nobody
+    has seen both sides agree. why: a few words."""
 
     subject: str
     why: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run looked at: what it didn't find there agrees. first: of its days, None: it compares none; older: days
+    before that which it looked at, too. but: how the subjects begin of a part that could not be compared."""
+
+    first: date | None = None
+    older: tuple[date, ...] = ()
+    but: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,7 @@ class Kept:
     currency: str | None
 
     @property
-    def size(self) -> tuple[int | None, int | None, str | None]:
+    def size(self) -> Size:
         return self.units, self.amount_minor, self.currency
 
 
@@ -140,6 +155,11 @@ def braked(found: Sequence[Found], of: int) -> frozenset[str]:
     return zeroed if brakes(len(zeroed), of) else frozenset()
 
 
+def is_same_size(sweep: str, one: Size, other: Size) -> bool:
+    """Stock is sized in units: what they are worth moves with the price that one was last sold for."""
+    return one[0] == other[0] if sweep == "stock" else one == other
+
+
 def seen_again(before: Kept | None, found: Found, healing_is_over: bool) -> tuple[State, str | None]:
     """The state of what was found once more, before any policy; what its history says of it (None: nothing new).
 
@@ -148,7 +168,7 @@ def seen_again(before: Kept | None, found: Found, healing_is_over: bool) -> tupl
         return "open", "found"
     if before.state == "healed":
         return "open", "came back"
-    is_other = before.size != found.size
+    is_other = not is_same_size(found.sweep, before.size, found.size)
     if before.state == "accepted":
         return ("open", "another size than was accepted") if is_other else ("accepted", None)
     if before.state == "healing":

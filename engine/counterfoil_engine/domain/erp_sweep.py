@@ -51,11 +51,13 @@ class Ours:
 
 @dataclass(frozen=True)
 class Judged:
-    """What two readings come to. breaks: confirmed; moving: those that one of both readings had alone."""
+    """What two readings come to. breaks: confirmed; moving: those that one of both readings had alone; apart: keys that
+    weren't compared, since they are on their way or a case already."""
 
-    breaks: Sequence[Break]
-    moving: Sequence[Break]
-    in_flight: Sequence[InFlight]
+    breaks: Sequence[Break] = ()
+    moving: Sequence[Break] = ()
+    in_flight: Sequence[InFlight] = ()
+    apart: frozenset[str] = frozenset()
 
 
 def once(documents: Iterable[Booked]) -> list[Booked]:
@@ -72,22 +74,32 @@ def judge(before: Ours, first: Reading, second: Reading, after: Ours) -> Judged:
         [each for sign, each in later.items() if sign in earlier],
         [each for each in moving if _sign(each) in later],
         [InFlight(f"document {each.key or each.number}", "changed while it was read") for each in moving],
+        _apart(before, after),
     )
 
 
 def _compared(ours: Ours, reading: Reading, other: Ours) -> list[Break]:
     """What differs, less what is on its way on either side of the reading, and what is a case already."""
-    apart = ours.on_their_way | other.on_their_way | _new(ours, other) | ours.told | other.told
+    apart = _apart(ours, other)
     theirs = [each for each in once(reading.documents) if each.key or each.number not in ours.taken]
     due = {each.key for each in ours.documents}
-    strange = [each for each in theirs if each.key and each.key not in due and _owner(each.key) in ours.owners]
-    found = compare(ours.documents, [each for each in theirs if each not in strange])
+    known: list[Booked] = []
+    strange: list[Booked] = []
+    for each in theirs:
+        is_strange = each.key and each.key not in due and _owner(each.key) in ours.owners
+        (strange if is_strange else known).append(each)
+    found = compare(ours.documents, known)
     return [each for each in [*found, *map(_stranger, strange)] if each.key not in apart]
+
+
+def _apart(ours: Ours, other: Ours) -> frozenset[str]:
+    return ours.on_their_way | other.on_their_way | _new(ours, other) | ours.told | other.told
 
 
 def _stranger(each: Booked) -> Break:
     """A key as we make them, of which nothing is known here: whatever it is like, it is no double made by hand."""
-    return Break("foreign", each.key, each.number, "", each.kind, each.amount_minor, each.currency, "", "", each.moved)
+    amount_minor, currency = each.amount_minor, each.currency
+    return Break("foreign", each.key, each.number, "", each.kind, amount_minor, currency, "", "", each.moved, each.day)
 
 
 def _owner(name: str) -> str:
@@ -109,14 +121,14 @@ def _sign(each: Break) -> tuple[Any, ...]:
 def found_of(entity: str, breaks: Iterable[Break], stores: Collection[str], agreed: str | None) -> Iterator[Found]:
     """Breaks of documents as sweeps keep them. stores: of the entity. agreed: when all agreed last, ISO 8601."""
     for each in breaks:
-        kind = "unknown" if each.kind != "doubled" and _is_ours(each, stores, entity) else CLASSES.get(each.kind)
+        is_strange = _is_strange(entity, each, stores)
+        kind = "unknown" if is_strange else CLASSES.get(each.kind)
         if kind is None:
             continue
-        is_strange = kind == "unknown"
         yield Found(
             "erp",
             _store_of(each, stores, entity),
-            f"entry {entity}/{each.number}" if _is_surplus(each) and not is_strange else f"document {each.key}",
+            subject_of(entity, each, stores),
             kind,
             _unknown_here(each) if is_strange else each.cause,
             _NOT_OURS if is_strange else POST_AGAIN if kind == "missed" else each.remedy,
@@ -125,19 +137,23 @@ def found_of(entity: str, breaks: Iterable[Break], stores: Collection[str], agre
             currency=each.currency,
             to_zero=kind == "missed",
             detail={**_detail(each), "changed_after": agreed},
+            day=each.day,
         )
 
 
-def _is_surplus(each: Break) -> bool:
-    return each.kind in ("doubled", "on a control account")
+def subject_of(entity: str, each: Break, stores: Collection[str]) -> str:
+    is_entry = each.kind in ("doubled", "on a control account") and not _is_strange(entity, each, stores)
+    return f"entry {entity}/{each.number}" if is_entry else f"document {each.key}"
 
 
-def _is_ours(each: Break, stores: Collection[str], entity: str) -> bool:
+def not_compared(entity: str, judged: Judged, stores: Collection[str]) -> set[str]:
+    """Subjects of which nobody can say that both sides agree: something of theirs is on its way, or a case."""
+    return {f"document {key}" for key in judged.apart} | {subject_of(entity, each, stores) for each in judged.moving}
+
+
+def _is_strange(entity: str, each: Break, stores: Collection[str]) -> bool:
     """Whether the ERP's document bears a key as the engine makes them, of which nothing is known here."""
-    if each.kind not in ("on a control account", "foreign") or not each.key:
-        return False
-    owner = each.key.partition("/")[0]
-    return owner in stores or owner == entity
+    return each.kind in ("on a control account", "foreign") and _owner(each.key or "") in (*stores, entity)
 
 
 def _store_of(each: Break, stores: Collection[str], entity: str) -> str:
@@ -192,11 +208,11 @@ def _moves(place: tuple[str, str], one: Net, other: Net) -> bool:
 def _set_apart(reading: Reading, before: Ours, after: Ours) -> Iterator[Break]:
     """What wasn't compared, as if it were a break, for its effect."""
     known = {each.key: each.net for each in after.documents}
-    apart = before.on_their_way | after.on_their_way | _new(before, after) | before.told | after.told
+    apart = _apart(before, after)
     for each in once(reading.documents):
         if each.key in apart or (not each.key and each.number in after.taken):
             effect = less(each.net, known.get(each.key, {}))
-            yield Break("foreign", each.key, each.number, "", each.kind, 0, each.currency, "", "", effect)
+            yield Break("foreign", each.key, each.number, "", each.kind, 0, each.currency, "", "", effect, each.day)
 
 
 def _remainder(

@@ -18,6 +18,7 @@ from counterfoil_engine.domain.money import DECIMALS, show
 from counterfoil_engine.domain.settlement.open_items import GRACE_DAYS, Heard, OpenItem, never_came
 from counterfoil_engine.domain.tie_out import Booked, Break, Net
 
+CLEARING = "clearing"  # of the ERP, read by days
 MOST_NAMED = 20  # documents or orders in one break's account
 
 
@@ -111,7 +112,7 @@ def _of_day(
     return _found(
         entity,
         place,
-        "clearing",
+        CLEARING,
         kind,
         said,
         "Put its documents right: counterfoil breaks --sweep erp. This one heals with them.",
@@ -192,17 +193,23 @@ def _found(
     entity: str, place: Place, what: str, kind: Class, cause: str, remedy: str, amount: int, detail: dict[str, Any]
 ) -> Found:
     subject = _subject(what, entity, *place)
-    return Found("money", entity, subject, kind, cause, remedy, None, amount, place.currency, detail=detail)
+    day = place.day if what == CLEARING else None  # the others are found whatever days are compared
+    return Found("money", entity, subject, kind, cause, remedy, None, amount, place.currency, detail=detail, day=day)
 
 
 def subjects_of(entity: str, gateway: str, day: date) -> list[str]:
     """What breaks of a gateway's clearing on a day are about, in any currency."""
-    kinds = ("clearing", "payments", "unapplied")
+    kinds = (CLEARING, "payments", "unapplied")
     return [_subject(what, entity, gateway, currency, day) for what in kinds for currency in DECIMALS]
 
 
 def _subject(what: str, entity: str, gateway: str, currency: str, day: date) -> str:
     return f"{what} {entity}/{gateway}/{currency} {day}"
+
+
+def not_compared(entity: str, documents: Iterable[Booked]) -> set[str]:
+    """Days of clearings of which nobody can say that both sides agree: these documents were left out."""
+    return {_subject(CLEARING, entity, *place) for place, _ in _moved(documents)}
 
 
 def _of_item(item: OpenItem) -> Place:

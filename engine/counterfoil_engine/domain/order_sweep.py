@@ -7,7 +7,7 @@ until the same order differs in the same way in a second snapshot, later than th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def days_that_differ(ours: Mapping[tuple[str, str], Total], theirs: Mapping[tupl
 
 
 def judge_day(
-    store: str, ours: Sequence[Control], theirs: Sequence[Control], on_their_way: Collection[str]
+    store: str, day: date, ours: Sequence[Control], theirs: Sequence[Control], on_their_way: Collection[str]
 ) -> list[Found | InFlight]:
     """What differs in a day's orders. on_their_way: orders of which something waits in plugin, agent or work list."""
     mine = {one.order_id: one for one in ours}
@@ -110,7 +110,7 @@ def judge_day(
     for order_id in sorted(mine.keys() | told.keys()):
         one = _judged(store, mine.get(order_id), told.get(order_id))
         if one is not None:
-            found.append(InFlight(one.subject, "on its way") if order_id in on_their_way else one)
+            found.append(InFlight(one.subject, "on its way") if order_id in on_their_way else replace(one, day=day))
     return found
 
 
@@ -186,9 +186,17 @@ def _said(ours: Control | None, theirs: Control | None) -> dict[str, Any]:
     return {"here": ours._asdict() if ours else None, "there": theirs._asdict() if theirs else None}
 
 
-def confirmed(first: Mapping[str, Any], second: Iterable[Found]) -> list[Found]:
-    """Those that differed in the same way in the first snapshot. first: subject → `signature` of what was found."""
-    return [one for one in second if first.get(one.subject) == signature(one)]
+def confirmed(first: Mapping[str, Any], second: Iterable[Found]) -> tuple[list[Found], list[InFlight]]:
+    """Those that differed in the same way in the first snapshot, and those that didn't. first: subject → `signature` of
+    what was found."""
+    twice: list[Found] = []
+    once: list[InFlight] = []
+    for one in second:
+        if first.get(one.subject) == signature(one):
+            twice.append(one)
+        else:
+            once.append(InFlight(one.subject, "changed between two snapshots"))
+    return twice, once
 
 
 def signature(one: Found) -> str:

@@ -57,7 +57,8 @@ class Booked:
 @dataclass(frozen=True)
 class Break:
     """A document in which the two ledgers differ. number: the ERP's, of the one that is too many or wrong; "" where it
-    is the one that is missing. amount_minor: at stake. effect: what the ERP moved more than we did."""
+    is the one that is missing. amount_minor: at stake. effect: what the ERP moved more than we did. day: the earlier
+    one where both ledgers have it."""
 
     kind: Kind
     key: str | None
@@ -69,6 +70,7 @@ class Break:
     cause: str
     remedy: str
     effect: Net
+    day: date
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def _same_key(our: Booked, entries: Sequence[Booked]) -> Iterator[Break]:
             f" {show(our.amount_minor, our.currency)} was posted as {our.key}: it was changed there.",
             "Set it back in the ERP, or reverse it there and retry its order.",
             effect,
+            min(our.day, first.day),
         )
     elif effect:
         yield _other_accounts(our, first, effect)
@@ -178,6 +181,7 @@ def _missing(our: Booked) -> Break:
         " it was deleted or cancelled there.",
         "Restore it in the ERP; if it can't be, post it there by hand under this key.",
         less({}, our.net),
+        our.day,
     )
 
 
@@ -199,6 +203,7 @@ def _other_accounts(our: Booked, first: Booked, effect: Net) -> Break:
         if is_tax
         else "Correct the ERP's accounts by which it was booked, and the document.",
         effect,
+        min(our.day, first.day),
     )
 
 
@@ -215,6 +220,7 @@ def _double(our: Booked, surplus: Booked, how: str) -> Break:
         f" ({our.key}): it {how}.",
         "Reverse the double in the ERP; the first one is the engine's.",
         surplus.moved,
+        surplus.day,
     )
 
 
@@ -237,6 +243,7 @@ def _foreign(entry: Booked, alike: Sequence[Booked]) -> Break:
         if control
         else "Nothing, where it is the accountant's own; else reverse it in the ERP.",
         entry.moved,
+        entry.day,
     )
 
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-from counterfoil_engine.domain.breaks import STANDING, Found, Kept, State
+from counterfoil_engine.domain.breaks import STANDING, Found, Kept, Scope, State
 from counterfoil_engine.records.database import Row, Transaction
 
 _AT_ONCE = 1_000  # rows of one statement: SQLite takes 32,766 parameters
 _COLUMNS = (
     "sweep, store, subject, class, units, amount_minor, currency, to_zero, cause, remedy, detail, state, policy,"
-    " recurring, found_at, seen_at, changed_at"
+    " recurring, day, found_at, seen_at, changed_at"
 )
 _UPSERT = (
-    f"insert into breaks ({_COLUMNS}) values ({', '.join(['%s'] * 17)})"
+    f"insert into breaks ({_COLUMNS}) values ({', '.join(['%s'] * 18)})"
     " on conflict (sweep, store, subject, class) do update set units = excluded.units,"
     " amount_minor = excluded.amount_minor, currency = excluded.currency, to_zero = excluded.to_zero,"
     " cause = excluded.cause, remedy = excluded.remedy, detail = excluded.detail,"
     " recurring = breaks.recurring or excluded.recurring, policy = excluded.policy, seen_at = excluded.seen_at,"
+    " day = excluded.day,"
     " found_at = case when breaks.state = 'healed' then excluded.found_at else breaks.found_at end,"
     " changed_at = case when breaks.state = excluded.state then breaks.changed_at else excluded.changed_at end,"
     " state = excluded.state"
@@ -50,7 +51,7 @@ def keep(tx: Transaction, found: Sequence[tuple[Found, State, str]], came_back: 
             (
                 *(one.sweep, one.store, one.subject, one.kind, *one.size, one.to_zero, one.cause, one.remedy),
                 *(msgspec.json.encode(one.detail).decode(), state, policy),
-                *(one.subject in came_back, now, now, now),
+                *(one.subject in came_back, one.day.isoformat() if one.day else None, now, now, now),
             )
             for one, state, policy in sorted(found, key=lambda each: (each[0].subject, each[0].kind))
         ],
@@ -80,17 +81,45 @@ def set_state(tx: Transaction, ids: Sequence[int], state: State, what: str, who:
         tell(tx, [(row["id"], what, state, row["units"], row["amount_minor"]) for row in rows], who)
 
 
-def unseen(tx: Transaction, sweep: str, store: str, since: datetime) -> list[int]:
-    """Breaks that stand and were not seen since a sweep began that looked at all."""
+def unseen(tx: Transaction, sweep: str, store: str, since: datetime, scope: Scope) -> list[int]:
+    """Breaks that stand, or were accepted, and were not seen since a sweep began that looked at them."""
     which, params = tx.among("state", (*STANDING, "accepted"))
+    older, days = tx.among("day", [day.isoformat() for day in scope.older])
+    but = scope.but or ""
     rows = tx.all(
-        f"select id from breaks where sweep = %s and store = %s and {which} and seen_at < %s order by id",
-        sweep,
-        store,
-        *params,
-        since,
+        f"select id from breaks where sweep = %s and store = %s and {which} and seen_at < %s"
+        f" and (day is null or day >= %s or {older}) and (%s = '' or substr(subject, 1, %s) <> %s) order by id",
+        *(sweep, store, *params, since),
+        *(scope.first.isoformat() if scope.first else "", *days, but, len(but), but),
     )
     return [row["id"] for row in rows]
+
+
+def stand_on(tx: Transaction, sweep: str, stores: Sequence[str], subjects: Collection[str], since: datetime) -> None:
+    """Breaks of these subjects count as seen: nobody can say that they agree. since: what was seen since is that."""
+    which, params = tx.among("state", (*STANDING, "accepted"))
+    whose, named = tx.among("store", stores)
+    rows = tx.all(
+        f"select id, subject from breaks where sweep = %s and {whose} and {which} and seen_at < %s order by id",
+        *(sweep, *named, *params, since),
+    )
+    kept = [row["id"] for row in rows if row["subject"] in subjects]
+    for first in range(0, len(kept), _AT_ONCE):
+        which, params = tx.among("id", kept[first : first + _AT_ONCE], "bigint")
+        tx.run(f"update breaks set seen_at = %s where {which}", tx.now(), *params)
+
+
+def days_of(
+    tx: Transaction, sweep: str, stores: Sequence[str], states: Sequence[str], before: date, limit: int
+) -> list[date]:
+    """Days before this one on which there are breaks in these states, the oldest first, so many at most."""
+    which, params = tx.among("state", states)
+    whose, named = tx.among("store", stores)
+    rows = tx.all(
+        f"select distinct day from breaks where sweep = %s and {whose} and {which} and day < %s order by day limit %s",
+        *(sweep, *named, *params, before.isoformat(), limit),
+    )
+    return [date.fromisoformat(row["day"]) for row in rows]
 
 
 def seen_since(tx: Transaction, sweep: str, store: str, since: datetime, state: State) -> list[Row]:

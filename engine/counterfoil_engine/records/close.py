@@ -191,22 +191,32 @@ def booked(tx: Transaction, entity: str, first: date, last: date) -> list[Booked
     """What was posted to the ERP with a date in these days, each with what it moved.
 
     What was taken over stands there under keys of its own."""
-    return _booked(tx, entity, "i.posting_date between %s and %s", first.isoformat(), last.isoformat())
+    return _booked(
+        tx, entity, "i.state = 'done' and i.posting_date between %s and %s", first.isoformat(), last.isoformat()
+    )
 
 
 def booked_as(tx: Transaction, entity: str, keys: Sequence[str]) -> list[Booked]:
     """What was posted to the ERP under these keys, on whatever day."""
+    return _of_keys(tx, entity, keys, "i.state = 'done'")
+
+
+def journal_of(tx: Transaction, entity: str, keys: Sequence[str]) -> list[Booked]:
+    """What was booked under these keys, whether it stands in the ERP now or not."""
+    return _of_keys(tx, entity, keys, "i.posting_date is not null and i.number is not null")
+
+
+def _of_keys(tx: Transaction, entity: str, keys: Sequence[str], state: str) -> list[Booked]:
     found = []
     for start in range(0, len(keys), KEYS_AT_ONCE):
         is_named, named = tx.among("i.key", keys[start : start + KEYS_AT_ONCE])
-        found += _booked(tx, entity, is_named, *named)
+        found += _booked(tx, entity, f"{state} and {is_named}", *named)
     return found
 
 
 def _booked(tx: Transaction, entity: str, which: str, *params: Any) -> list[Booked]:
     posted = (  # not withdrawn: said for the index of keys
-        "i.party = 'erp' and i.entity = %s and i.state = 'done' and i.state <> 'withdrawn'"
-        f" and i.origin <> 'taken_over' and {which}"
+        f"i.party = 'erp' and i.entity = %s and i.state <> 'withdrawn' and i.origin <> 'taken_over' and {which}"
     )
     nets: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
     for line in tx.all(

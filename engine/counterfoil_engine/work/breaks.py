@@ -11,7 +11,7 @@ an ERP lacks is looked up and posted under its own key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -22,10 +22,13 @@ from counterfoil_engine.domain.breaks import (
     STANDING,
     Found,
     Kept,
+    Scope,
+    Size,
     State,
     braked,
     heals_by_itself,
     is_repairable,
+    is_same_size,
     policy_of,
     seen_again,
 )
@@ -57,7 +60,10 @@ class BreakRecords(Protocol):
     def ids_of(self, tx: Any, sweep: str, store: str, subjects: Sequence[str]) -> Mapping[tuple[str, str], int]: ...
     def tell(self, tx: Any, said: Sequence[tuple[int, str, State, int | None, int | None]], who: str) -> None: ...
     def set_state(self, tx: Any, ids: Sequence[int], state: State, what: str, who: str) -> None: ...
-    def unseen(self, tx: Any, sweep: str, store: str, since: datetime) -> list[int]: ...
+    def unseen(self, tx: Any, sweep: str, store: str, since: datetime, scope: Scope) -> list[int]: ...
+    def stand_on(
+        self, tx: Any, sweep: str, stores: Sequence[str], subjects: Collection[str], since: datetime
+    ) -> None: ...
     def seen_since(self, tx: Any, sweep: str, store: str, since: datetime, state: State) -> list[Row]: ...
     def any_healing(self, tx: Any, sweep: str, store: str) -> bool: ...
     def read(self, tx: Any, break_id: int) -> Row | None: ...
@@ -121,9 +127,14 @@ class Breaks:
         begun = self._begin(tx, sweep, store, going, "its repair began", BY_SWEEP)
         return {"healing": begun, "braked": len(held)}
 
-    def settle(self, tx: Any, sweep: str, store: str, since: datetime) -> int:
-        """A sweep that looked at all has ended: what it didn't find again agrees."""
-        healed = self._records.unseen(tx, sweep, store, since)
+    def stand_on(self, tx: Any, sweep: str, stores: Sequence[str], subjects: Collection[str], since: datetime) -> None:
+        """Something of these subjects is on its way: a break there is neither found again nor healed."""
+        if subjects:
+            self._records.stand_on(tx, sweep, stores, subjects, since)
+
+    def settle(self, tx: Any, sweep: str, store: str, since: datetime, scope: Scope) -> int:
+        """A sweep has ended: what it looked at and didn't find again agrees."""
+        healed = self._records.unseen(tx, sweep, store, since, scope)
         self._records.set_state(tx, healed, "healed", "both sides agree again", BY_SWEEP)
         return len(healed)
 
@@ -168,7 +179,7 @@ class SettleBreak(Decision):
 
     def carry_out(self, tx: Any, payload: Mapping[str, Any], who: str) -> Mapping[str, Any]:
         row = self._standing(tx, payload["break"], payload["action"])
-        if any(row[name] != payload[name] for name in ("units", "amount_minor", "currency")):
+        if not is_same_size(row["sweep"], _size(row), _size(payload)):
             raise CounterfoilError(
                 "The break has another size by now: nothing was done.",
                 "Look at it again: counterfoil breaks.",
@@ -236,6 +247,10 @@ class BreakDesk:
             if policy.heal != "four_eyes":
                 return self._decision.carry_out(tx, frozen.payload, caller.name)
         return self._four_eyes.ask(self._decision.what, asked, caller)
+
+
+def _size(row: Row) -> Size:
+    return row["units"], row["amount_minor"], row["currency"]
 
 
 def _found(row: Row) -> Found:

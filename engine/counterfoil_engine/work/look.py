@@ -244,13 +244,16 @@ class Looker:
 
     def _explained_by_earlier(self, tx: Any, considered: Considered, rules: Rules, as_of: datetime) -> bool:
         """What the ERP holds since before a restore may rest on the subject as it was some facts ago: each is tried,
-        the latest first (R4). Whether one gave a document its content: the next look can then reverse it."""
+        the latest first (R4), but none from before what an earlier document of its slot rests on: a subject that became
+        again as it had been rests on facts that haven't come back yet. Whether one gave a document its content: the
+        next look can then reverse it."""
         due = {document.slot: document.content_hash for document in considered.dues.documents}
         there = [standing(intents) for intents in considered.existing.values()]
         left = {
             one.slot: one for one in there if one and one.document is None and due.get(one.slot) != one.content_hash
         }
         before = len(left)
+        rests_on = {slot: self._rested_on(tx, considered, slot) for slot in left}
         for facts in considered.reader.earlier(considered.facts):
             if not left:
                 break
@@ -259,11 +262,19 @@ class Looker:
                 intent = left.get(document.slot)
                 if intent is None or intent.content_hash != document.content_hash:
                     continue
+                if (rested := rests_on[intent.slot]) is not None and considered.reader.is_before(facts, rested):
+                    continue
                 del left[document.slot]
                 # By no look: facts have moved since, whatever rules say of it.
                 self._records.intents.explain(tx, intent, document, dues.subject, (), None, dues.rules_version)
                 self._records.journal.book(tx, [replace(intent, document=document, about=dues.subject)])
         return len(left) < before
+
+    def _rested_on(self, tx: Any, considered: Considered, slot: str) -> SubjectFacts | None:
+        """The facts that the last document of a slot was made from, of those that this ledger didn't lose."""
+        known = [one for one in considered.existing[slot] if one.reverses is None and one.look_id is not None]
+        look = self._records.looks.read(tx, known[-1].look_id) if known and known[-1].look_id else None
+        return considered.reader.then(tx, considered.facts.subject, look) if look else None
 
     def _without_facts(self, tx: Any, reader: Reader, without: Sequence[SubjectFacts], rules: Rules) -> None:
         """Subjects marked since a restore, whose facts the agent has not sent yet, or nobody has any more: what the ERP

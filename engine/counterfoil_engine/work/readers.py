@@ -63,6 +63,10 @@ class OrderReader:
         for seen, heard in latest[1 : MOST_EARLIER + 1]:
             yield replace(facts, snapshots=stores[:seen], party_facts=others[:heard])
 
+    def is_before(self, facts: OrderFacts, others: OrderFacts) -> bool:
+        last, other = ([(one.epoch, one.n) for one in each.snapshots[-1:]] for each in (facts, others))
+        return last < other or len(facts.party_facts) < len(others.party_facts)
+
     def without_fact(self, facts: OrderFacts, there: Sequence[Intent]) -> Case:
         return Case(
             "conflict",
@@ -180,6 +184,9 @@ class PayoutReader:
             yield replace(facts, postings=Postings(()), decided={})
         if facts.report and facts.announced:
             yield replace(facts, report=None)
+
+    def is_before(self, facts: PayoutFacts, others: PayoutFacts) -> bool:
+        return facts.report is None and others.report is not None
 
     def without_fact(self, facts: PayoutFacts, there: Sequence[Intent]) -> Case:
         return Case(

@@ -12,13 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from loguru import logger
 
-from counterfoil_engine.domain.breaks import Found, InFlight, Sweep
+from counterfoil_engine.domain.breaks import Found, InFlight, Scope, Sweep
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Records, Rejected, RulesBook
@@ -69,11 +69,19 @@ class Question(NamedTuple):
     after_s: float = 0.0
 
 
+class LeftOut(NamedTuple):
+    """A part of a run that could not be compared. subjects: how they begin; their breaks stay as they are."""
+
+    subjects: str
+    error: CounterfoilError
+
+
 @dataclass
 class Run:
     """A run as an answer finds it. notes: what its sweep has to remember between answers, JSON. found, in_flight: what
-    this answer adds. sweep parameters by rule: `settings`. store: an entity for sweeps of books; covers: whose breaks
-    it finds, itself and the entity's stores."""
+    this answer adds. apart: subjects that it can't compare since something of theirs is on its way, or a case already.
+    sweep parameters by rule: `settings`. store: an entity for sweeps of books; covers: whose breaks it finds, itself
+    and the entity's stores. left_out: a part that could not be compared, while the rest was."""
 
     id: int
     sweep: Sweep
@@ -85,6 +93,21 @@ class Run:
     covers: Sequence[str]
     found: list[Found] = field(default_factory=list)
     in_flight: list[InFlight] = field(default_factory=list)
+    apart: set[str] = field(default_factory=set)
+    left_out: LeftOut | None = None
+
+    def looks_at(self, first: date, older: Sequence[date] = ()) -> None:
+        """The days that it compares: from the first on, and some before that."""
+        self.notes |= {"first": first.isoformat(), "older": [day.isoformat() for day in older]}
+
+    @property
+    def scope(self) -> Scope:
+        first, older = self.notes.get("first"), self.notes.get("older", ())
+        return Scope(
+            date.fromisoformat(first) if first else None,
+            tuple(map(date.fromisoformat, older)),
+            self.left_out.subjects if self.left_out else None,
+        )
 
     @property
     def pause_s(self) -> int:
@@ -257,20 +280,30 @@ class Sweeps:
         for store, found in _by_store(run.found).items():
             if not dry_run:
                 self._breaks.record(tx, run.sweep, store, found)
+        if not dry_run:
+            flying = run.apart | {one.subject for one in run.in_flight}
+            self._breaks.stand_on(tx, run.sweep, run.covers, flying, run.started_at)
         is_over = not self._sweeps.unanswered(tx, run.id)
         if is_over and not dry_run:
             self._conclude(tx, run, account)
         self._sweeps.progressed(tx, run.id, run.notes)
         if is_over:
-            self._sweeps.end(tx, run.id)
-            found_in_all = sum(one["breaks"] for one in account["found"].values())
-            logger.info("swept", sweep=run.sweep, store=run.store, found=found_in_all, size_bytes=account["size_bytes"])
+            self._end(tx, run, account)
+
+    def _end(self, tx: Any, run: Run, account: Mapping[str, Any]) -> None:
+        """Done; or failed in a part, while what was found elsewhere is kept."""
+        error = run.left_out.error if run.left_out else None
+        self._sweeps.end(tx, run.id, error and error.cause, error and error.remedy)
+        found_in_all = sum(one["breaks"] for one in account["found"].values())
+        logger.info("swept", sweep=run.sweep, store=run.store, found=found_in_all, size_bytes=account["size_bytes"])
+        if error:
+            logger.warning("sweep failed in a part", store=run.store, cause=error.cause)
 
     def _conclude(self, tx: Any, run: Run, account: dict[str, Any]) -> None:
         """What wasn't found again is healed, what heals by itself begins to."""
         account |= {"healed": 0, "healing": 0, "braked": 0}
         for store in run.covers:
-            account["healed"] += self._breaks.settle(tx, run.sweep, store, run.started_at)
+            account["healed"] += self._breaks.settle(tx, run.sweep, store, run.started_at, run.scope)
             for name, more in self._breaks.heal(tx, run.sweep, store, run.started_at).items():
                 account[name] += more
 

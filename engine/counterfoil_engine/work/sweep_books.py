@@ -15,8 +15,19 @@ from zoneinfo import ZoneInfo
 
 from loguru import logger
 
-from counterfoil_engine.domain.breaks import Found
-from counterfoil_engine.domain.erp_sweep import Judged, Ours, Reading, found_of, judge, once, remainders, without_found
+from counterfoil_engine.domain import money_sweep
+from counterfoil_engine.domain.breaks import STANDING, Found
+from counterfoil_engine.domain.erp_sweep import (
+    Judged,
+    Ours,
+    Reading,
+    found_of,
+    judge,
+    not_compared,
+    once,
+    remainders,
+    without_found,
+)
 from counterfoil_engine.domain.errors import CounterfoilError, DatabaseUnavailable
 from counterfoil_engine.domain.money_sweep import Said, Unapplied, three_ways
 from counterfoil_engine.domain.position_sweep import Known, judge_positions
@@ -25,10 +36,11 @@ from counterfoil_engine.domain.settlement.open_items import Heard, OpenItem
 from counterfoil_engine.domain.stock import Position, read_position
 from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import Records
-from counterfoil_engine.work.sweep import Impossible, Row, Run, Sweeps
+from counterfoil_engine.work.sweep import Impossible, LeftOut, Row, Run, Sweeps
 from counterfoil_engine.work.switches import stores_on
 
 DAYS = 35
+MOST_DAYS = 400  # where there are breaks from longer ago
 MOST_READINGS = 4
 MOST_DOCUMENTS = 1_000_000  # of one reading
 MOST_POSITIONS = 2_000_000
@@ -48,11 +60,20 @@ class BookRecords(Protocol):
     def positions(self, tx: Any, warehouses: Sequence[str]) -> Known: ...
 
 
+class BreakDays(Protocol):
+    """Days of breaks (`records/breaks.py`)."""
+
+    def days_of(
+        self, tx: Any, sweep: str, stores: Sequence[str], states: Sequence[str], before: date, limit: int
+    ) -> list[date]: ...
+
+
 class BookedRecords(Protocol):
     """The documents that were posted (`records/close.py`)."""
 
     def booked(self, tx: Any, entity: str, first: date, last: date) -> list[Booked]: ...
     def booked_as(self, tx: Any, entity: str, keys: Sequence[str]) -> list[Booked]: ...
+    def journal_of(self, tx: Any, entity: str, keys: Sequence[str]) -> list[Booked]: ...
     def owed(self, tx: Any, entity: str, last: date) -> list[Row]: ...
 
 
@@ -85,10 +106,11 @@ class BookSweeps:
         reads: BookRecords,
         booked: BookedRecords,
         items: ItemRecords,
+        breaks: BreakDays,
         erps: Mapping[str, Any],
     ) -> None:
         self._records, self._sweeps, self._erps = records, sweeps, erps
-        self._reads, self._booked, self._items = reads, booked, items
+        self._reads, self._booked, self._items, self._breaks = reads, booked, items, breaks
 
     def step(self) -> bool:
         """Carry out the oldest run that waits; whether there was one."""
@@ -106,7 +128,6 @@ class BookSweeps:
         except CounterfoilError as error:
             self._sweeps.failed(run.id, run.store, error)
         except Exception as error:
-            logger.exception("adapter failed")
             self._sweeps.failed(run.id, run.store, _adapter_failed(error))
         return True
 
@@ -124,7 +145,7 @@ class BookSweeps:
             self._money(run, entity, read)
         else:
             self._documents(run, entity, read)
-            self._positions(run, entity)
+            self._positions_or_why_not(run, entity)
         return read.readings
 
     def _refuse_until_adopted(self, entity: str) -> None:
@@ -140,14 +161,21 @@ class BookSweeps:
         )
 
     def _days(self, run: Run, entity: Entity) -> tuple[date, date] | None:
-        """From the entity's first start line on, and to one day ahead: the ERP may have posted into the next."""
+        """From the entity's first start line on, or the oldest break that isn't healed, else its
+        role would differ without a reason; and to days ahead: the ERP may have posted into the next period."""
         starts = [store.start_line for store in run.rules.stores.values() if store.entity == entity.id]
         with self._records.transaction() as tx:
             today = tx.now().astimezone(ZoneInfo(entity.zone)).date()
         if not starts:
             return None
         first = max(today - timedelta(days=int(run.settings.get("days", DAYS)) - 1), min(starts).date())
-        return (first, today + timedelta(days=31)) if first <= today else None
+        if first > today:
+            return None
+        with self._records.transaction() as tx:
+            older = self._breaks.days_of(tx, run.sweep, run.covers, (*STANDING, "accepted"), first, 1)
+        first = max(min([first, *older]), today - timedelta(days=MOST_DAYS))
+        run.looks_at(first)
+        return first, today + timedelta(days=31)
 
     # The ledger, at a moment as near to one as it has
 
@@ -158,7 +186,7 @@ class BookSweeps:
         for count in range(2, MOST_READINGS + 1):
             again, after = _read(erp, entity, first, last), self._ours(entity, owners, first, last)
             if _same(reading, again) or count == MOST_READINGS:
-                return self._judged(erp, entity, Compared(before, reading, again, after, Judged((), (), ()), count))
+                return self._judged(erp, entity, Compared(before, reading, again, after, Judged(), count))
             before, reading = after, again
             self._sweeps.told(run.id, {**run.notes, "readings": count})
         raise AssertionError("it is read twice at least")
@@ -194,6 +222,7 @@ class BookSweeps:
             agreed = self._reads.last_agreed(tx, run.sweep, entity.id, run.id)
         stores = stores_of(run.rules, entity.id)
         run.found += found_of(entity.id, read.judged.breaks, stores, agreed.isoformat() if agreed else None)
+        run.apart |= not_compared(entity.id, read.judged, stores)
         left, moving = remainders(entity.id, read.judged, read.before, read.first, read.second, read.after)
         run.found += left
         run.in_flight += moving
@@ -202,10 +231,23 @@ class BookSweeps:
         with self._records.transaction() as tx:
             today = tx.now().astimezone(ZoneInfo(entity.zone)).date()
             unapplied = _unapplied(self._booked.owed(tx, entity.id, today))
+            apart = self._booked.journal_of(tx, entity.id, sorted(read.judged.apart))
             said = Said(self._items.of_entity(tx, entity.id), self._items.heard(tx), unapplied, today)
         found, waiting = three_ways(entity.id, read.judged, read.second, read.after, said)
         run.found += found
         run.in_flight += waiting
+        run.apart |= money_sweep.not_compared(entity.id, apart)
+
+    def _positions_or_why_not(self, run: Run, entity: Entity) -> None:
+        """Where they can't be read, or can't be right, what else was compared stands."""
+        try:
+            self._positions(run, entity)
+        except DatabaseUnavailable:
+            raise
+        except CounterfoilError as error:
+            run.left_out = _positions_left_out(error)
+        except Exception as error:
+            run.left_out = _positions_left_out(_adapter_failed(error))
 
     def _positions(self, run: Run, entity: Entity) -> None:
         erp = self._erps[entity.id]
@@ -219,7 +261,7 @@ class BookSweeps:
             ours, now = self._reads.positions(tx, warehouses), tx.now()
         if as_of is None or abs(as_of - now) > CLOCKS_APART:
             raise _clock(entity.id, as_of, now)
-        for one in judge_positions(entity.id, ours, first, second, as_of):
+        for one in list(judge_positions(entity.id, ours, first, second, as_of)):
             if isinstance(one, Found):
                 run.found.append(one)
             else:
@@ -331,7 +373,14 @@ def _clock(entity: str, as_of: datetime | None, now: datetime) -> Impossible:
     )
 
 
+def _positions_left_out(error: CounterfoilError) -> LeftOut:
+    cause = f"Documents and roles were compared, positions could not be. {error.cause}"
+    return LeftOut("position ", CounterfoilError(cause, error.remedy, error.category))
+
+
 def _adapter_failed(error: Exception) -> CounterfoilError:
+    """Called where it is handled."""
+    logger.exception("adapter failed")
     return CounterfoilError(
         f"The adapter of the ERP failed ({type(error).__name__}).", "See the engine's log, then sweep again.", "outage"
     )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from counterfoil_engine.domain.breaks import Found
+from counterfoil_engine.domain.breaks import STANDING, Found, InFlight
 from counterfoil_engine.domain.errors import Parked
 from counterfoil_engine.domain.order_sweep import (
     Control,
@@ -27,6 +27,7 @@ from counterfoil_engine.work.sweep import Impossible, Question, Row, Run
 DAYS = 35
 LONGEST_REQUEST_S = 300
 MOST_FETCHED = 500  # orders of one question
+MOST_OLDER = 60  # days before those, on which breaks stand
 
 
 class ControlRecords(Protocol):
@@ -34,6 +35,14 @@ class ControlRecords(Protocol):
 
     def catch_up(self, tx: Any, store: str) -> bool: ...
     def of_days(self, tx: Any, store: str, first: date, last: date) -> list[tuple[str, Control]]: ...
+
+
+class BreakDays(Protocol):
+    """Days of breaks (`records/breaks.py`)."""
+
+    def days_of(
+        self, tx: Any, sweep: str, stores: Sequence[str], states: Sequence[str], before: date, limit: int
+    ) -> list[date]: ...
 
 
 class FetchRecords(Protocol):
@@ -48,15 +57,18 @@ class FetchRecords(Protocol):
 class OrderSweep:
     """notes: `suspected`: day → subject → in which way it differed in the first snapshot."""
 
-    def __init__(self, controls: ControlRecords) -> None:
-        self._controls = controls
+    def __init__(self, controls: ControlRecords, breaks: BreakDays) -> None:
+        self._controls, self._breaks = controls, breaks
 
     def begin(self, tx: Any, run: Run) -> Sequence[Question]:
         start = run.rules.store(run.store).start_line.date()
         days = days_to_look_at(tx.now().date(), int(run.settings.get("days", DAYS)), start)
         if days is None:
             return ()
-        return [Question("order_totals", {"first": days[0].isoformat(), "last": days[1].isoformat()})]
+        older = self._breaks.days_of(tx, run.sweep, run.covers, STANDING, days[0], MOST_OLDER)
+        run.looks_at(days[0], older)
+        totals = Question("order_totals", {"first": days[0].isoformat(), "last": days[1].isoformat()})
+        return [totals, *(_of_day(run, day.isoformat()) for day in older)]
 
     def take(self, tx: Any, run: Run, task: Row, said: Mapping[str, Any]) -> Sequence[Question]:
         while self._controls.catch_up(tx, run.store):
@@ -83,14 +95,17 @@ class OrderSweep:
         on_their_way = {str(order) for order in said.get("on_their_way", ())}
         its_day = date.fromisoformat(day)
         ours = [one for _, one in self._controls.of_days(tx, run.store, its_day, its_day)]
-        differ = judge_day(run.store, ours, theirs, on_their_way)
+        differ = judge_day(run.store, its_day, ours, theirs, on_their_way)
         found = [one for one in differ if isinstance(one, Found)]
         suspected = run.notes.setdefault("suspected", {})
-        if day in suspected:
-            run.found += confirmed(suspected.pop(day), found)
-            run.in_flight += [one for one in differ if not isinstance(one, Found)]
-            return ()
-        if not found:
+        is_second = day in suspected
+        if is_second or not found:
+            run.in_flight += [one for one in differ if isinstance(one, InFlight)]
+        if is_second:
+            twice, once = confirmed(suspected.pop(day), found)
+            run.found += twice
+            run.in_flight += once
+        if is_second or not found:
             return ()
         suspected[day] = {one.subject: signature(one) for one in found}
         return [_of_day(run, day, float(run.settings.get("longest_request_s", LONGEST_REQUEST_S)))]

@@ -24,7 +24,7 @@ def restore_engine(drifting: Drifting, random: Random) -> list[Planted]:
     world.engine.engine.jobs.alive()
     back_up(drifting, random)  # type: ignore[arg-type]
     live_on(drifting, random)
-    before = standing(drifting)
+    before, told = standing(drifting), events(drifting)
     world.clock.pass_time(61)
     world.engine.engine.jobs.alive()
     world.kill("engine")
@@ -35,12 +35,23 @@ def restore_engine(drifting: Drifting, random: Random) -> list[Planted]:
         drifting.came.found[what] += not engine.records.identity.is_confirmed(tx)
     confirm_identity(engine.records, engine.place, "operator")
     drifting.rest()
+    at_once = standing(drifting)
+    world.clock.pass_time(world.options.heartbeat_s)  # by their next sign of life agents know
+    drifting.rest()
+    if at_once != before:
+        drifting.failures.append(f"{what}: before anything was sent again, other documents stood in the ERP")
+    if lost := told - events(drifting):
+        drifting.failures.append(f"{what}: {len(lost)} events were not sent again")
     if standing(drifting) == before:
         drifting.came.named[what] += 1
     else:
         drifting.failures.append(f"{what}: other documents stand in the ERP than before")
     drifting.notes["engine restored"] = True
     return []
+
+
+def events(drifting: Drifting) -> set[str]:
+    return {row["event_id"] for row in books.facts(drifting.world.folder)}
 
 
 def standing(drifting: Drifting) -> list[Any]:

@@ -49,9 +49,13 @@ def take_out(drifting: Drifting, random: Random) -> list[Planted]:
 
 
 def lose_facts(drifting: Drifting, random: Random) -> list[Planted]:
-    order = untouched(drifting, random, lambda one: one["status"] != "trash")
+    spoken_for = drifting.notes.get("not sold", set())
+    order = untouched(drifting, random, lambda one: one["status"] != "trash" and not spoken_for & skus(one))
     if order is None:
         return []
+    drifting.notes["skus"] = [
+        sku for sku in drifting.notes.get("skus", sorted(stocked.catalogue())) if sku not in skus(order)
+    ]
     with drifting.world.engine.engine.records.transaction() as tx:
         tx.run("delete from events where subject = %s", f"order {STORE}/{order['id']}")
     return [planted("an order whose events the engine lost", order, "missed", 1, total(order))]
@@ -65,6 +69,10 @@ def untouched(drifting: Drifting, random: Random, fits: Any = lambda order: True
         return None
     left.discard(order["id"])
     return order
+
+
+def skus(order: Any) -> set[str]:
+    return {line["sku"] for line in order["line_items"]}
 
 
 def total(order: Any) -> int:

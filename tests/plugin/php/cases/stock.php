@@ -386,6 +386,22 @@ function test_without_row_locks_no_stock_is_taken_and_sales_go_on() {
 	must( false !== strpos( $result['reason'], 'InnoDB' ), 'it says what to do' );
 }
 
+function test_the_digest_leaves_out_a_raise_that_the_number_left_out() {
+	make_product( 1, 10 );
+	$order = sell( array( 1 => 3 ) );
+	$n     = acknowledge( 0 );
+	wc_increase_stock_levels( $order );
+	same( '10', stock_of( 1 ), 'as WooCommerce has it' );
+	usleep( 2000 );
+	write_stock( 1, 7, 1, $n );
+	same( '7', stock_of( 1 ), 'only the engine\'s number raises stock' );
+	$place = substr( md5( '1' ), 0, 4 );
+	same( '7.000', Counterfoil\Sweeps::digest( $place )['items'][0]['number'], 'nobody edited it' );
+	usleep( 2000 );
+	sell( array( 1 => 2 ) );
+	same( '7.000', Counterfoil\Sweeps::digest( $place )['items'][0]['number'], 'a later sale is taken off as ever' );
+}
+
 function test_the_digest_is_the_engines_number_until_someone_edits() {
 	make_product( 1, 10 );
 	make_product( 2, 4 );
