@@ -20,6 +20,11 @@ test: check
 demo: $(READY)
 	$(BIN)/python -m counterfoil_engine.demo $(if $(ONCE),--once)
 
+# The console as the README shows it: docs/console.png and docs/console-order.png, of the demo's day, by Chromium.
+.PHONY: picture
+picture: $(READY)
+	cd tests && ../$(BIN)/python -m picture
+
 simulate: $(READY)
 	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
 

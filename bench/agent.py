@@ -2,13 +2,15 @@
 
     python bench/agent.py [--events N]
 
-Prints one line a figure. Exit status 1 where the agent takes more than 80 MB.
+Prints one line a figure; memory with traces off and on, as many spans waiting as ever do. Exit status 1 where the agent
+takes more than 80 MB.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,7 @@ RECORDED = Path(__file__).parents[1] / "tests" / "recorded" / "woocommerce" / "o
 
 # Run in a process of its own, so that nothing but the agent is counted.
 AGENT = """
-import resource, sys, time
+import sys, time
 began = time.perf_counter()
 from datetime import UTC, datetime
 from counterfoil_agent import bootstrap, cli, config
@@ -48,11 +50,12 @@ def bench_verdicts(batch):
         id: str
     return [Verdict(each.n, each.id, "stored") for each in msgspec.json.decode(batch, type=list[Sent])]
 
-def resident_mb():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+def memory_mb(name):
+    with open("/proc/self/status") as status:  # getrusage would tell the peak of who started us
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) / 1024
 
-settings = config.read({"store": "eu1", "shop": {"url": "http://s"}, "engine": {"url": "http://e"},
+engine = {"url": "http://e"} | ({"traces_url": "http://127.0.0.1:9/v1/traces"} if sys.argv[2] == "on" else {})
+settings = config.read({"store": "eu1", "shop": {"url": "http://s"}, "engine": engine,
                         "log_level": "ERROR", "outbox": {"path": sys.argv[1], "disk_free_bytes": 0}})
 cli.log_to(sys.stderr, settings)
 agent = bootstrap.agent(settings, store=Shop(), engine=Engine())
@@ -62,7 +65,7 @@ import requests, woocommerce
 waiting = agent.outbox.depth().waiting
 for _ in range(30):
     agent.step()
-print(waiting, started_s, resident_mb(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(waiting, started_s, memory_mb("VmRSS"), memory_mb("VmHWM"))
 """
 
 
@@ -78,7 +81,9 @@ def main() -> int:
         path = Path(folder) / "waiting.sqlite"
         print(f"waiting: filling {events:,} events …", file=sys.stderr)
         fill(path, body, events)
-        return resident(path)
+        beside = Path(folder) / "traced.sqlite"
+        shutil.copy(path, beside)
+        return max(resident(path, "off"), resident(beside, "on"))
 
 
 def durable_rate(path: Path, body: bytes, group: int, events: int = 3000) -> float:
@@ -109,11 +114,14 @@ def fill(path: Path, body: bytes, events: int) -> None:
     outbox.close()
 
 
-def resident(path: Path) -> int:
-    told = subprocess.run([sys.executable, "-c", AGENT, str(path)], capture_output=True, text=True, check=True).stdout
+def resident(path: Path, traces: str) -> int:
+    command = [sys.executable, "-c", AGENT, str(path), traces]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     waiting, started_s, now_mb, peak_mb = (float(part) for part in told.split())
     print(f"start to first step, {waiting:,.0f} events waiting: {started_s:.2f} s")
-    print(f"resident with {waiting:,.0f} events waiting, sending: {now_mb:.0f} MB, peak {peak_mb:.0f} MB")
+    print(
+        f"resident with {waiting:,.0f} events waiting, sending, traces {traces}: {now_mb:.1f} MB, peak {peak_mb:.1f} MB"
+    )
     if peak_mb > LARGEST_MB:
         print(f"more than {LARGEST_MB} MB", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import a_line, an_order
 from console.conftest import Running, Visitor, a_running_console
+from counterfoil_engine.work.users import BOOTSTRAP
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +13,7 @@ def running(tmp_path_factory):
     """Two orders in the ERP, three held by one cause, two that can't be read; what a test does stays for the next."""
     with a_running_console(tmp_path_factory.mktemp("console")) as running:
         running.arrives(
-            an_order(a_line("MUG", 2, "9.90"), id=1001),
+            an_order(a_line("MUG-RED", 2, "9.90"), id=1001, number="EU-77", transaction_id="ch_4711"),
             an_order(a_line("CUP"), id=1002),
             *[an_order(a_line("MUG"), id=1003 + n, payment_method="klarna") for n in range(3)],
             *[an_order(a_line("MUG"), id=1008 + n, total="11.905") for n in range(2)],
@@ -104,12 +105,43 @@ def test_a_document_says_why_it_is_and_where(running):
     assert "SO-2026-000001" in page
 
 
-@pytest.mark.parametrize("q", ["1001", "23.56", "SO-2026-000001", "eu1/1001", "eu1/1001/sales_order/order/r1"])
+def test_an_order_that_only_the_store_calls_paid_says_so_instead_of_waiting(running):
+    page = somebody(running, "vera").get("/orders/eu1/1001").text
+    assert "nothing of its gateway confirms it yet" in page
+    assert "<b>Proven</b><span>only the store says it was paid</span>" in page
+
+
+IN_HAND = {
+    "order id": "1001",
+    "order number": "eu-77",
+    "store and order": "eu1/1001",
+    "e-mail": "E@Example.com",
+    "SKU": "mug-red",
+    "transaction": "ch_4711",
+    "amount": "23.56",
+    "amount as it is shown": "23.56 EUR",
+    "document key": "eu1/1001/sales_order/order/r1",
+    "document number": "SO-2026-000001",
+}
+
+
+@pytest.mark.parametrize("q", IN_HAND.values(), ids=IN_HAND)
 def test_the_search_leads_to_the_order_by_whatever_somebody_has_in_hand(running, q):
     sam = somebody(running, "sam")
     sent = sam.post("/search", q=q)
     answer = sam.get(sent.headers["Location"].removeprefix("/console"))
     assert "/console/orders/eu1/1001" in answer.headers.get("Location", "") + answer.text
+
+
+@pytest.mark.parametrize("q", IN_HAND.values(), ids=IN_HAND)
+def test_customer_service_finds_it_by_the_same_search_over_the_api(running, q):
+    """With a viewer's own token, which does nothing."""
+    token = running.chain.engine.control().users.rotate("vera", 30, BOOTSTRAP)["token"]
+    client, bearer = running.app.test_client(), {"Authorization": f"Bearer {token}"}
+    found = client.post("/v1/search", json={"q": q}, headers=bearer).json
+    assert "order eu1/1001" in {row["subject"] for row in [*found["orders"], *found["documents"]]}
+    assert client.get("/v1/orders/eu1/1001", headers=bearer).json["subject"] == "order eu1/1001"
+    assert client.post("/v1/retry", json={"subject": "order eu1/1001"}, headers=bearer).status_code == 403
 
 
 def test_a_hold_and_its_release_stand_in_the_audit_log(running):

@@ -61,6 +61,11 @@ def test_an_order_is_found_by_what_it_said_last():
     ("e-mail", " Erika@EXAMPLE.com", "erika@example.com"),
     ("amount", "85,870", "85.87"),
     ("amount", "100.00", "100"),
+    ("amount", "85.87 EUR", "85.87"),
+    ("amount", "€85,87", "85.87"),
+    ("amount", "1,284.50", "1284.5"),
+    ("amount", "1.284,50", "1284.5"),
+    ("amount", "1,234,567.89 USD", "1234567.89"),
     ("SKU", " mug-RED ", "MUG-red"),
     ("transaction", "CH_1010", "ch_1010"),
 ])  # fmt: skip
@@ -68,7 +73,10 @@ def test_ways_to_write_the_same_find_the_same(kind, one, other):
     assert term_of(kind, one) == term_of(kind, other) != ""
 
 
-@pytest.mark.parametrize(("kind", "text"), [("e-mail", "nobody"), ("amount", "-1"), ("amount", "1e9"), ("amount", "١")])
+NONE = [("e-mail", "nobody"), ("amount", "-1"), ("amount", "1e9"), ("amount", "1,2,3"), ("amount", "١")]
+
+
+@pytest.mark.parametrize(("kind", "text"), NONE)
 def test_what_is_none_of_a_kind_is_no_term_of_it(kind, text):
     assert term_of(kind, text) == ""
 

@@ -22,10 +22,11 @@ class ToldSpan:
 
 
 class Collector:
-    """Serves until closed; spans: what it was told, in that order."""
+    """Serves until closed; spans: what it was told, in that order. status: what it answers."""
 
     def __init__(self) -> None:
         self.spans: list[ToldSpan] = []
+        self.status = 200
         handler = type("Handler", (_Handler,), {"collector": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
@@ -79,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.collector.take(self.headers["Content-Type"], body)
-        self.send_response(200)
+        self.send_response(self.collector.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

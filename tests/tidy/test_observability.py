@@ -16,6 +16,7 @@ from counterfoil_engine.watch.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "docker" / "observability" / "alerts.yaml"
+TRIED = Path(__file__).parent / "alerts_tried.yaml"  # as `promtool test rules` reads it
 DASHBOARD = json.loads((ROOT / "docker" / "observability" / "dashboard.json").read_text())
 RUNBOOKS = ROOT / "docs" / "runbooks"
 RULES: list[dict[str, Any]] = [
@@ -56,11 +57,29 @@ def test_an_alert_rule_leads_to_a_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
 
 
-def test_prometheus_itself_takes_the_rules() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip(
-            "promtool isn't installed (Debian: apt-get install prometheus); the rules are checked as YAML above"
-        )
-    checked = subprocess.run([promtool, "check", "rules", ALERTS], capture_output=True, text=True, timeout=60)
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    tool = shutil.which("promtool")
+    if tool is None:
+        pytest.skip("promtool isn't installed (Debian: apt-get install prometheus); names and labels are checked above")
+    return subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_prometheus_itself_takes_the_rules_and_the_dashboard_s_queries(tmp_path: Path) -> None:
+    queries = [{"record": f"of_the_dashboard:{n}", "expr": query} for n, query in enumerate(QUERIES)]
+    dashboard = tmp_path / "queries.yaml"
+    dashboard.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": queries}]}))
+    for rules in (ALERTS, dashboard):
+        checked = promtool("check", "rules", rules)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_each_alert_fires_when_it_should_and_not_before(tmp_path: Path) -> None:
+    """Series over time, and what has to burn at which minute: none of the rules is left out."""
+    tried = yaml.safe_load(TRIED.read_text())
+    assert {one["alertname"] for test in tried["tests"] for one in test["alert_rule_test"] if one["exp_alerts"]} == {
+        rule["alert"] for rule in RULES
+    }
+    there = tmp_path / "tried.yaml"
+    there.write_text(yaml.safe_dump({**tried, "rule_files": [str(ALERTS)]}))
+    checked = promtool("test", "rules", there)
     assert checked.returncode == 0, checked.stdout + checked.stderr

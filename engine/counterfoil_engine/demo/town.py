@@ -27,8 +27,8 @@ from counterfoil_engine.demo.rules import RATES, town_rules
 from counterfoil_engine.demo.shops import Erp, Shop
 from counterfoil_engine.domain.errors import CounterfoilError
 
-START_TIMEOUT_S = 60.0
-REST_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
+REST_TIMEOUT_S = 180.0
 SILENT_AFTER_S = 12
 HOOKS = ("order.created", "order.updated", "order.deleted")
 

@@ -19,7 +19,7 @@ from counterfoil_engine.demo.town import Town
 
 METHOD, HELD = "klarna_later", 12
 EDITED, BY_UNITS = "BOWL", 15
-SLOW_CALL_MS = 6_000
+SLOW_CALL_MS = 15_000
 PAYOUT = "po_1QXb27"
 STRANGER = ("ch_3QX9kLnotOurs", Decimal("23.80"))
 HEADER = (

@@ -19,6 +19,8 @@ from counterfoil_engine.domain.stock import sku_key
 Kind = Literal["order", "e-mail", "transaction", "SKU", "amount"]
 LONGEST, MOST_LINES = 200, 200
 _AMOUNT = re.compile(r"[0-9]{1,12}([.,][0-9]{1,4})?")
+_GROUPED = re.compile(r"([0-9]{1,3}(?:[., '\u00a0][0-9]{3}){1,4})([.,])([0-9]{1,4})")
+_CURRENCY = re.compile(r"^(?:[A-Z]{3}|[€$£¥])\s*|\s*(?:[A-Z]{3}|[€$£¥])$")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,7 +69,11 @@ def term_of(kind: Kind, value: str) -> str:
 
 
 def _amount(text: str) -> str:
-    """85.870, 85,87 → 85.87."""
+    """85.870, 85,87, 85.87 EUR → 85.87; 1,284.50 and 1.284,50 → 1284.5."""
+    text = _CURRENCY.sub("", text)
+    grouped = _GROUPED.fullmatch(text)
+    if grouped and grouped[2] not in grouped[1]:
+        text = re.sub(r"[^0-9]", "", grouped[1]) + "." + grouped[3]
     if not _AMOUNT.fullmatch(text):
         return ""
     try:

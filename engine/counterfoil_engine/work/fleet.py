@@ -10,6 +10,7 @@ from counterfoil_engine.ports import Records
 
 # So long may an event or a document be under way before a store counts as behind.
 BEHIND_AFTER = timedelta(minutes=1)
+_GRAVEST_FIRST = ("silent", "holes", "stuck", "unread", "backlog", "party", "preview")
 
 
 class FleetRecords(Protocol):
@@ -53,14 +54,20 @@ class Fleet:
                     "swept_at": max((str(row["ended_at"]) for row in swept), default=None),
                 }
             )
+        behind = [line for line in stores if line["reasons"]]
         return {
             "now": now.isoformat(),
             "stores": stores,
-            "behind": [line for line in stores if line["reasons"]],
+            "behind": sorted(behind, key=lambda line: gravity(line["reasons"][0])),
             "posted_today": posted,
             "waiting": sum(row["documents"] for row in waiting),
             "waiting_since": min((str(row["oldest"]) for row in waiting), default=None),
         }
+
+
+def gravity(reason: Mapping[str, Any]) -> int:
+    """Of whom nothing is heard comes before what is stuck, and that before what only takes its time."""
+    return _GRAVEST_FIRST.index(reason["kind"])
 
 
 def _reasons(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response
@@ -11,6 +13,9 @@ from counterfoil_engine.console.access import caller
 from counterfoil_engine.console.filters import age, moment
 from counterfoil_engine.console.layout import page
 from counterfoil_engine.console.parts import Console
+from counterfoil_engine.ports import Wanted
+
+MOST_CAUSES = 5
 
 
 def fleet_pages(at: Blueprint, does: Console) -> None:
@@ -18,7 +23,26 @@ def fleet_pages(at: Blueprint, does: Console) -> None:
     def fleet() -> Response:
         status = does.commands.by(caller()).status(with_done=False)
         shown = does.fleet.show(status)
-        return page("fleet.html", of="fleet", answer=answer(shown), status_said=status, **shown)
+        listed = does.cases.inbox.list(Wanted(limit=MOST_CAUSES))
+        return page(
+            "fleet.html",
+            of="fleet",
+            answer=answer(shown),
+            status_said=status,
+            stuck=sum(line["stuck"] for line in shown["stores"]),
+            held=held(shown["stores"]),
+            causes=listed["causes"],
+            causes_found=listed["found"]["causes"],
+            **shown,
+        )
+
+
+def held(stores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What all stores hold up, by currency."""
+    sums: Counter[str] = Counter()
+    for each in chain.from_iterable(line["money_held"] for line in stores):
+        sums[each["currency"]] += each["amount_minor"]
+    return [{"currency": currency, "amount_minor": minor} for currency, minor in sorted(sums.items())]
 
 
 def answer(shown: Mapping[str, Any]) -> str:

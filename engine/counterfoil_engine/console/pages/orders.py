@@ -50,7 +50,8 @@ def order_pages(at: Blueprint, does: Console) -> None:
     def order(store: str, order: str) -> Response:
         wanted = query(request, _Which, store=store, order=order)
         story = does.orders.show(does.commands.by(caller()).order(wanted.store, wanted.order))
-        return page("order.html", answer=answer(story), store=wanted.store, order=wanted.order, **story)
+        said = {"answer": answer(story), "lacks_proof": lacks_proof(story)}
+        return page("order.html", store=wanted.store, order=wanted.order, **said, **story)
 
     @at.get("/orders/<store>/<order>/fact")
     def raw_fact(store: str, order: str) -> Response:
@@ -71,6 +72,13 @@ def order_pages(at: Blueprint, does: Console) -> None:
         wanted = query(request, _Document, store=store, order=order)
         found = does.orders.document(wanted.subject, wanted.key)
         return page("document.html", store=wanted.store, order=wanted.order, row=found)
+
+
+def lacks_proof(story: Mapping[str, Any]) -> str:
+    """What stands at the step *proven* until it is."""
+    if story["unproven"]:
+        return "only the store says it was paid"
+    return "it doesn't add up" if any(not row["ok"] for row in story["proof"]) else "waits"
 
 
 def answer(story: Mapping[str, Any]) -> str:

@@ -10,11 +10,12 @@ from flask import Blueprint, Response, request
 
 from counterfoil_engine.api.requests import Name, Strict
 from counterfoil_engine.console.access import caller
-from counterfoil_engine.console.filters import many
+from counterfoil_engine.console.filters import age, many
 from counterfoil_engine.console.forms import Line, form, query
 from counterfoil_engine.console.layout import go, page, tell
 from counterfoil_engine.console.parts import Console
 
+SLOW_S = 5.0
 PAUSES = {
     "0": "until I release it",
     "1": "for an hour",
@@ -78,7 +79,10 @@ def answer(lines: list[Mapping[str, Any]]) -> str:
     if len(lines) == 1:
         drained = " has drained: nothing waits." if lines[0]["last_pause"] else " answers, and nothing waits for it."
         return f"The {_name(lines[0])}{drained if not waiting else f' answers; {_waiting(lines[0])}.'}"
-    return f"All {many(len(lines), 'party', 'parties')} answer; {many(waiting, 'document waits', 'documents wait')}."
+    slow = [line for line in lines if (line["p95_s"] or 0) >= SLOW_S]
+    slowly = "".join(f" The {_name(line)} is slow: {age(line['p95_s'])} for 95 of 100 documents." for line in slow[:3])
+    all_answer = f"All {many(len(lines), 'party', 'parties')} answer"
+    return f"{all_answer}; {many(waiting, 'document waits', 'documents wait')}.{slowly}"
 
 
 def _name(line: Mapping[str, Any]) -> str:

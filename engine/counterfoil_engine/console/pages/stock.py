@@ -68,8 +68,8 @@ def why_answer(shown: Row) -> str:
     if not published:
         return f"{said}; nothing is published yet."
     if published["number"] == shown["number"]:
-        return f"{said}, and version {published['version']} says so to the stores."
-    return f"{said}; version {published['version']} still says {published['number']}, the next one is on its way."
+        return f"{said}, and the stores are told so."
+    return f"{said}; the stores are still told {published['number']}, the next number is on its way."
 
 
 def histogram(buckets: Sequence[Row]) -> list[dict[str, Any]]:
