@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import smtplib
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from counterfoil_engine.adapters.alerts.mail import Mailbox, MailSink
 from counterfoil_engine.adapters.alerts.webhook import WebhookSink
 from counterfoil_engine.domain.errors import Unavailable
 from counterfoil_engine.domain.slo import Burn, Objective
@@ -230,60 +228,3 @@ def test_a_webhook_that_isn_t_there_is_told_again() -> None:
         port = free.getsockname()[1]
     with pytest.raises(Unavailable):
         WebhookSink(f"http://127.0.0.1:{port}/alerts", SECRET, FakeClock()).send(MESSAGE)
-
-
-class Post(threading.Thread):
-    """A mail server, as far as one letter needs it (RFC 5321)."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self.receivers: list[str] = []
-        self.letter = ""
-
-    def run(self) -> None:
-        line, _ = self._server.accept()
-        with line, line.makefile("rw", newline="") as talk:
-            self._say(talk, "220 post")
-            for words in talk:
-                if words.upper().startswith("RCPT TO:"):
-                    self.receivers.append(words.split("<")[1].split(">")[0])
-                if words.upper().startswith("DATA"):
-                    self._say(talk, "354 go on")
-                    while (part := talk.readline()) != ".\r\n":
-                        self.letter += part
-                if words.upper().startswith("QUIT"):
-                    break
-                self._say(talk, "250 ok")
-
-    @staticmethod
-    def _say(talk: Any, words: str) -> None:
-        talk.write(f"{words}\r\n")
-        talk.flush()
-
-
-def test_a_letter_says_what_burns_since_when_and_what_to_do() -> None:
-    post = Post()
-    post.start()
-    MailSink(Mailbox("127.0.0.1", post.port, "none"), "counterfoil@example.com", ["night@example.com"]).send(MESSAGE)
-    post.join(5)
-    assert post.receivers == ["night@example.com"]
-    assert "Subject: [page] orders" in post.letter
-    assert "What to do: https://docs/runbooks/a.md" in post.letter
-    assert "An order takes a minute." in post.letter
-
-
-def test_a_mail_server_that_isn_t_there_is_told_again() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(Unavailable, match="mail was not taken"):
-        MailSink(Mailbox("127.0.0.1", port, "none"), "counterfoil@example.com", ["night@example.com"]).send(MESSAGE)
-
-
-def test_a_mail_server_that_offers_no_encryption_gets_no_letter() -> None:
-    post = Post()
-    post.start()
-    with pytest.raises(Unavailable) as told:
-        MailSink(Mailbox("127.0.0.1", post.port), "counterfoil@example.com", ["night@example.com"]).send(MESSAGE)
-    assert smtplib.SMTPNotSupportedError.__name__ in told.value.cause and post.letter == ""
