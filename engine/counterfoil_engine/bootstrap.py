@@ -47,6 +47,7 @@ from counterfoil_engine.console.app import add_console
 from counterfoil_engine.console.parts import Console
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
 from counterfoil_engine.domain.facts import Party as PartyKind
+from counterfoil_engine.domain.old_references import TakenOver
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.domain.settlement.refund_watch import dues as dues_and_refunds
 from counterfoil_engine.jobs import Jobs, schedule
@@ -95,6 +96,7 @@ from counterfoil_engine.records import (
     stock_pruning,
     store_writes,
     sweeps,
+    taken_over,
     traces,
     trials,
     waits,
@@ -153,6 +155,7 @@ from counterfoil_engine.work.sweep_books import BookSweeps, repair_books
 from counterfoil_engine.work.sweep_orders import OrderSweep, read_again
 from counterfoil_engine.work.sweep_schedule import SweepSchedule
 from counterfoil_engine.work.sweep_stock import StockSweep
+from counterfoil_engine.work.taken_over import TakingOver, numbers
 from counterfoil_engine.work.trials import Trials
 from counterfoil_engine.work.updates import Updates
 from counterfoil_engine.work.users import Users
@@ -465,6 +468,7 @@ class Engine:
                 meter=self.watched.meter,
                 lookup=Lookup(Search(self.records, search), self.pauses()),
                 erp_roles=self.erp_roles(),
+                taking_over=self.taking_over(),
             )
         )
         add_console(app, self.console(settings.console))
@@ -627,10 +631,14 @@ class Engine:
         with ats.PoolLocks(self.database).hold(f"mirror {entity}") as is_free:
             return is_free and Mirror(self.records, erp_roles, self.erp_roles(), place, entity).step()
 
-    def _numbers(self, party: str, entity: str, keys: Sequence[str]) -> Mapping[str, str]:
+    def _numbers(self, rules: Rules, wanted: Sequence[TakenOver]) -> Mapping[str, str]:
         """The ERP's own numbers of documents taken over, where it has them (R3)."""
-        erp = self.erps.get(entity) if party == PARTY else None
-        return {key: found[0].number for key, found in erp.find(keys).items() if found} if erp else {}
+        document = wanted[0].document
+        erp = self.erps.get(document.entity) if document.party == PARTY else None
+        return numbers(erp, rules, wanted) if erp else {}
+
+    def taking_over(self) -> TakingOver:
+        return TakingOver(self.records, taken_over, self.book, self.erps)
 
     # Running.
 

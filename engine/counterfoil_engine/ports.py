@@ -15,6 +15,7 @@ from counterfoil_engine.domain.difference import IntentState, State
 from counterfoil_engine.domain.documents import Document, Dues, JournalLine
 from counterfoil_engine.domain.errors import Case, Category, CounterfoilError
 from counterfoil_engine.domain.facts import OrderFacts, Party
+from counterfoil_engine.domain.old_references import OldDocument
 from counterfoil_engine.domain.reservations import Held, Seen, SoldLine
 from counterfoil_engine.domain.roles import Role
 from counterfoil_engine.domain.rules import Rules
@@ -135,6 +136,15 @@ class Erp(PostingParty, Protocol):
 
     def rate(self, currency: str, book: str, on: date) -> Decimal | None:
         """Units of currency for one unit of book on that day; None where the ERP knows none."""
+
+
+@runtime_checkable
+class OldBooks(Protocol):
+    """An ERP in which documents from before the start line can be found by how they are marked (R3)."""
+
+    def find_old(self, entity: str, kind: str, references: Sequence[str]) -> Mapping[str, Sequence[OldDocument]]:
+        """All documents of a kind that bear each reference and none of our keys; one that none bears is absent. May
+        raise Unavailable or RateLimited."""
 
 
 class Modest(Protocol):
@@ -838,6 +848,7 @@ class IntentRecords(Protocol):
     def refuse(self, tx: Any, intent: Intent, released: bool = False, number: str | None = None) -> bool: ...
     def postings_since(self, tx: Any, slot: str, since: datetime) -> int: ...
     def reversals_since(self, tx: Any, entity: str, since: datetime) -> tuple[int, int]: ...
+    def old_numbers(self, tx: Any, entity: str, slots: Collection[str]) -> Mapping[str, str]: ...
     def would_post(self, tx: Any, store: str, party: str) -> list[Mapping[str, Any]]: ...
     def book_minor(self, document: Document) -> int: ...
 

@@ -34,6 +34,9 @@ create table if not exists journal(
     debit_minor integer not null, credit_minor integer not null,
     book_debit_minor integer not null, book_credit_minor integer not null);
 create index if not exists journal_document on journal(document);
+create table if not exists old_references(
+    document integer primary key references documents(id) on delete cascade, reference text not null);
+create index if not exists old_references_reference on old_references(reference);
 create table if not exists numbers(
     entity text, kind text, year integer, last integer not null, primary key (entity, kind, year));
 create table if not exists counterparties(entity text, counterparty text, primary key (entity, counterparty));
@@ -166,6 +169,17 @@ class Books(DocumentStore):
         names = ("number", "kind", "currency", "amount_minor", "day")
         told = [{"key": row["key"] or None, **{n: row[n] for n in names}, "lines": lines[row["id"]]} for row in page]
         return told, page[-1]["id"] if len(rows) > limit else None
+
+    def find_old(self, entity: str, kind: str, references: Sequence[str]) -> list[Outcome]:
+        """What somebody else posted, by the references that it was marked with."""
+        marks = ",".join("?" * len(references))
+        rows = self._rows(
+            "select o.reference, d.number, d.amount_minor, d.currency, d.day from old_references o"  # noqa: S608
+            f" join documents d on d.id = o.document where d.entity = ? and d.kind = ? and o.reference in ({marks})"
+            " order by d.id",
+            (entity, kind, *references),
+        )
+        return [dict(row) for row in rows]
 
     # What an accountant sets
 
@@ -391,9 +405,9 @@ class Books(DocumentStore):
         if header.kind == "sales_order":
             self._require_counterparty(header.entity, journal.text_of(document, "counterparty"))
         elif header.kind in ("invoice", "cancellation"):
-            self._require_standing(header, journal.text_of(document, "sales_order"))
+            self._require_standing(document, header, journal.text_of(document, "sales_order"))
         elif header.kind == "credit_note":
-            invoice = self._require_standing(header, journal.text_of(document, "invoice"))
+            invoice = self._require_standing(document, header, journal.text_of(document, "invoice"))
             if invoice is not None:
                 self._require_invoiced(document, invoice)
 
@@ -404,13 +418,25 @@ class Books(DocumentStore):
                 "data", f"The counterparty {counterparty} is not in the books.", "Post its customer document first."
             )
 
-    def _require_standing(self, header: _Header, slot: str) -> sqlite3.Row | None:
+    def _require_standing(self, document: Mapping[str, Any], header: _Header, slot: str) -> sqlite3.Row | None:
+        """The document in a slot; None where it is one of old, which stands under the number that is named."""
         rows = self._rows(_STANDING + " and d.slot = ? and d.entity = ?", (slot, header.entity))
+        number = document.get("taken_over", {}).get(slot)
+        if not rows and number is not None:
+            return self._require_old(header.entity, number)
         if not rows and self.settings.references == "strict":
             raise Refusal(
                 "data", f"No document stands in the slot {slot}, which this one refers to.", "Post that document first."
             )
         return rows[0] if rows else None
+
+    def _require_old(self, entity: str, number: str) -> None:
+        if not self._rows("select 1 from documents where entity = ? and number = ? and key = ''", (entity, number)):
+            raise Refusal(
+                "data",
+                f"No document of old stands under the number {number}, which this one refers to.",
+                "Look what became of it, or link what was taken over anew: counterfoil erp taken-over STORE --link.",
+            )
 
     def _require_invoiced(self, credit_note: Mapping[str, Any], invoice: sqlite3.Row) -> None:
         """Credits of an invoice never exceed what it has invoiced, in all and by tax rate."""

@@ -31,8 +31,10 @@ from counterfoil_sandbox.service import (
     Problem,
     Service,
     add_options,
+    body_of_request,
     cursor_from,
     done,
+    list_of,
     malformed,
     modes_of,
     run,
@@ -131,6 +133,15 @@ def _book_routes(app: Flask, erp: SandboxErp) -> None:
         erp.begin_call(is_post=False)
         told, following = erp.books.entries(entity, first, last, int(cursor), PAGE_SIZE)
         return jsonify(entries=told, next=str(following) if following else None)
+
+    @app.post("/v1/old-documents/find")
+    def find_old_documents() -> Any:
+        values = body_of_request()
+        references = list_of(values, "references", MOST_KEYS)
+        entity, kind = journal.text_of(values, "entity", 64), journal.text_of(values, "kind", 40)
+        texts = [journal.text_of({"reference": one}, "reference", 300) for one in references]
+        erp.begin_call(is_post=False)
+        return jsonify(found=erp.books.find_old(entity, kind, texts))
 
     @app.get("/v1/positions")
     def positions() -> Any:

@@ -62,20 +62,30 @@ class ByHand:
         if not moved.rowcount:
             raise Refusal("data", f"The document {key} has nothing on {role}.", "Name a role of its journal.")
 
-    def book(self, entity: str, day: date, currency: str, book_currency: str, lines: Sequence[Line]) -> str:
-        """A manual journal; returns its number."""
+    def book(
+        self,
+        entity: str,
+        day: date,
+        currency: str,
+        book_currency: str,
+        lines: Sequence[Line],
+        *,
+        kind: str = "journal",
+        reference: str | None = None,
+    ) -> str:
+        """A manual journal, or a document of another connector that marked it so; returns its number."""
         amount = sum(line.debit_minor for line in lines)
         book = sum(line.book_debit_minor for line in lines)
         if (amount, book) != (sum(x.credit_minor for x in lines), sum(x.book_credit_minor for x in lines)):
             raise Refusal("unbalanced", "Its debits are not its credits.", "Correct the journal.")
         with self._books.writing() as connection:
-            number = self._books.next_number(entity, "journal", day)
+            number = self._books.next_number(entity, kind, day)
             made = connection.execute(
                 "insert into documents(key, slot, kind, entity, currency, book_currency, amount_minor, day,"
                 " content_hash, reverses, number, posted_at, body)"
-                " values ('', '', 'journal', ?, ?, ?, ?, ?, '', null, ?, ?, '{}')",
+                " values ('', '', ?, ?, ?, ?, ?, ?, '', null, ?, ?, '{}')",
                 (
-                    *(entity, currency, book_currency, amount, day.isoformat()),
+                    *(kind, entity, currency, book_currency, amount, day.isoformat()),
                     *(number, stamp(self._books.now())),
                 ),
             )
@@ -84,6 +94,8 @@ class ByHand:
                 for x in lines
             ]
             connection.executemany("insert into journal values (?, ?, ?, ?, ?, ?)", rows)
+            if reference is not None:
+                connection.execute("insert into old_references values (?, ?)", (made.lastrowid, reference))
         return number
 
     def _id_of(self, key: str) -> int:

@@ -237,7 +237,9 @@ def taken(kind, amount, natural="x", **more):
 def test_what_was_made_before_the_start_line_is_never_posted_and_later_refunds_refer_to_it(world):
     old = (taken("sales_order", 1000, "order"), taken("invoice", 1000, "a", after=["sales_order/order"]))
     numbers = {"eu1/1001/invoice/a/r1": "RE-77"}
-    looker = world.looker(numbers=lambda party, entity, keys: {k: numbers[k] for k in keys if k in numbers})
+    looker = world.looker(
+        numbers=lambda rules, wanted: {one.key: numbers[one.key] for one in wanted if one.key in numbers}
+    )
     world.due("1001", *old)
     world.run(looker)
     assert world.erp.posted() == []
@@ -267,10 +269,10 @@ def test_an_erp_that_is_down_does_not_lose_the_numbers_of_what_is_taken_over(wor
 
     answers = [Unavailable("It is down.", "It is tried again.")]
 
-    def numbers(party, entity, keys):
+    def numbers(rules, wanted):
         if answers:
             raise answers.pop()
-        return dict.fromkeys(keys, "RE-77")
+        return {one.key: "RE-77" for one in wanted}
 
     world.due("1001", taken("invoice", 1000, "a"))
     looker = world.looker(numbers=numbers)

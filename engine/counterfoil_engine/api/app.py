@@ -26,6 +26,7 @@ from counterfoil_engine.ports import Clock, Commands, Meter
 from counterfoil_engine.work.erp_roles import ErpRoles
 from counterfoil_engine.work.feed import Feed
 from counterfoil_engine.work.receive import Receiver
+from counterfoil_engine.work.taken_over import TakingOver
 from counterfoil_engine.work.updates import Updates
 
 
@@ -52,6 +53,7 @@ class Engine:
     meter: Meter | None = None
     lookup: Lookup | None = None
     erp_roles: ErpRoles | None = None
+    taking_over: TakingOver | None = None
 
 
 def create_app(engine: Engine) -> Flask:
@@ -80,7 +82,7 @@ def create_app(engine: Engine) -> Flask:
     if engine.lookup:
         app.register_blueprint(lookup(engine.lookup, engine.settings, access))
     if engine.erp_roles:
-        app.register_blueprint(erps(engine.erp_roles, engine.settings, access))
+        app.register_blueprint(erps(engine.erp_roles, engine.taking_over, engine.settings, access))
         if engine.erp_roles.entities:
             app.before_request(engine.erp_roles.learn)
     handle_errors(app)

@@ -1,4 +1,4 @@
-"""ERPs of an entity that has two: which one counts, and the way from one to the other."""
+"""What concerns ERPs: which one counts of two, and what they have from before a store's start line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from counterfoil_engine.api.access import Access, caller_of_request
 from counterfoil_engine.api.requests import Name, Strict, answer, asked, named
 from counterfoil_engine.config import Settings
 from counterfoil_engine.work.erp_roles import ErpRoles
+from counterfoil_engine.work.taken_over import TakingOver
 
 
 class _Which(Strict):
     entity: Name
+
+
+class _Store(Strict):
+    store: Name
 
 
 class _Change(Strict):
@@ -21,7 +26,7 @@ class _Change(Strict):
     to: Literal["beside", "alone", "hand-over", "back"]
 
 
-def erps(roles: ErpRoles, settings: Settings, access: Access) -> Blueprint:
+def erps(roles: ErpRoles, taking: TakingOver | None, settings: Settings, access: Access) -> Blueprint:
     """For operators."""
     blueprint = Blueprint("erps", __name__, url_prefix="/v1")
 
@@ -42,5 +47,15 @@ def erps(roles: ErpRoles, settings: Settings, access: Access) -> Blueprint:
         wanted, who = asked(request, _Change, settings.limits), caller_of_request().name
         change = {"beside": roles.begin, "alone": roles.end, "hand-over": roles.hand_over, "back": roles.take_back}
         return make_response(answer(change[wanted.to](wanted.entity, who)))
+
+    if taking is not None:
+
+        @blueprint.get("/taken-over/<store>")
+        def taken_over(store: str) -> Response:
+            return make_response(answer(taking.show(named({"store": store}, _Store).store)))
+
+        @blueprint.post("/taken-over")
+        def link_taken_over() -> Response:
+            return make_response(answer(taking.link(asked(request, _Store, settings.limits).store)))
 
     return blueprint

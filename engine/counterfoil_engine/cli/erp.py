@@ -167,6 +167,33 @@ def erp_hand_over(context: Context, entity: str, back: bool) -> None:
     context.answer(_changed(context, entity, "back" if back else "hand-over"), _show_role)
 
 
+@command("taken-over", erp)
+@click.argument("store")
+@click.option("--link", is_flag=True, help="keep the ERP's numbers of what is found; its refunds then refer to them")
+def erp_taken_over(context: Context, store: str, link: bool) -> None:
+    """What was made before a store's start line, and what the ERP has of it: found by the rules' old_references.
+
+    Nothing of it is posted or changed there, whatever is found. Example: counterfoil erp taken-over eu1
+    """
+    if link:
+        context.answer(context.client.post("taken-over", body={"store": store}), _show_taken_over)
+    else:
+        context.answer(context.client.get("taken-over", store), _show_taken_over)
+
+
+def _show_taken_over(value: dict[str, Any]) -> None:
+    if not value["kinds"]:
+        show.line(f"Nothing was made before the start line of {value['store']}.")
+    rows = [[row["kind"], row["outcome"], row["documents"]] for row in value["kinds"]]
+    show.table(["kind", "in the ERP", "documents"], rows, right=["documents"])
+    unlinked = [[row["key"], row["cause"], row["remedy"]] for row in value["unlinked"]]
+    show.table(["not linked", "why", "what to do"], unlinked)
+    if value["is_linked"]:
+        show.line(f"{value['new']} document(s) are linked by now that weren't before.")
+    elif value["new"]:
+        show.line(f"{value['new']} document(s) can be linked: counterfoil erp taken-over {value['store']} --link")
+
+
 def _changed(context: Context, entity: str, to: str) -> dict[str, Any]:
     return context.client.post("erps", body={"entity": entity, "to": to})
 

@@ -38,13 +38,16 @@ class Entity:
 
 @dataclass(frozen=True)
 class Store:
-    """A WooCommerce shop: its entity, pool, start line (R3) and write switch per party (off, preview, on)."""
+    """A WooCommerce shop: its entity, pool, start line (R3) and write switch per party (off, preview, on).
+
+    old_references: by kind, how documents from before the start line are marked in the ERP (`old_references.py`)."""
 
     id: str
     entity: str
     start_line: datetime
     pool: str = ""
     switches: Mapping[str, str] = field(default_factory=dict)
+    old_references: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

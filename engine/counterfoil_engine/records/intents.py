@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from counterfoil_engine.domain.documents import Document, JournalLine
+from counterfoil_engine.domain.old_references import NO_NUMBER
 from counterfoil_engine.ports import Intent, NewIntent, WorkClass
 from counterfoil_engine.records.database import Transaction, as_time
 from counterfoil_engine.records.waits import ANY_PARTY, forget, result_key, wait_for_results
@@ -505,6 +506,21 @@ def waiting_abouts(tx: Transaction, entity: str, key: str) -> list[str]:
         result_key(entity, key),
     )
     return [row["about"] for row in rows]
+
+
+def old_numbers(tx: Transaction, entity: str, slots: Collection[str]) -> dict[str, str]:
+    """The ERP's own numbers of what was taken over, by slot, of those that are linked to it (R3)."""
+    if not slots:
+        return {}
+    is_named, params = tx.among("slot", slots)
+    rows = tx.all(
+        f"select slot, number from intents where {is_named} and origin = 'taken_over' and state = 'done'"
+        " and party = 'erp' and entity = %s and number <> %s",
+        *params,
+        entity,
+        NO_NUMBER,
+    )
+    return {row["slot"]: row["number"] for row in rows}
 
 
 def would_post(tx: Transaction, store: str, party: str) -> list[Mapping[str, Any]]:

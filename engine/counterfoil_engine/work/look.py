@@ -22,6 +22,7 @@ from loguru import logger
 from counterfoil_engine.domain.difference import Post, Reverse, Withdraw
 from counterfoil_engine.domain.documents import Document, Dues
 from counterfoil_engine.domain.errors import Case, CounterfoilError, Retry
+from counterfoil_engine.domain.old_references import NO_NUMBER, TakenOver
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import (
     Claim,
@@ -40,15 +41,16 @@ from counterfoil_engine.work.hold import Considered, Holds, LookSettings, standi
 
 __all__ = ["Considered", "LookSettings", "Looker"]
 
-Numbers = Callable[[str, str, Sequence[str]], Mapping[str, str]]
-"""party, entity, keys → the ERP's own numbers of documents taken over, where it has them. May raise Retry."""
+Numbers = Callable[[Rules, Sequence[TakenOver]], Mapping[str, str]]
+"""rules, documents of one party and entity → the ERP's own numbers by key, where it has them. May raise Retry."""
 
 
 @dataclass
 class _NeedNumbers(Exception):
     """Documents were made before the start line: their numbers have to be asked for outside the transaction."""
 
-    wanted: list[tuple[str, str, str]]
+    rules: Rules
+    wanted: list[TakenOver]
 
 
 class Looker:
@@ -60,7 +62,7 @@ class Looker:
         book: RulesBook,
         readers: Mapping[str, Reader],
         token: Callable[[], str],
-        numbers: Numbers = lambda party, entity, keys: {},
+        numbers: Numbers = lambda rules, wanted: {},
         settings: LookSettings | None = None,
         looked: Callable[[Sequence[str], float], None] = lambda subjects, took_s: None,
     ) -> None:
@@ -135,6 +137,7 @@ class Looker:
 
     def _together(self, claims: Sequence[Claim]) -> None:
         started = time.perf_counter()
+        self._known_numbers.clear()
         for _ in range(3):
             try:
                 with self._records.transaction() as tx:
@@ -142,7 +145,7 @@ class Looker:
                 self._looked([claim.subject for claim in claims], time.perf_counter() - started)
                 return
             except _NeedNumbers as need:
-                self._ask_for_numbers(need.wanted)
+                self._ask_for_numbers(need)
 
     def _alone(self, claim: Claim) -> None:
         try:
@@ -166,11 +169,13 @@ class Looker:
                 self._records.looks.note_failure(tx, claim.subject, told)
             self._records.claims.release(tx, claim, tx.now() + timedelta(seconds=pause), own)
 
-    def _ask_for_numbers(self, wanted: Sequence[tuple[str, str, str]]) -> None:
-        for party, entity in sorted({(party, entity) for party, entity, _ in wanted}):
-            keys = [key for of_party, of_entity, key in wanted if (of_party, of_entity) == (party, entity)]
-            found = self._numbers(party, entity, keys)
-            self._known_numbers.update({(party, entity, key): found.get(key, "taken over") for key in keys})
+    def _ask_for_numbers(self, need: _NeedNumbers) -> None:
+        by_place: dict[tuple[str, str], list[TakenOver]] = {}
+        for one in need.wanted:
+            by_place.setdefault((one.document.party, one.document.entity), []).append(one)
+        for place, wanted in sorted(by_place.items()):
+            found = self._numbers(need.rules, wanted)
+            self._known_numbers.update({(*place, one.key): found.get(one.key, NO_NUMBER) for one in wanted})
 
     # Looks, as many as were claimed together.
 
@@ -214,7 +219,7 @@ class Looker:
         ledger = _Ledger(records, tx, {one.dues.subject: one.slots for one in seen})
         writers: list[_Writer] = []
         held: dict[str, tuple[str, Sequence[Restated]]] = {}
-        wanted: list[tuple[str, str, str]] = []
+        wanted: list[TakenOver] = []
         more: set[str] = set()
         for look_id, one in zip(ids, seen, strict=True):
             considered = self._compared(tx, reader, one.facts, one.dues, rules, as_of, ledger.of(one))
@@ -230,7 +235,7 @@ class Looker:
             if one.claim.claims > 1:
                 records.looks.forget_failure(tx, one.dues.subject)
         if wanted:
-            raise _NeedNumbers(wanted)
+            raise _NeedNumbers(rules, wanted)
         ledger.write()
         steps = {look_id: writer.told(ledger.made) for look_id, writer in zip(ids, writers, strict=True)}
         records.looks.record_steps(tx, steps)
@@ -438,7 +443,7 @@ class _Writer:
         considered: Considered,
         look_id: int,
         numbers: Mapping[tuple[str, str, str], str],
-        wanted: list[tuple[str, str, str]],
+        wanted: list[TakenOver],
     ) -> None:
         self._records, self._tx, self._claim, self._considered = records, tx, claim, considered
         self._look_id, self._numbers, self._wanted = look_id, numbers, wanted
@@ -494,10 +499,9 @@ class _Writer:
         document = step.document
         number = None
         if document.taken_over:
-            place = (document.party, document.entity, step.key)
-            number = self._numbers.get(place)
+            number = self._numbers.get((document.party, document.entity, step.key))
             if number is None:
-                self._wanted.append(place)
+                self._wanted.append(TakenOver(step.key, self._considered.facts.store, document))
                 return ""
         self._intend(step.key, document, step.day, step.after, self._considered.rules_version, number=number)
         return f"posts {step.key}"

@@ -205,8 +205,10 @@ class Poster:
             marked = self._resolve(marked)
         if not marked:
             return
+        old = self._old_numbers(marked)
+        postings = [posting_of(intent, intent.posting_date or intent.day, old) for intent in marked]
         try:
-            outcomes = self._call(lambda: self._receiver.post([_posting(intent) for intent in marked]))
+            outcomes = self._call(lambda: self._receiver.post(postings))
         except Retry:
             raise
         except CounterfoilError as error:
@@ -247,6 +249,14 @@ class Poster:
             open_still = [one for one in batch if str(Period.of(one.posting_date or one.day)) not in locked]
             ids = set(records.intents.mark_sent(tx, open_still))
         return [intent for intent in batch if intent.id in ids]
+
+    def _old_numbers(self, intents: Sequence[Intent]) -> Mapping[str, str]:
+        """Of what was taken over, and these rest on (R3)."""
+        slots = {slot for one in intents if one.document and one.party == "erp" for slot in one.document.after}
+        if not slots:
+            return {}
+        with self._records.transaction() as tx:
+            return self._records.intents.old_numbers(tx, self._lane.entity, slots)
 
     def _periods_locked(self, tx: Any) -> frozenset[str]:
         """Only what is posted to a ledger has a period."""
@@ -360,10 +370,6 @@ class Poster:
         with self._records.transaction() as tx:
             due = [found.adopt(self._records, tx, self._lane.party, self._lane.entity, bearing) for bearing in chunk]
             ledger.mark_due(self._records, tx, set().union(*due))
-
-
-def _posting(intent: Intent) -> Posting:
-    return posting_of(intent, intent.posting_date or intent.day)
 
 
 def _is_refused(outcome: Outcome | None) -> bool:

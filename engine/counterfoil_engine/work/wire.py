@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 
 from counterfoil_engine.domain.documents import Document
 from counterfoil_engine.ports import Intent, Posting
 
 
-def posting_of(intent: Intent, posting_date: date) -> Posting:
-    """What is sent for an intent: its document under its key, with the date that was chosen for it (R1)."""
+def posting_of(intent: Intent, posting_date: date, old_numbers: Mapping[str, str] = MappingProxyType({})) -> Posting:
+    """What is sent for an intent: its document under its key, with the date that was chosen for it (R1).
+
+    old_numbers: by slot, the ERP's own of what was taken over; those that the document rests on go with it (R3)."""
     assert intent.document is not None
     document = wire_document(
         intent.document,
@@ -20,6 +24,8 @@ def posting_of(intent: Intent, posting_date: date) -> Posting:
         reverses=intent.reverses,
         content_hash=intent.content_hash,
     )
+    if named := {slot: old_numbers[slot] for slot in intent.document.after if slot in old_numbers}:
+        document["taken_over"] = named
     return Posting(intent.key, intent.content_hash, document)
 
 

@@ -24,7 +24,7 @@ from counterfoil_engine.ports import Found, Health, Outcome, Posting, Refused, U
 
 Read = TypeVar("Read")
 
-_KEYS_A_CALL = 500
+KEYS_A_CALL = 500
 _BELIEVED_S = 60.0  # how long what the party declares is believed
 
 
@@ -103,8 +103,8 @@ class PostingOverHttp:
 
     def find(self, keys: Sequence[str]) -> Mapping[str, Sequence[Found]]:
         by_key: dict[str, list[Found]] = {}
-        for start in range(0, len(keys), _KEYS_A_CALL):
-            part = list(keys[start : start + _KEYS_A_CALL])
+        for start in range(0, len(keys), KEYS_A_CALL):
+            part = list(keys[start : start + KEYS_A_CALL])
             body = json.dumps({"keys": part}).encode()
             read = partial(answers.found, asked=set(part))
             rows, _ = self._read("POST", "/v1/documents/find", read, body=body)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import requests
 
 from counterfoil_engine.adapters.erp.http import answers
-from counterfoil_engine.adapters.http.posting import PostingOverHttp
+from counterfoil_engine.adapters.http.posting import KEYS_A_CALL, PostingOverHttp
 from counterfoil_engine.domain.documents import JournalLine
+from counterfoil_engine.domain.old_references import OldDocument
 from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import PositionPage, TokenForgotten
 
@@ -51,6 +54,17 @@ class HttpErp(PostingOverHttp):
                 raise self._malformed("gives a cursor for the second time")
             seen.add(following)
             params = {**params, "cursor": following}
+
+    def find_old(self, entity: str, kind: str, references: Sequence[str]) -> Mapping[str, Sequence[OldDocument]]:
+        """`ports.OldBooks`: what whoever posted before the start line marked so."""
+        found: dict[str, list[OldDocument]] = {}
+        for start in range(0, len(references), KEYS_A_CALL):
+            part = list(references[start : start + KEYS_A_CALL])
+            body = json.dumps({"entity": entity, "kind": kind, "references": part}).encode()
+            read = partial(answers.old_documents, asked=frozenset(part))
+            for one in self._read("POST", "/v1/old-documents/find", read, body=body):
+                found.setdefault(one.reference, []).append(one)
+        return found
 
     def positions(self, since: str | None = None) -> Iterator[PositionPage]:
         """`ports.StockOwner`: all positions of its warehouses, or what changed after a token."""

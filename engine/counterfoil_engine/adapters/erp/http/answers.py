@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from counterfoil_engine.adapters.http.answers import Malformed, is_text, member, object_of, rows_of
 from counterfoil_engine.domain.documents import JournalLine
+from counterfoil_engine.domain.old_references import OldDocument
 from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import PositionPage
 
@@ -74,10 +76,7 @@ def _entry(row: Any) -> Booked:
     key = member(row, "key")
     if (key is not None and not is_text(key)) or type(row.get("amount_minor")) is not int:
         raise Malformed("has a row in `entries` whose key is no text, or whose amount is no whole number")
-    try:
-        day = date.fromisoformat(member(row, "day"))
-    except (TypeError, ValueError):
-        raise Malformed("has a row in `entries` whose `day` is no day") from None
+    day = _day_of(row)
     net: dict[tuple[str, str], tuple[int, int]] = {}
     for line in rows_of(row, "lines"):
         if not isinstance(line, dict) or not is_text(line.get("role")):
@@ -88,6 +87,29 @@ def _entry(row: Any) -> Booked:
         amount, book = net.get((line["role"], row["currency"]), (0, 0))
         net[line["role"], row["currency"]] = (amount + debit - credit, book + book_debit - book_credit)
     return Booked(key, row["number"], row["kind"], row["amount_minor"], row["currency"], day, net)
+
+
+def old_documents(body: bytes, asked: Collection[str]) -> list[OldDocument]:
+    """What bears the references asked for; an answer on others is none."""
+    found = [_old_document(row) for row in rows_of(object_of(body), "found")]
+    if any(one.reference not in asked for one in found):
+        raise Malformed("names a reference that was not asked for")
+    return found
+
+
+def _old_document(row: Any) -> OldDocument:
+    if not isinstance(row, dict) or not all(is_text(row.get(name)) for name in ("reference", "number", "currency")):
+        raise Malformed("has a row in `found` without reference, number and currency")
+    if type(row.get("amount_minor")) is not int:
+        raise Malformed("has a row in `found` whose amount is no whole number")
+    return OldDocument(row["reference"], row["number"], row["amount_minor"], row["currency"], _day_of(row))
+
+
+def _day_of(row: Any) -> date:
+    try:
+        return date.fromisoformat(member(row, "day"))
+    except (TypeError, ValueError):
+        raise Malformed("has a row whose `day` is no day") from None
 
 
 def positions(body: bytes) -> tuple[PositionPage, str | None]:

@@ -13,12 +13,14 @@ import requests
 from counterfoil_engine.adapters.erp.tryton.books import Books
 from counterfoil_engine.adapters.erp.tryton.ledger import Ledger
 from counterfoil_engine.adapters.erp.tryton.names import NameMap, load
+from counterfoil_engine.adapters.erp.tryton.old_books import OldBooks
 from counterfoil_engine.adapters.erp.tryton.posting import Carrier
 from counterfoil_engine.adapters.erp.tryton.register import Register
 from counterfoil_engine.adapters.erp.tryton.rpc import Tryton
 from counterfoil_engine.adapters.erp.tryton.stock import Stock
 from counterfoil_engine.domain.documents import JournalLine
 from counterfoil_engine.domain.errors import CounterfoilError, Unavailable
+from counterfoil_engine.domain.old_references import OldDocument
 from counterfoil_engine.domain.tie_out import Booked
 from counterfoil_engine.ports import Found, Health, Outcome, PositionPage, Posting
 
@@ -110,6 +112,11 @@ class TrytonErp:
     def entries(self, entity: str, first: date, last: date) -> Iterator[Booked]:
         self._books.open()
         yield from self._ledger.entries(first, last)
+
+    def find_old(self, entity: str, kind: str, references: Sequence[str]) -> Mapping[str, Sequence[OldDocument]]:
+        """Sales and invoices by reference, money by the description of its move, in the company's currency."""
+        self._books.open()
+        return OldBooks(self._books).find(kind, references)
 
     def positions(self, since: str | None = None) -> Iterator[PositionPage]:
         self._books.open()

@@ -58,6 +58,7 @@ class Known:
         self.sales_by_key = self._sales({place for document in documents if (place := _order_of(document))})
         self.sales = self._standing_by_slot()
         self._invoiced = self._invoice_parties(documents)
+        self._of_old = self._old_partners(documents)
         self.customer_location = self._customer_location(documents)
 
     # What vouchers ask
@@ -78,7 +79,7 @@ class Known:
         sale = self.sales.get(refers) if refers else None
         found = sale.partner if sale else self._invoiced.get(document.get("invoice", ""))
         sale = sale or self.sale_of(document)
-        found = found or (sale.partner if sale else None) or self.nobody
+        found = found or self._old_partner(document) or (sale.partner if sale else None) or self.nobody
         if found is None:
             raise Refusal(
                 "data",
@@ -90,7 +91,7 @@ class Known:
     def party_of(self, document: Mapping[str, Any]) -> Partner:
         """Whose account a move levels. Raises Refusal."""
         sale = self.sale_of(document)
-        found = sale.partner if sale else self.nobody
+        found = sale.partner if sale else self._old_partner(document) or self.nobody
         if found is None:
             raise Refusal(
                 "data",
@@ -229,6 +230,32 @@ class Known:
             *(0, None, [("id", "ASC")], ["reference", "party", "party.addresses"]),
         )
         return {slot_of(row["reference"]): _partner(row) for row in rows}
+
+    def _old_partners(self, documents: Iterable[Mapping[str, Any]]) -> dict[str, Partner]:
+        """By number: whom the sales and invoices are for that another connector posted."""
+        numbers = sorted({number for document in documents for number in document.get("taken_over", {}).values()})
+        return {
+            row["number"]: _partner(row)
+            for model in ("sale.sale", "account.invoice")
+            if numbers
+            for row in self._read(
+                f"model.{model}.search_read",
+                self._books.of_company(("number", "in", numbers)),
+                *(0, None, [("id", "ASC")], ["number", "party", "party.addresses"]),
+            )
+        }
+
+    def _old_partner(self, document: Mapping[str, Any]) -> Partner | None:
+        """Raises Refusal where what an invoice or a credit note rests on isn't there any more."""
+        numbers: Mapping[str, str] = document.get("taken_over", {})
+        of = numbers.get(document.get("invoice") or document.get("sales_order") or "")
+        if of is not None and of not in self._of_old:
+            raise Refusal(
+                "data",
+                f"No document of old stands under the number {of} in Tryton, which this one refers to.",
+                "Look what became of it, or link what was taken over anew: counterfoil erp taken-over STORE --link.",
+            )
+        return next((self._of_old[number] for number in numbers.values() if number in self._of_old), None)
 
     def _customer_location(self, documents: Iterable[Mapping[str, Any]]) -> int | None:
         if not any(document["kind"] == "return" for document in documents):

@@ -292,7 +292,7 @@ class Maker:
             "accounting_date": base.day,
             "payment_term_date": base.day,
             "reference": base.key,
-            "description": f"Order {document['number']}" if books.has_module else base.stamp,
+            "description": _about(document) if books.has_module else base.stamp,
             "lines": [("create", rows)],
             "taxes": [("create", self._taxes(lines, currency, sign))],
         }
@@ -404,6 +404,12 @@ def _parts(document: Mapping[str, Any], line: Mapping[str, Any]) -> list[Amounts
     """A line without its taxes, by role; the first part is there even where it comes to nothing."""
     parts = list(earned(document, line)) if document["kind"] == "invoice" else [credited(line)]
     return [parts[0], *(part for part in parts[1:] if part[1] or part[2])]
+
+
+def _about(document: Mapping[str, Any]) -> str:
+    """For people; with the number of the invoice of old that it credits."""
+    of = document.get("taken_over", {}).get(document.get("invoice"))
+    return f"Order {document['number']}, of {of}" if of else f"Order {document['number']}"
 
 
 def _made(base: Voucher, model: str, values: Mapping[str, Any], buttons: tuple[str, ...] = ()) -> Voucher:
