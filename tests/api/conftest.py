@@ -8,7 +8,7 @@ import pytest
 from counterfoil_engine.api.app import Engine, create_app
 from counterfoil_engine.config import settings
 from counterfoil_engine.domain.facts import OrderFacts
-from counterfoil_engine.records import close, erp_roles, mailbox
+from counterfoil_engine.records import close, erp_roles, mailbox, taken_over
 from counterfoil_engine.records.database import Database
 from counterfoil_engine.records.events import StoredEvents
 from counterfoil_engine.records.facts import facts_of
@@ -17,6 +17,7 @@ from counterfoil_engine.records.wiring import records_over
 from counterfoil_engine.work.erp_roles import ErpRoles
 from counterfoil_engine.work.receive import Receiver
 from counterfoil_engine.work.rules_file import parse_rules
+from counterfoil_engine.work.taken_over import TakingOver
 from counterfoil_engine.work.updates import Updates
 from fakes.clock import FakeClock
 from fakes.commands import FakeCommands
@@ -79,6 +80,7 @@ def client(database: Database, clock: FakeClock) -> FlaskClient:
         cases=a_desk(database, clock),
         sweeping=a_sweeping(database),
         erp_roles=ErpRoles(records_over(database), erp_roles, close, {}),
+        taking_over=TakingOver(records_over(database), taken_over, Book(parse_rules), {}),
         finances=the_finances(database),
         watching=a_watching(database),
         lookup=a_lookup(database),

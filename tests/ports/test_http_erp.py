@@ -34,6 +34,7 @@ READS: dict[str, Callable[[HttpErp], Any]] = {
     "open_day": lambda erp: erp.open_day("DE01", DAY),
     "balances": lambda erp: erp.balances("DE01"),
     "entries": lambda erp: list(erp.entries("DE01", DAY, DAY)),
+    "find_old": lambda erp: erp.find_old("DE01", "invoice", ["WC-1"]),
 }
 
 

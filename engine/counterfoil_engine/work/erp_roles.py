@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from loguru import logger
@@ -23,6 +23,8 @@ from counterfoil_engine.ports import Erp, Intent, Outcome, Posted, Posting, Reco
 from counterfoil_engine.work.wire import posting_of
 
 MOST_SHOWN = 20
+RESTS = 10  # times as long as a comparison of two ledgers took
+LONGEST_REST = timedelta(minutes=2)
 
 
 class RoleRecords(Protocol):
@@ -52,6 +54,7 @@ class ErpByRole:
 
     def __init__(self, counts: str, erps: Mapping[str, Erp]) -> None:
         self.counts, self.erps = counts, erps
+        self.compared_again_at: datetime | None = None  # the two ledgers, while one hands over
 
     @property
     def lanes(self) -> int:
@@ -215,11 +218,13 @@ class ErpRoles:
             now = self.standing(tx, entity)
             if not now.is_handing_over or now.beside is None:
                 return False
-            counted = self._roles.counts(tx, entity, now.beside)
-        if counted["sent"] or counted["behind"] or counted["refused"]:
+            counted, began = self._roles.counts(tx, entity, now.beside), tx.now()
+        rests_until = self._places[entity].compared_again_at
+        if counted["sent"] or counted["behind"] or counted["refused"] or (rests_until and began < rests_until):
             return False
         if found := self._breaks(entity, now.beside):
             logger.warning("hand-over waits", entity=entity, differing=len(found), cause=found[0].cause)
+            self._rest(entity, began)
             return False
         with self._records.transaction() as tx:
             if self._known(tx, entity) != now:
@@ -227,6 +232,13 @@ class ErpRoles:
             self._write(tx, entity, Standing(now.beside), "engine")
         logger.info("handed over", entity=entity, erp=now.beside, before=now.counts)
         return True
+
+    def _rest(self, entity: str, began: datetime) -> None:
+        """A whole ledger was read: the next comparison is the later, the longer this one took."""
+        with self._records.transaction() as tx:
+            now = tx.now()
+        pause = min(max(RESTS * (now - began), timedelta(seconds=1)), LONGEST_REST)
+        self._places[entity].compared_again_at = now + pause
 
 
 class Mirror:

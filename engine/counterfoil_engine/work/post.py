@@ -27,7 +27,6 @@ from counterfoil_engine.ports import (
     LaneLost,
     Outcome,
     Posted,
-    Posting,
     PostingParty,
     Records,
     Refused,
