@@ -1,6 +1,7 @@
 """The schedule: what has to happen by the clock alone. One process at a time leads; each job can be called by hand.
 
 again       every 5 s    marks due the subjects whose moment has come (L5)
+statistics  every 10 s   tells the database's planner what a burst has changed
 alive       every 60 s   a sign of life, so that a restore knows since when to ask each ERP (R4)
 waits       every hour   looks at every wait again; what it has to free counts as a defect (L2)
 sweeps      every 60 s   begins the sweeps that are due by rule
@@ -27,13 +28,17 @@ _MOST_PARTS = 500  # of stock in one run, a transaction each
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs over one engine. prune: what retention removes and adds, by the moment before which it may; prune_stock:
-    a part of that, and whether more is left; note: keeps the count of signs of life where a restore of the database
-    doesn't reach; sweeps: begins those that are due, how many; objectives, kpis: see `work/slo.py`, `work/kpis.py`."""
+    """The jobs over one engine.
+
+    prune: what retention removes and adds, by the moment before which it may; prune_stock: a part of that, and whether
+    more is left. refresh: the planner's statistics. note: keeps the count of signs of life where a restore of the
+    database doesn't reach. sweeps: begins those that are due, how many. objectives, kpis: see `work/slo.py`,
+    `work/kpis.py`."""
 
     records: Records
     prune: Callable[[Any, Any], None]
     prune_stock: Callable[[Any, Any], bool]
+    refresh: Callable[[Any], object]
     note: Callable[[int], object] = lambda lives: None
     sweeps: Callable[[], int] = lambda: 0
     objectives: Callable[[], None] = lambda: None
@@ -43,6 +48,10 @@ class Jobs:
         """How many subjects were marked due."""
         with self.records.transaction() as tx:
             return self.records.looks.mark_again(tx)
+
+    def statistics(self) -> None:
+        with self.records.transaction() as tx:
+            self.refresh(tx)
 
     def alive(self) -> None:
         with self.records.transaction() as tx:
@@ -68,6 +77,7 @@ class Jobs:
 
     def step(self) -> int:
         """Every job once, by hand; how many subjects became due."""
+        self.statistics()
         self.alive()
         self.waits()
         self.retention()
@@ -96,6 +106,7 @@ def schedule(jobs: Jobs, leads: Callable[[], bool], failed: Callable[[], None]) 
         executors={"default": {"type": "threadpool", "max_workers": 1}},
     )
     scheduler.add_job(led(jobs.again), "interval", seconds=5)
+    scheduler.add_job(led(jobs.statistics), "interval", seconds=10)
     scheduler.add_job(led(jobs.alive), "interval", seconds=60)
     scheduler.add_job(led(jobs.sweeps), "interval", seconds=60)
     scheduler.add_job(led(jobs.objectives), "interval", seconds=60)

@@ -412,6 +412,14 @@ WRONG: dict[str, list[tuple[list[str], int]]] = {
         (["DE01", "new"], 2),
         ([LONG], 1),
     ],
+    "erp taken-over": [
+        ([], 2),
+        (["nowhere"], 1),
+        (["nowhere", "--link"], 1),
+        (["eu1", "us1"], 2),
+        (["eu1", "--post"], 2),
+        ([LONG], 1),
+    ],
     "completion": [([], 2), (["tcsh"], 2), (["bash", "zsh"], 2), (["--bash"], 2), ([""], 2)],
 }
 

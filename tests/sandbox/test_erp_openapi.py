@@ -71,6 +71,8 @@ def test_the_examples_are_documents_that_the_sandbox_posts_in_their_order() -> N
         ("post", "/v1/documents", "", {"documents": [*an_order(), a_sales_order(amount_minor=1, revision=2), 7]}),
         ("get", "/v1/documents", "since=2020-01-01T00:00:00Z", None),
         ("post", "/v1/documents/find", "", {"keys": [an_invoice()["key"], "eu1/2/invoice/1/r1"]}),
+        (*("post", "/v1/old-documents/find", ""), {"entity": "DE01", "kind": "invoice", "references": ["WC-1"]}),
+        ("post", "/v1/old-documents/find", "", {"entity": "DE01", "kind": "invoice", "references": []}),
         ("get", "/v1/rates", "currency=USD&book=EUR&on=2026-11-23", None),
         ("get", "/v1/rates", "currency=EUR&book=EUR&on=2026-11-23", None),
         ("get", "/v1/periods", "entity=DE01&on=2026-11-23", None),
