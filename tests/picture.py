@@ -65,9 +65,9 @@ def take(page: Page, said: str) -> None:
     while not is_telling(page.inner_text("main")) and time.monotonic() < end_s:
         time.sleep(2)
         page.reload()
-    keep(page, "console.png")
+    keep(page, "console.png", "is silent")
     page.goto(f"{console}{order[1]}")
-    keep(page, "console-order.png")
+    keep(page, "console-order.png", "is in the ERP")
 
 
 def is_telling(text: str) -> bool:
@@ -75,8 +75,10 @@ def is_telling(text: str) -> bool:
     return "its agent is silent" in text and "wait for the erp" in text
 
 
-def keep(page: Page, name: str) -> None:
-    """The whole page, as far as it isn't endless."""
+def keep(page: Page, name: str, says: str) -> None:
+    """The whole page, as far as it isn't endless. says: of its first line, else it is no picture to show."""
+    if says not in (answer := page.inner_text("h1")):
+        raise SystemExit(f"No picture is taken: the page says {answer!r}.")
     height = min(int(page.evaluate("document.documentElement.scrollHeight")), MOST_HEIGHT)
     page.set_viewport_size({"width": WIDTH, "height": max(LEAST_HEIGHT, height)})
     picture = page.screenshot(path=DOCS / name)

@@ -35,7 +35,8 @@ class Living:
                     for name in self.started_again():
                         self.story.tell(f"The {name} ended; it is started again, and goes on where it was.")
                     time.sleep(0.5)
-                line.update(escape(self.step()))
+                if not self.town.places.is_still():
+                    line.update(escape(self.step()))
 
     def started_again(self) -> list[str]:
         """Who was killed is started again, as whoever runs a server would have it."""

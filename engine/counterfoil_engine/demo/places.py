@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from woocommerce import API  # type: ignore[import-untyped]
 from counterfoil_engine.demo.branches import BRANCHES, Branch
 from counterfoil_engine.domain.errors import CounterfoilError
 
-FILE, AWAY = "demo.json", "away"
+FILE, AWAY, STILL = "demo.json", "away", "still"
 TIMEOUT_S = 30
 
 
@@ -65,6 +65,19 @@ class Places:
 
     def send_away(self, store: str) -> None:
         self.engine_file.with_name(AWAY).write_text("\n".join(sorted(self.away() | {store})))
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Nobody buys meanwhile."""
+        file = self.engine_file.with_name(STILL)
+        file.touch()
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+    def is_still(self) -> bool:
+        return self.engine_file.with_name(STILL).exists()
 
     def write(self, folder: Path) -> None:
         """For `--prove`; the folder is readable by its owner alone."""

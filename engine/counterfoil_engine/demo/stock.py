@@ -55,7 +55,8 @@ def agrees(places: Places) -> Check:
     for place in places.stores:
         if place.store in places.away():
             continue
-        shop, number, erp, taken = offered(place), numbers(places, place), there(place), sold(place)
+        erp = there(place)  # first: an ERP may be slow, and a shop sells meanwhile
+        shop, number, taken = offered(place), numbers(places, place), sold(place)
         differing = told(places, place)
         for sku, count in erp.items():
             if sku.lower() in differing and number.get(sku) == count - taken[sku]:

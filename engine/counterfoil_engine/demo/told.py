@@ -45,12 +45,18 @@ def prove(places: Places) -> Proof:
     return found
 
 
-def prove_at_rest(places: Places, timeout_s: float = 20.0) -> Proof:
-    """The first proof that holds, or the last one: in a town that lives something is always under way."""
-    end_s = time.monotonic() + timeout_s
-    while not (found := prove(places)).ok and time.monotonic() < end_s:
-        time.sleep(1)
-    return found
+def prove_at_rest(places: Places, patience_s: float = 20.0) -> Proof:
+    """The first proof that holds, or the last one once nothing has changed for so long.
+
+    A town that lives stands still meanwhile: what is under way would count as a difference."""
+    with places.standing_still():
+        last, since_s = prove(places), time.monotonic()
+        while not last.ok and time.monotonic() < since_s + patience_s:
+            time.sleep(1)
+            if (found := prove(places)).checks != last.checks:
+                since_s = time.monotonic()
+            last = found
+    return last
 
 
 def show_proof(story: Story, found: Proof) -> bool:
