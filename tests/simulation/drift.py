@@ -106,6 +106,13 @@ class Drifting:
             self.world.come_to_rest(3_600)
             self.world.clock.pass_time(stocked.SETTINGS.idle_s + 1 if self.has_stock else 1)
 
+    def lives_on(self, random: Random) -> None:
+        """Another order comes, one is edited, and all is told."""
+        shoppers.place(self, random)  # type: ignore[arg-type]
+        edits.edit(self, random)  # type: ignore[arg-type]
+        self.world.clock.pass_time(120)
+        self.rest()
+
     def an_hour_passes(self) -> None:
         """And a later order was read: the agent, which reads back for a while, reads those before it no more."""
         self.world.clock.pass_time(3_700)

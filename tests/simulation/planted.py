@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from counterfoil_engine.domain.breaks import Sweep
+from counterfoil_engine.domain.money import minor_units
+
+from simulation.rules import STORE
 
 
 @dataclass(frozen=True)
@@ -25,3 +29,15 @@ class Planted:
     @property
     def place(self) -> tuple[str, str]:
         return self.sweep, self.subject
+
+
+def skus(order: Any) -> set[str]:
+    return {line["sku"] for line in order["line_items"]}
+
+
+def total(order: Any) -> int:
+    return minor_units(order["total"], order["currency"])
+
+
+def planted(what: str, order: dict[str, Any], kind: str, units: int | None, minor: int) -> Planted:
+    return Planted(what, "orders", f"order {STORE}/{order['id']}", kind, units, minor)

@@ -9,7 +9,6 @@ from counterfoil_engine.work.switches import confirm_identity
 
 from simulation import books
 from simulation.actors.backups import back_up, put_back
-from simulation.actors.drift_store import live_on
 from simulation.planted import Planted
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def restore_engine(drifting: Drifting, random: Random) -> list[Planted]:
     world, what = drifting.world, "the engine's database restored"
     world.engine.engine.jobs.alive()
     back_up(drifting, random)  # type: ignore[arg-type]
-    live_on(drifting, random)
+    drifting.lives_on(random)
     before, told = standing(drifting), events(drifting)
     world.clock.pass_time(61)
     world.engine.engine.jobs.alive()

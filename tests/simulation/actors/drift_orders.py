@@ -5,11 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from counterfoil_engine.domain.money import minor_units
-
 from simulation import stocked
 from simulation.orders import one_of
-from simulation.planted import Planted
+from simulation.planted import Planted, planted, skus, total
 from simulation.rules import STORE
 
 if TYPE_CHECKING:
@@ -69,18 +67,6 @@ def untouched(drifting: Drifting, random: Random, fits: Any = lambda order: True
         return None
     left.discard(order["id"])
     return order
-
-
-def skus(order: Any) -> set[str]:
-    return {line["sku"] for line in order["line_items"]}
-
-
-def total(order: Any) -> int:
-    return minor_units(order["total"], order["currency"])
-
-
-def planted(what: str, order: dict[str, Any], kind: str, units: int | None, minor: int) -> Planted:
-    return Planted(what, "orders", f"order {STORE}/{order['id']}", kind, units, minor)
 
 
 DRIFT = {"edited silently": edit_silently, "taken out": take_out, "facts lost": lose_facts}

@@ -11,12 +11,10 @@ from counterfoil_engine.domain.stock import sku_key
 
 from simulation import stocked
 from simulation.planted import Planted
-from simulation.rules import ENTITY
 
 if TYPE_CHECKING:
     from simulation.drift import Drifting
 
-OTHER = "north"  # another pool, and its only warehouse
 HAPPENINGS: dict[str, Any] = {}
 
 
@@ -46,37 +44,6 @@ def change_position(drifting: Drifting, random: Random) -> list[Planted]:
     return [Planted("a position changed in the ERP's database", "erp", subject, "manual_edit_erp", more, None)]
 
 
-def change_pool(drifting: Drifting, random: Random) -> list[Planted]:
-    """A controller moves the store to other warehouses, of which none has this SKU: nobody publishes its number now."""
-    if not drifting.has_stock:
-        return []
-    world, sku = drifting.world, a_sku(drifting, random)
-    left = [one for one in stocked.catalogue() if one != sku]
-    other = lambda sku: {"warehouse": OTHER, "sku": sku, "on_hand": "20"}  # noqa: E731
-    world.erp.stock.put([other(one) for one in left])
-    rules = json.loads(world.rules_text) | {"rules": "another pool"}
-    rules["stores"][0]["pool"] = drifting.pool = OTHER
-    rules["warehouses"].append({"id": OTHER, "owner": "erp", "entity": ENTITY})
-    rules["pools"].append({"id": OTHER, "warehouses": [OTHER]})
-    world.rules_text = json.dumps(rules)
-    world.engine.engine.load_rules(world.rules_text)
-    drifting.rest()
-    units, price = stocked.units(world.shop, sku), sold_for(drifting, sku)
-    minor = units * price if price is not None else None
-    undo = lambda: world.erp.stock.put([other(sku)])  # noqa: E731
-    return [
-        Planted(
-            "a SKU that the store's new pool lacks",
-            "stock",
-            f"stock {OTHER}/{sku_key(sku)}",
-            "mapping",
-            units,
-            minor,
-            undo,
-        )
-    ]
-
-
 def sold_for(drifting: Drifting, sku: str) -> int | None:
     """A unit's price before tax in the latest order that took it, rounded as shops do. An unpaid one took none."""
     shop, found = drifting.world.shop, None
@@ -96,4 +63,4 @@ def a_sku(drifting: Drifting, random: Random) -> str:
     return sku
 
 
-DRIFT = {"stock edited": edit, "position changed": change_position, "pool changed": change_pool}
+DRIFT = {"stock edited": edit, "position changed": change_position}

@@ -12,10 +12,8 @@ from counterfoil_sandbox.shop import Plugin
 from counterfoil_sandbox.shop_orders import Shop
 
 from simulation import books, stocked
-from simulation.actors import edits, shoppers
-from simulation.actors.drift_orders import planted, total
-from simulation.actors.sweeps import differs
-from simulation.planted import Planted
+from simulation.compared import differs
+from simulation.planted import Planted, planted, total
 
 if TYPE_CHECKING:
     from simulation.drift import Drifting
@@ -29,7 +27,7 @@ def restore_store(drifting: Drifting, random: Random) -> list[Planted]:
     world, old = drifting.world, drifting.world.shop
     backup = sqlite3.connect(":memory:")
     old.connection.backup(backup)
-    live_on(drifting, random)
+    drifting.lives_on(random)
     drifting.an_hour_passes()
     shop = Shop(clock=old.clock, utc_offset_minutes=60, site_url=old.site_url, seed=random.getrandbits(32))
     backup.backup(shop.connection)
@@ -74,13 +72,6 @@ def _lost(old: Shop, shop: Shop) -> Iterator[Planted]:
             yield planted("an order that a restored store lost", was, "unknown", -1, -total(was))
         elif was is not None and now is not None and total(was) != total(now):
             yield planted("an order that a restored store has as it was", now, "amount", None, total(now) - total(was))
-
-
-def live_on(drifting: Drifting, random: Random) -> None:
-    shoppers.place(drifting, random)  # type: ignore[arg-type]
-    edits.edit(drifting, random)  # type: ignore[arg-type]
-    drifting.world.clock.pass_time(120)
-    drifting.rest()
 
 
 DRIFT = {"store restored": restore_store}

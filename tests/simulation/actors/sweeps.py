@@ -1,25 +1,19 @@
-"""Sweeps in the middle of storms, in some of them: whatever is called a break is one, and nothing that is on its way.
-
-What a sweep says is compared with the parties' own files at that very moment. It weighs nothing in the draw.
-"""
+"""Sweeps in the middle of some storms: whatever is called a break is one. They weigh nothing in the draw."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_agent.sweep_line import EngineSweeps
-from counterfoil_engine.domain.breaks import Found
 from counterfoil_engine.domain.errors import CounterfoilError
 
 from simulation import books
 from simulation.actors.stock import has_stock
+from simulation.compared import wrong
 from simulation.rules import ENTITY, STORE
 
 if TYPE_CHECKING:
@@ -39,13 +33,12 @@ def begin(simulation: Simulation) -> None:
         return
     answers_sweeps(simulation.world)
     simulation.world.stop("agent")
-    simulation.world.on_found = lambda found: simulation.failures.extend(_wrong(simulation, found))
+    simulation.world.on_found = lambda found: simulation.failures.extend(wrong(simulation, found))
     random = Random(f"sweeps {simulation.seed}")
     for kind, place in (("erp", ENTITY), ("money", ENTITY), ("orders", STORE), ("stock", STORE)):
         for _ in range(TIMES if kind != "stock" or has_stock(simulation) else 0):
-            simulation.after(
-                random.uniform(10, WITHIN_S), lambda kind=kind, place=place: sweep(simulation, kind, place)
-            )
+            at_s = random.uniform(10, WITHIN_S)
+            simulation.after(at_s, lambda kind=kind, place=place: sweep(simulation, kind, place))
 
 
 def answers_sweeps(world: World) -> None:
@@ -71,64 +64,6 @@ def sweep(simulation: Simulation, kind: Any, place: str) -> None:
         engine.step_books()
         run = sweeping.sweeps.show(number)
         simulation.say(f"{kind} of {place} is swept: {run['state']}, {run.get('found', run['cause'])}")
-
-
-# What is called a break, against what there is
-
-
-def _wrong(simulation: Simulation, found: Sequence[Found]) -> Iterator[str]:
-    documents = _differing(simulation) if any(one.sweep in ("erp", "money") for one in found) else set()
-    for one in found:
-        if not _is_true(simulation, one, documents):
-            yield f"a sweep's false alarm: {one.subject} is called {one.kind}: {one.cause}"
-
-
-def _is_true(simulation: Simulation, found: Found, documents: set[str]) -> bool:
-    name = found.subject.partition(" ")[2]
-    if found.sweep == "orders":
-        return differs(simulation.world, int(name.rpartition("/")[2]))
-    if found.sweep == "erp" and found.subject.startswith("document "):
-        return name in documents
-    if found.sweep == "erp":
-        return name.rpartition("/")[2] in documents
-    if found.sweep == "money":
-        return bool(documents & set(found.detail.get("documents", ())))
-    return False  # nobody edits stock past the plugin
-
-
-def _differing(simulation: Simulation) -> set[str]:
-    """Keys and numbers of documents that one side alone has, or has more than once, or otherwise than the other."""
-    folder = simulation.world.folder
-    ours = {one["key"]: one for one in books.intents(folder) if one["party"] == "erp" and one["state"] == "done"}
-    theirs = list(books.erp_documents(folder))
-    times = Counter(one["key"] for one in theirs)
-    wrong = set(ours) - set(times)
-    for one in theirs:
-        mine = ours.get(one["key"])
-        if mine is None or times[one["key"]] > 1 or one["amount_minor"] != mine["amount_minor"]:
-            wrong |= {one["key"], one["number"]}
-    return wrong
-
-
-def differs(world: World, order_id: int) -> bool:
-    """Whether the shop has the order otherwise than the engine knows it, and nobody is about to tell."""
-    if order_id in {row["order_id"] for row in books.rows(world.outbox_file, _WAITS)}:
-        return False
-    told = [row for row in books.facts(world.folder) if row["subject"] == f"order {STORE}/{order_id}"]
-    known = json.loads(told[-1]["body"]).get("order") if told and told[-1]["body"] else None
-    order = world.shop.order(order_id)
-    return _amounts(order) != _amounts(known)
-
-
-_WAITS = """select order_id from rows where acked_s is null union select order_id from marks
- union select order_id from missing"""
-
-
-def _amounts(order: Any) -> tuple[Any, ...] | None:
-    if order is None or order["status"] in ("trash", "auto-draft", "draft", "checkout-draft"):
-        return None
-    refunds = sum(Decimal(one["total"]) for one in order["refunds"])
-    return order["currency"], Decimal(order["total"]), refunds, Decimal(order["total_tax"])
 
 
 HAPPENINGS: dict[str, Any] = {}
