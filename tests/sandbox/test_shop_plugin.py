@@ -117,7 +117,7 @@ def test_the_store_suite_passes_against_the_sandbox_shop_but_for_its_speed():
         server.shutdown()
         thread.join()
         shop.close()
-    assert ran.returncode == 0 and "20 passed" in ran.stdout, ran.stdout[-3000:]
+    assert ran.returncode == 0 and "21 passed" in ran.stdout, ran.stdout[-3000:]
 
 
 def test_stock_is_lowered_once_however_often_the_status_changes_and_put_back_on_cancelling(shop):
