@@ -127,3 +127,15 @@ def test_it_says_what_to_write_instead(ada, path, cause, remedy):
     answer = ada.get(path)
     assert answer.status_code == 400
     assert cause in answer.text and remedy in answer.text
+
+
+def test_a_question_that_finds_no_case_does_not_say_that_nothing_is_stuck(ada):
+    assert "Nothing of what was asked for is stuck." in ada.get("/cases", query_string={"store": "nowhere"}).text
+    assert "1 subject is stuck" in ada.get("/cases").text
+
+
+def test_a_wrong_place_in_a_list_and_a_wrong_password_are_each_called_by_their_name(ada):
+    assert "The place in the list can" in ada.get("/audit", query_string={"before": "zz"}).text
+    said = ada.post("/account/password", old="x" * 201, new="a new password", again="a new password").text
+    assert "The password until now can" in said
+    assert "The new password can" in ada.post("/account/password", old="x", new="x" * 201, again="x").text

@@ -127,7 +127,7 @@ def test_a_changed_password_ends_all_other_sessions(visitor, running):
     elsewhere = Visitor(running.app)
     elsewhere.signs_in("vera")
     new = "another four words"
-    answer = visitor.post("/account/password", before=PASSWORD, after=new, again=new)
+    answer = visitor.post("/account/password", old=PASSWORD, new=new, again=new)
     assert answer.status_code == 303
     assert "Your password is changed" in visitor.get("/account").text
     assert "Your password is changed" not in visitor.get("/account").text
@@ -138,9 +138,7 @@ def test_a_changed_password_ends_all_other_sessions(visitor, running):
 @pytest.mark.parametrize("weak", ["short", "x" * 20, "my name is vera, yes"])
 def test_a_password_that_is_guessed_easily_is_refused(visitor, running, weak):
     visitor.signs_in("vera")
-    assert (
-        "Choose 12 to 200 characters" in visitor.post("/account/password", before=PASSWORD, after=weak, again=weak).text
-    )
+    assert "Choose 12 to 200 characters" in visitor.post("/account/password", old=PASSWORD, new=weak, again=weak).text
     assert Visitor(running.app).signs_in("vera").status_code == 303
 
 

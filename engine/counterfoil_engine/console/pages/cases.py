@@ -34,6 +34,10 @@ class _Wanted(Strict):
     snoozed: bool = False
     page: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
 
+    @property
+    def is_some(self) -> bool:
+        return any((self.category, self.store, self.party, self.owner))
+
     def wanted(self) -> Wanted:
         return Wanted(
             category=self.category,
@@ -82,7 +86,8 @@ def _reading(at: Blueprint, does: Console) -> None:
     def cases() -> Response:
         wanted = query(request, _Wanted)
         found = inbox.list(wanted.wanted())
-        return page("cases.html", of="cases", answer=answer(found), wanted=wanted, size=PAGE, listed=found)
+        first = answer(found, wanted.is_some)
+        return page("cases.html", of="cases", answer=first, wanted=wanted, size=PAGE, listed=found)
 
     @at.get("/cases/<number>")
     def case(number: str) -> Response:
@@ -197,12 +202,12 @@ def _value(text: str) -> Any:
     return text
 
 
-def answer(found: Mapping[str, Any]) -> str:
-    """The inbox's first line."""
+def answer(found: Mapping[str, Any], is_some: bool) -> str:
+    """The inbox's first line. is_some: not all cases were asked for."""
     cases, causes = found["found"]["cases"], found["found"]["causes"]
     if not cases:
         put_off = f" {many(found['snoozed'], 'case is', 'cases are')} put off." if found["snoozed"] else ""
-        return f"Nothing is stuck.{put_off}"
+        return f"{'Nothing of what was asked for' if is_some else 'Nothing'} is stuck.{put_off}"
     return f"{many(cases, 'subject is', 'subjects are')} stuck, by {many(causes, 'cause')}."
 
 

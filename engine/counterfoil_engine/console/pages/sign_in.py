@@ -29,8 +29,8 @@ class _SignIn(Strict):
 
 
 class _Change(Strict):
-    before: _Password
-    after: _Password
+    old: _Password
+    new: _Password
     again: _Password
 
 
@@ -133,9 +133,9 @@ def _account(at: Blueprint, does: Console, doors: _Doors) -> None:
     @at.post("/account/password")
     def change_password() -> Response:
         wanted = form(request, _Change)
-        if wanted.after != wanted.again:
+        if wanted.new != wanted.again:
             raise Rejected("The new password was typed in two ways.", "Go back, and type it twice alike.")
-        secret = does.sign_in.change_password(wanted.before, wanted.after, caller(), request.remote_addr or "")
+        secret = does.sign_in.change_password(wanted.old, wanted.new, caller(), request.remote_addr or "")
         does.sign_in.tell(secret, "Your password is changed; all your other sessions are over.")
         return doors.begun(secret, url_for("console.account"))
 
