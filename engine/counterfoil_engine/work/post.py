@@ -133,11 +133,12 @@ class Poster:
             usable, now = self._hold.usable(tx), tx.now()
             lost = records.intents.sent_without_result(tx, lane.party, lane.entity, usable, lag_s, limit)
             batch = self._pick(tx, rules, usable, limit) if may_begin and not lost else []
+            refused = records.intents.refused_before(tx, batch)
         if lost:
             return self._guarded(lambda: self._look_up(lost, now))
         if not batch and not self._is_closed:
             return self._guarded(self._ask_whether_it_is_back)
-        return bool(batch) and self._guarded(lambda: self._send(self._beside_nothing(batch), now))
+        return bool(batch) and self._guarded(lambda: self._send(self._beside_nothing(batch, refused), now))
 
     def _pick(self, tx: Any, rules: Rules, buckets: Sequence[int], limit: int) -> list[Intent]:
         """Intents that may go now: live first, history never starved. What it steps over waits anew (K6).
@@ -199,13 +200,13 @@ class Poster:
     def _send(self, batch: Sequence[Intent], now: datetime) -> None:
         """Mark, call, record. A batch that is refused as a whole is halved until the culprit stands alone (K6)."""
         # The event's day, or the first open one after it; chosen now, never compared (R1).
-        marked = self._mark([replace(intent, posting_date=self._posting_date(intent.day, now)) for intent in batch])
+        dated = [replace(intent, posting_date=self._posting_date(intent.day, now)) for intent in batch]
+        marked, old_numbers = self._mark(dated)
         if self._receiver.commit_lag_s > 0:
             marked = self._resolve(marked)
         if not marked:
             return
-        old = self._old_numbers(marked)
-        postings = [posting_of(intent, intent.posting_date or intent.day, old) for intent in marked]
+        postings = [posting_of(intent, intent.posting_date or intent.day, old_numbers) for intent in marked]
         try:
             outcomes = self._call(lambda: self._receiver.post(postings))
         except Retry:
@@ -219,12 +220,10 @@ class Poster:
             outcomes = [Refused(marked[0].key, Case(error.category, error.cause, error.remedy))]
         self._record(marked, outcomes)
 
-    def _beside_nothing(self, batch: Sequence[Intent]) -> list[Intent]:
+    def _beside_nothing(self, batch: Sequence[Intent], refused: Sequence[Intent]) -> list[Intent]:
         """Of these, those in whose slot nothing stands that was refused: an earlier call may have been carried out
         since. What stands is done, and the next revision, under a key of its own, would be a second one (K1)."""
         records = self._records
-        with records.transaction() as tx:
-            refused = records.intents.refused_before(tx, batch)
         there = self._find(refused) if refused else {}
         stand = [one for one in refused if one.key in there]
         if not stand:
@@ -235,27 +234,22 @@ class Poster:
         slots = {one.slot for one in stand}
         return [one for one in batch if one.slot not in slots]
 
-    def _mark(self, batch: Sequence[Intent]) -> list[Intent]:
+    def _mark(self, batch: Sequence[Intent]) -> tuple[list[Intent], Mapping[str, str]]:
+        """Those that are marked as sent, and by slot the ERP's own numbers of what they rest on and was taken over."""
         records = self._records
         with records.transaction() as tx:
             self._hold.confirm(tx)
             records.periods.share(tx, self._lane.entity)
             chosen, may_begin = self._choose(tx)
             if chosen is not self._receiver:
-                return []
+                return [], {}
             batch = [one for one in batch if may_begin or one.state == "sent"]  # what was begun there ends there
             locked = self._periods_locked(tx)  # one that was locked just now: its documents get another date next time
             open_still = [one for one in batch if str(Period.of(one.posting_date or one.day)) not in locked]
             ids = set(records.intents.mark_sent(tx, open_still))
-        return [intent for intent in batch if intent.id in ids]
-
-    def _old_numbers(self, intents: Sequence[Intent]) -> Mapping[str, str]:
-        """Of what was taken over, and these rest on (R3)."""
-        slots = {slot for one in intents if one.document and one.party == "erp" for slot in one.document.after}
-        if not slots:
-            return {}
-        with self._records.transaction() as tx:
-            return self._records.intents.old_numbers(tx, self._lane.entity, slots)
+            marked = [intent for intent in batch if intent.id in ids]
+            slots = {slot for one in marked if one.document and one.party == "erp" for slot in one.document.after}
+            return marked, records.intents.old_numbers(tx, self._lane.entity, slots)
 
     def _periods_locked(self, tx: Any) -> frozenset[str]:
         """Only what is posted to a ledger has a period."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
-from counterfoil_engine.domain.old_references import NO_NUMBER, Finding, OldDocument, TakenOver, reference_of, which
+from counterfoil_engine.domain.old_references import Finding, OldDocument, TakenOver, reference_of, which
 from counterfoil_engine.domain.rules import Rules
 from counterfoil_engine.ports import Erp, OldBooks, Records, Rejected, RulesBook
 
@@ -132,6 +132,3 @@ class TakingOver:
 def _told(one: TakenOver, finding: Finding) -> Mapping[str, Any]:
     remedy = REMEDIES[finding.outcome]
     return {"key": one.key, "outcome": finding.outcome, "cause": finding.told, "remedy": remedy}
-
-
-__all__ = ["NO_NUMBER", "TakingOver", "findings", "numbers"]
