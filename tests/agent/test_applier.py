@@ -205,15 +205,7 @@ def test_a_product_that_is_no_longer_managed_is_never_written(store: StockStore)
 
 
 def test_a_product_turned_into_a_variable_one_in_between_is_unmanaged_and_all_others_go_on(store: StockStore) -> None:
-    shirt, cup = store.product("SHIRT", 10), store.product("CUP", 10)
-    store.feed.tell("SHIRT", 9)
-    store.feed.tell("CUP", 9)
-    store.accept()
-    store.run(30)
-    store.shop.products.change(shirt, {"type": "variable", "manage_stock": False})
-    small = store.shop.products.add({"sku": "SHIRT-S", "manage_stock": True, "stock_quantity": 6}, shirt)
-    for sku in ("SHIRT", "SHIRT-S", "CUP"):
-        store.feed.tell(sku, 4)
+    small, cup = store.turns_variable()
     store.run(60)
     assert (store.stock_of(small), store.stock_of(cup)) == (4, 4)
     assert store.feed.verdicts() == {"SHIRT": "unmanaged", "SHIRT-S": "applied", "CUP": "applied"}

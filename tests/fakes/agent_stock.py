@@ -154,6 +154,20 @@ class StockStore:
         managed = {"manage_stock": True, "stock_quantity": stock} if stock is not None else {}
         return int(self.shop.products.add({"name": sku, "sku": sku, "regular_price": "10", **managed, **more}))
 
+    def turns_variable(self) -> tuple[int, int]:
+        """A shirt was taken into use and is turned into a variable one, beside a cup; new numbers are on their way. Its
+        first size, and the cup."""
+        shirt, cup = self.product("SHIRT"), self.product("CUP")
+        self.feed.tell("SHIRT", 9)
+        self.feed.tell("CUP", 9)
+        self.accept()
+        self.run(30)
+        self.shop.products.change(shirt, {"type": "variable", "manage_stock": False})
+        small = self.shop.products.add({"sku": "SHIRT-S", "manage_stock": True, "stock_quantity": 6}, shirt)
+        for sku in ("SHIRT", "SHIRT-S", "CUP"):
+            self.feed.tell(sku, 4)
+        return int(small), cup
+
     def stock_of(self, product_id: int) -> int:
         return int((self.shop.products.must(product_id).stock or 0) / PER_UNIT)
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import requests
 from counterfoil_engine import demo
+from counterfoil_engine.demo.processes import answers
 from fuzz.attacks import HOSTILE, Keys, set_rules
 from torture.processes import Crew
-from torture.world import answers, free_ports, sqlite_rows
+from torture.world import free_ports, sqlite_rows
 
 STORES = ("shop", "good", HOSTILE)
 START_TIMEOUT_S = 90.0

@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from counterfoil_engine.demo.processes import begun
+
 MARK = "COUNTERFOIL_TORTURE"
 RESTART_S = (0.1, 0.8)  # a service manager's pause
 
@@ -42,16 +44,8 @@ class Child:
     log_start: int = 0
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.log_start = log.tell()
-            self.process = subprocess.Popen(
-                self.command,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.log_start = self.log.stat().st_size if self.log.exists() else 0
+        self.process = begun(self.command, self.environment, self.log)
         self.starts += 1
 
     def is_up(self) -> bool:

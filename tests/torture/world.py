@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import requests
 from counterfoil_engine import demo
+from counterfoil_engine.demo.processes import answers
 from torture.cluster import Cluster
 from torture.load import Load
 from torture.processes import Crew
@@ -266,11 +267,3 @@ def free_ports(count: int) -> list[int]:
     finally:
         for probe in probes:
             probe.close()
-
-
-def answers(url: str) -> bool:
-    try:
-        requests.get(url, timeout=2)
-    except requests.RequestException:
-        return False
-    return True

@@ -28,15 +28,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = begun(self.command, self.environment, self.log)
 
     def is_up(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -72,6 +64,19 @@ class Child:
     def tail(self, lines: int = 12) -> list[str]:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return text.splitlines()[-lines:]
+
+
+def begun(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, without input, that writes to the end of its log."""
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def failed(cause: str, child: Child) -> CounterfoilError:
